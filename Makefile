@@ -1,0 +1,70 @@
+# Home Lab Services. `make help` says what there is to make.
+
+BUILD := build
+PREFIX := /usr/local
+CC := gcc
+CFLAGS := -O2 -g
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+# CI=true, as build servers set it, makes warnings errors.
+WERROR := $(if $(CI),-Werror)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time -Werror=implicit-function-declaration
+HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(EXTRA_CFLAGS)
+
+# Debian 13 has llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled in.
+LLHTTP_SOURCES := $(if $(wildcard /usr/include/llhttp.h),,$(wildcard /usr/share/llhttp/*.c))
+LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
+LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp)
+
+SERVICES := shutdown-service inference-service model-monitor-service
+PROGRAMS := $(SERVICES) home-lab-services
+PARTS_home-lab-services := handlers/check.c handlers/status.c
+PARTS_SERVICE := handlers/app.c
+
+SOURCES := $(wildcard common/*/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
+LIBRARY := $(BUILD)/libhomelab.a
+LIBS := -lsystemd -ljson-c -lmd $(LLHTTP_LIBS)
+
+.PHONY: all
+all: $(PROGRAMS:%=$(BUILD)/%)
+
+# What each program is made of, beside the library: the linker takes from that only what is used.
+program_objects = $(patsubst %.c,$(BUILD)/%.o,handlers/$(1).c $(PARTS_$(1)) $(if $(filter $(1),$(SERVICES)),$(PARTS_SERVICE)))
+
+.SECONDEXPANSION:
+$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $$(call program_objects,$$*) $(LIBRARY)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIBRARY): $(OBJECTS)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D); echo "  CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/common/http/parser.o: ALL_CFLAGS += $(LLHTTP_CFLAGS)
+
+# Not ours: built as it comes, without our warnings.
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D); echo "  CC $<"
+	$(Q)$(CC) -O2 -fPIE -isystem /usr/share/include/llhttp $(EXTRA_CFLAGS) -c -o $@ $<
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.PHONY: install uninstall
+install: all
+	BUILD=$(abspath $(BUILD)) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh install
+
+uninstall:
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,193 @@
+#include "clock.h"
+
+#include "mem.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t now(clockid_t id)
+{
+        struct timespec t;
+        clock_gettime(id, &t);
+        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t hl_clock_monotonic(void)
+{
+        return now(CLOCK_MONOTONIC);
+}
+
+uint64_t hl_clock_realtime(void)
+{
+        return now(CLOCK_REALTIME);
+}
+
+uint64_t hl_clock_boottime(void)
+{
+        return now(CLOCK_BOOTTIME);
+}
+
+char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)
+{
+        time_t seconds = (time_t)(realtime_us / HL_USEC_PER_SEC);
+        struct tm local;
+        localtime_r(&seconds, &local);
+        strftime(buffer, HL_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &local);
+
+        long minutes = local.tm_gmtoff / 60;
+        size_t len = strlen(buffer);
+        snprintf(buffer + len, HL_RFC3339_SIZE - len, "%c%02ld:%02ld", minutes < 0 ? '-' : '+', labs(minutes) / 60 % 100,
+                 labs(minutes) % 60);
+        return buffer;
+}
+
+/* Exactly `digits` digits at *text, within min and max; moves *text behind them. */
+static int take_number(const char **text, int digits, int min, int max)
+{
+        int value = 0;
+        for (int i = 0; i < digits; i++) {
+                if (!isdigit((unsigned char)(*text)[i]))
+                        return -1;
+                value = value * 10 + ((*text)[i] - '0');
+        }
+        *text += digits;
+        return value < min || value > max ? -1 : value;
+}
+
+static bool take_char(const char **text, const char *one_of)
+{
+        if (!**text || !strchr(one_of, **text))
+                return false;
+        (*text)++;
+        return true;
+}
+
+/* ".123456789": at most nine digits, the ones after microseconds are dropped. */
+static int take_fraction(const char **text, uint64_t *ret_us)
+{
+        uint64_t us = 0, unit = HL_USEC_PER_SEC / 10;
+        int digits = 0;
+        for (; isdigit((unsigned char)**text); (*text)++, digits++, unit /= 10)
+                us += (uint64_t)(**text - '0') * unit;
+        *ret_us = us;
+        return digits >= 1 && digits <= 9 ? 0 : -EINVAL;
+}
+
+int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us)
+{
+        struct tm t = { 0 };
+        const char *s = text;
+        int year = take_number(&s, 4, 1970, 9999), month, day, hour, minute, second;
+        if (year < 0 || !take_char(&s, "-") || (month = take_number(&s, 2, 1, 12)) < 0 || !take_char(&s, "-") ||
+            (day = take_number(&s, 2, 1, 31)) < 0 || !take_char(&s, "Tt ") || (hour = take_number(&s, 2, 0, 23)) < 0 ||
+            !take_char(&s, ":") || (minute = take_number(&s, 2, 0, 59)) < 0 || !take_char(&s, ":") ||
+            (second = take_number(&s, 2, 0, 60)) < 0)
+                return -EINVAL;
+
+        uint64_t fraction_us = 0;
+        if (take_char(&s, ".") && take_fraction(&s, &fraction_us) < 0)
+                return -EINVAL;
+
+        int64_t offset_minutes = 0;
+        if (!take_char(&s, "Zz")) {
+                int sign = *s == '-' ? -1 : 1, hours, minutes;
+                if (!take_char(&s, "+-") || (hours = take_number(&s, 2, 0, 23)) < 0 || !take_char(&s, ":") ||
+                    (minutes = take_number(&s, 2, 0, 59)) < 0)
+                        return -EINVAL;
+                offset_minutes = sign * (hours * 60 + minutes);
+        }
+        if (*s)
+                return -EINVAL;
+
+        t.tm_year = year - 1900;
+        t.tm_mon = month - 1;
+        t.tm_mday = day;
+        t.tm_hour = hour;
+        t.tm_min = minute;
+        t.tm_sec = second;
+        time_t seconds = timegm(&t);
+        if (t.tm_mday != day || t.tm_mon != month - 1) /* 31 February: timegm() turned it into March */
+                return -EINVAL;
+        seconds -= (time_t)offset_minutes * 60;
+        if (seconds < 0)
+                return -ERANGE;
+        *ret_realtime_us = (uint64_t)seconds * HL_USEC_PER_SEC + fraction_us;
+        return 0;
+}
+
+static const struct {
+        const char *name;
+        uint64_t us;
+} units[] = {
+        { "usec", 1 },
+        { "us", 1 },
+        { "msec", HL_USEC_PER_MSEC },
+        { "ms", HL_USEC_PER_MSEC },
+        { "seconds", HL_USEC_PER_SEC },
+        { "second", HL_USEC_PER_SEC },
+        { "sec", HL_USEC_PER_SEC },
+        { "s", HL_USEC_PER_SEC },
+        { "minutes", HL_USEC_PER_MINUTE },
+        { "minute", HL_USEC_PER_MINUTE },
+        { "min", HL_USEC_PER_MINUTE },
+        { "m", HL_USEC_PER_MINUTE },
+        { "hours", 60 * HL_USEC_PER_MINUTE },
+        { "hour", 60 * HL_USEC_PER_MINUTE },
+        { "hr", 60 * HL_USEC_PER_MINUTE },
+        { "h", 60 * HL_USEC_PER_MINUTE },
+        { "days", 24 * 60 * HL_USEC_PER_MINUTE },
+        { "day", 24 * 60 * HL_USEC_PER_MINUTE },
+        { "d", 24 * 60 * HL_USEC_PER_MINUTE },
+        { "weeks", 7 * 24 * 60 * HL_USEC_PER_MINUTE },
+        { "week", 7 * 24 * 60 * HL_USEC_PER_MINUTE },
+        { "w", 7 * 24 * 60 * HL_USEC_PER_MINUTE },
+};
+
+static uint64_t unit_us(const char *name, size_t len)
+{
+        if (len == 0)
+                return HL_USEC_PER_SEC;
+        for (size_t i = 0; i < HL_COUNT(units); i++)
+                if (strlen(units[i].name) == len && memcmp(units[i].name, name, len) == 0)
+                        return units[i].us;
+        return 0;
+}
+
+int hl_parse_timespan(const char *text, uint64_t *ret_us)
+{
+        uint64_t total = 0;
+        bool any = false;
+        for (const char *s = text + strspn(text, " "); *s; s += strspn(s, " "), any = true) {
+                if (!isdigit((unsigned char)*s))
+                        return -EINVAL;
+                uint64_t value = 0, fraction_us = 0;
+                for (; isdigit((unsigned char)*s); s++)
+                        if (__builtin_mul_overflow(value, 10, &value) ||
+                            __builtin_add_overflow(value, (uint64_t)(*s - '0'), &value))
+                                return -ERANGE;
+                if (take_char(&s, ".") && take_fraction(&s, &fraction_us) < 0)
+                        return -EINVAL;
+                s += strspn(s, " ");
+                size_t len = 0;
+                while (isalpha((unsigned char)s[len]))
+                        len++;
+                uint64_t unit = unit_us(s, len);
+                if (!unit)
+                        return -EINVAL;
+                s += len;
+                uint64_t part;
+                if (__builtin_mul_overflow(value, unit, &part) ||
+                    __builtin_add_overflow(part, (uint64_t)((double)fraction_us / HL_USEC_PER_SEC * (double)unit), &part) ||
+                    __builtin_add_overflow(total, part, &total))
+                        return -ERANGE;
+        }
+        if (!any)
+                return -EINVAL;
+        *ret_us = total;
+        return 0;
+}

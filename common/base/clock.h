@@ -1,0 +1,31 @@
+/* clock.h - instants and durations, with their unit and clock in the name.
+ *
+ * Units    every number is microseconds. Realtime ones count from 1970-01-01 UTC.
+ * Errors   parsers return 0 or -EINVAL / -ERANGE; outputs untouched on failure.
+ * Source   RFC 3339; time spans as in systemd.time(7).
+ * Tests    tests/unit/test_base.c
+ */
+#ifndef HL_BASE_CLOCK_H
+#define HL_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define HL_USEC_PER_MSEC UINT64_C(1000)
+#define HL_USEC_PER_SEC UINT64_C(1000000)
+#define HL_USEC_PER_MINUTE (60 * HL_USEC_PER_SEC)
+
+uint64_t hl_clock_monotonic(void); /* stands still while the host is suspended */
+uint64_t hl_clock_realtime(void);
+uint64_t hl_clock_boottime(void); /* since boot, with the time suspended */
+
+/* "2026-01-31T23:00:00+01:00": local time, whole seconds. buffer: HL_RFC3339_SIZE bytes. Returns it. */
+#define HL_RFC3339_SIZE 32
+char *hl_format_rfc3339(uint64_t realtime_us, char *buffer);
+
+/* An offset ("Z", "+01:00") is required: a time without one means different instants to different people. */
+int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us);
+
+/* "30min", "1h 30min", "90" (seconds), "500ms". Not negative. */
+int hl_parse_timespan(const char *text, uint64_t *ret_us);
+
+#endif

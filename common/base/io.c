@@ -1,0 +1,92 @@
+#include "io.h"
+
+#include "clock.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int hl_wait_fd(int fd, short events, uint64_t deadline_us)
+{
+        for (;;) {
+                uint64_t now = hl_clock_monotonic();
+                if (now >= deadline_us)
+                        return 0;
+                uint64_t left = deadline_us - now;
+                struct timespec timeout = { .tv_sec = (time_t)(left / HL_USEC_PER_SEC),
+                                            .tv_nsec = (long)(left % HL_USEC_PER_SEC) * 1000 };
+                struct pollfd poll_fd = { .fd = fd, .events = events };
+                int r = ppoll(&poll_fd, 1, &timeout, NULL);
+                if (r > 0)
+                        return 1;
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+        }
+}
+
+int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us)
+{
+        const char *next = bytes;
+        while (len > 0) {
+                int r = hl_wait_fd(fd, POLLOUT, deadline_us);
+                if (r <= 0)
+                        return r == 0 ? -ETIMEDOUT : r;
+                ssize_t n = write(fd, next, len);
+                if (n < 0) {
+                        if (errno == EINTR || errno == EAGAIN)
+                                continue;
+                        return -errno;
+                }
+                next += n;
+                len -= (size_t)n;
+        }
+        return 0;
+}
+
+int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
+{
+        /* O_NONBLOCK: a named pipe in the way must not hold us up. */
+        HL_CLEANUP(hl_close_fd) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        struct stat status;
+        if (fstat(fd, &status) < 0)
+                return -errno;
+        if (S_ISDIR(status.st_mode))
+                return -EISDIR;
+        if (!S_ISREG(status.st_mode))
+                return -EINVAL;
+
+        for (size_t total = 0;;) {
+                char piece[4096];
+                ssize_t n = read(fd, piece, sizeof(piece));
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return 0;
+                total += (size_t)n;
+                if (total > max || hl_buf_add(buf, piece, (size_t)n) < 0)
+                        return -EFBIG;
+        }
+}
+
+int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
+{
+        HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.XXXXXX", path);
+        HL_CLEANUP(hl_close_fd) int fd = mkostemp(temporary, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        int r = hl_write_all(fd, bytes, len, UINT64_MAX);
+        if (r == 0 && (fchown(fd, (uid_t)-1, gid) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0 ||
+                       rename(temporary, path) < 0))
+                r = -errno;
+        if (r < 0)
+                unlink(temporary);
+        return r;
+}

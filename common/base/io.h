@@ -1,0 +1,28 @@
+/* io.h - reading and writing with a limit and a deadline.
+ *
+ * Units    deadline_us is CLOCK_MONOTONIC, as from hl_clock_monotonic().
+ * Errors   0 or -errno; -ETIMEDOUT: the deadline passed; -EFBIG: the file is over the limit.
+ * Tests    tests/unit/test_base.c
+ */
+#ifndef HL_BASE_IO_H
+#define HL_BASE_IO_H
+
+#include "buf.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Waits for poll() events on fd. 1: ready, 0: the deadline passed, or -errno. */
+int hl_wait_fd(int fd, short events, uint64_t deadline_us);
+
+/* Writes all of it, also to a non-blocking descriptor. */
+int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us);
+
+/* Appends the whole file below the folder dir_fd (or AT_FDCWD) to buf, at most max bytes. */
+int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+
+/* Writes the file anew beside the old one and renames it over it: a reader sees the old or
+ * the new one, never a part. gid (gid_t)-1 leaves the group as it is. */
+int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid);
+
+#endif

@@ -1,0 +1,29 @@
+/* log.h - one line for the journal, with fields that can be filtered.
+ *
+ * Shape    hl_log_open() once with the program's name: it becomes SYSLOG_IDENTIFIER, so
+ *          `journalctl -t NAME` shows what the program said through whichever door.
+ * Errors   none: a line that cannot be written is lost, never a request. Without a
+ *          journal (a test, another web server) lines go to stderr.
+ * Process  one name a process. Values are taken as they are: the journal's protocol
+ *          knows no line breaks to inject.
+ * Source   sd_journal_sendv(3), systemd.journal-fields(7).
+ */
+#ifndef HL_BASE_LOG_H
+#define HL_BASE_LOG_H
+
+#include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO: the priorities */
+
+struct hl_log_field {
+        const char *name;  /* upper case, such as "HL_MODEL" */
+        const char *value; /* NULL: the field is left out */
+};
+
+#define HL_LOG_FIELDS_MAX 16
+
+void hl_log_open(const char *identifier);
+
+/* fields end with a NULL name; NULL for none. */
+void hl_log(int priority, const struct hl_log_field *fields, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+#endif

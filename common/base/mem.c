@@ -1,0 +1,62 @@
+#include "mem.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *checked(void *pointer)
+{
+        if (!pointer) {
+                fputs("out of memory\n", stderr);
+                abort();
+        }
+        return pointer;
+}
+
+void *hl_alloc(size_t size)
+{
+        return checked(calloc(1, size ? size : 1));
+}
+
+void *hl_grow(void *pointer, size_t count, size_t item_size)
+{
+        return checked(reallocarray(pointer, count ? count : 1, item_size));
+}
+
+char *hl_strdup(const char *text)
+{
+        return text ? checked(strdup(text)) : NULL;
+}
+
+char *hl_strndup(const char *text, size_t len)
+{
+        return checked(strndup(text, len));
+}
+
+char *hl_format(const char *format, ...)
+{
+        char *text = NULL;
+        va_list args;
+        va_start(args, format);
+        int len = vasprintf(&text, format, args);
+        va_end(args);
+        return checked(len < 0 ? NULL : text);
+}
+
+void hl_free_pointer(void *address_of_pointer)
+{
+        free(*(void **)address_of_pointer);
+}
+
+void hl_close_fd(int *fd)
+{
+        if (*fd >= 0)
+                close(*fd);
+}
+
+void hl_close_file(FILE **file)
+{
+        if (*file)
+                fclose(*file);
+}

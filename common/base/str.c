@@ -1,0 +1,120 @@
+#include "str.h"
+
+#include "mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value)
+{
+        if (!*text)
+                return -EINVAL;
+        uint64_t value = 0;
+        for (; *text; text++) {
+                if (*text < '0' || *text > '9')
+                        return -EINVAL;
+                uint64_t digit = (uint64_t)(*text - '0');
+                if (digit > max || value > (max - digit) / 10)
+                        return -ERANGE;
+                value = value * 10 + digit;
+        }
+        *ret_value = value;
+        return 0;
+}
+
+/* One character of RFC 3629: its length, or 0 where there is none. */
+static size_t utf8_char(const unsigned char *b, size_t left)
+{
+        if (b[0] < 0x80)
+                return 1;
+        size_t len = b[0] >= 0xC2 && b[0] <= 0xDF ? 2 : (b[0] & 0xF0) == 0xE0 ? 3 : b[0] >= 0xF0 && b[0] <= 0xF4 ? 4 : 0;
+        if (!len || len > left)
+                return 0;
+        for (size_t i = 1; i < len; i++)
+                if ((b[i] & 0xC0) != 0x80)
+                        return 0;
+        bool overlong = (b[0] == 0xE0 && b[1] < 0xA0) || (b[0] == 0xF0 && b[1] < 0x90);
+        bool surrogate = b[0] == 0xED && b[1] > 0x9F;
+        bool beyond = b[0] == 0xF4 && b[1] > 0x8F;
+        return overlong || surrogate || beyond ? 0 : len;
+}
+
+bool hl_utf8_valid(const char *bytes, size_t len)
+{
+        const unsigned char *b = (const unsigned char *)bytes;
+        for (size_t i = 0; i < len;) {
+                size_t n = utf8_char(b + i, len - i);
+                if (!n)
+                        return false;
+                i += n;
+        }
+        return true;
+}
+
+static int hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        c |= 0x20;
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int hl_percent_decode(const char *text, size_t len, char **ret_text)
+{
+        HL_CLEANUP(hl_free_pointer) char *out = hl_alloc(len + 1);
+        size_t n = 0;
+        for (size_t i = 0; i < len; i++) {
+                int c = (unsigned char)text[i];
+                if (c == '%') {
+                        if (len - i < 3)
+                                return -EINVAL;
+                        int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+                        if (high < 0 || low < 0)
+                                return -EINVAL;
+                        c = high * 16 + low;
+                        i += 2;
+                }
+                if (c == '\0')
+                        return -EINVAL;
+                out[n++] = (char)c;
+        }
+        if (!hl_utf8_valid(out, n))
+                return -EINVAL;
+        *ret_text = hl_steal(out);
+        return 0;
+}
+
+bool hl_equal_secret(const char *a, const char *b)
+{
+        size_t len = strlen(a);
+        if (len != strlen(b))
+                return false;
+        volatile unsigned char difference = 0;
+        for (size_t i = 0; i < len; i++)
+                difference |= (unsigned char)(a[i] ^ b[i]);
+        return difference == 0;
+}
+
+bool hl_has_prefix(const char *text, const char *prefix)
+{
+        return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool hl_in_list(const char *list, const char *word, size_t word_len)
+{
+        while (list && *list) {
+                size_t len = strcspn(list, ",");
+                if (len == word_len && memcmp(list, word, len) == 0)
+                        return true;
+                list += len + (list[len] == ',');
+        }
+        return false;
+}
+
+void hl_make_printable(char *text)
+{
+        for (; *text; text++)
+                if ((unsigned char)*text < 0x20 || *text == 0x7F)
+                        *text = '?';
+}

@@ -1,0 +1,33 @@
+/* str.h - text: strict numbers, UTF-8, percent-decoding, comparison in constant time.
+ *
+ * Errors   parsers return 0 or -EINVAL / -ERANGE and accept the whole text or nothing.
+ * Process  pure functions; outputs are untouched on failure.
+ * Tests    tests/unit/test_base.c
+ */
+#ifndef HL_BASE_STR_H
+#define HL_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ASCII digits only: no sign, no space, no prefix. At most max. */
+int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value);
+
+bool hl_utf8_valid(const char *bytes, size_t len);
+
+/* Decodes %XX; -EINVAL for a bad escape, a NUL, or bytes that are not UTF-8. *ret_text: free(). */
+int hl_percent_decode(const char *text, size_t len, char **ret_text);
+
+/* Takes as long for equal texts as for different ones of the same length. */
+bool hl_equal_secret(const char *a, const char *b);
+
+bool hl_has_prefix(const char *text, const char *prefix);
+
+/* True where `word` is one of the comma-separated words of `list`, which may be NULL. */
+bool hl_in_list(const char *list, const char *word, size_t word_len);
+
+/* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */
+void hl_make_printable(char *text);
+
+#endif

@@ -1,0 +1,133 @@
+#include "cgi.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BODY_TIMEOUT (10 * HL_USEC_PER_SEC)
+#define WRITE_TIMEOUT (10 * HL_USEC_PER_SEC)
+
+/* PATH_INFO comes decoded; our routes take encoded paths. */
+static char *encode_path(const char *path)
+{
+        struct hl_buf out = { 0 };
+        for (; *path; path++) {
+                if (isalnum((unsigned char)*path) || strchr("/-._~:@!$&'()*+,;=", *path))
+                        hl_buf_add(&out, path, 1);
+                else
+                        hl_buf_addf(&out, "%%%02X", (unsigned char)*path);
+        }
+        return out.data;
+}
+
+static char *find_target(hl_cgi_get_fn *get, void *data)
+{
+        const char *path_info = get(data, "PATH_INFO"), *uri = get(data, "REQUEST_URI"), *query = get(data, "QUERY_STRING");
+        if (!path_info || !*path_info)
+                return hl_strdup(uri && *uri ? uri : "/");
+        HL_CLEANUP(hl_free_pointer) char *path = encode_path(path_info);
+        return hl_format("%s%s%s", path, query && *query ? "?" : "", query ? query : "");
+}
+
+static int find_body_len(hl_cgi_get_fn *get, void *data, size_t *ret_len, struct hl_problem *ret_problem)
+{
+        const char *text = get(data, "CONTENT_LENGTH");
+        uint64_t len = 0;
+        if (!text || !*text) {
+                if (get(data, "HTTP_TRANSFER_ENCODING"))
+                        return hl_problem(ret_problem, 411, "length_required", "send a Content-Length with a body");
+        } else {
+                int r = hl_parse_uint(text, HL_REQUEST_BODY_MAX, &len);
+                if (r == -ERANGE)
+                        return hl_problem(ret_problem, 413, "body_too_large", "the body is longer than %d bytes", HL_REQUEST_BODY_MAX);
+                if (r < 0)
+                        return hl_problem(ret_problem, 400, "bad_request", "Content-Length must be a whole number");
+        }
+        *ret_len = (size_t)len;
+        return 0;
+}
+
+int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, size_t *ret_body_len,
+                   struct hl_problem *ret_problem)
+{
+        static const struct {
+                const char *variable, *header;
+        } headers[] = {
+                { "HTTP_HOST", "Host" },
+                { "HTTP_ORIGIN", "Origin" },
+                { "HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site" },
+                { "CONTENT_TYPE", "Content-Type" },
+                { "HTTP_AUTHORIZATION", "Authorization" },
+        };
+        const char *method = get(data, "REQUEST_METHOD"), *address = get(data, "REMOTE_ADDR");
+        request->method = hl_method_parse(method ? method : "");
+        snprintf(request->peer.name, sizeof(request->peer.name), "%s", address && *address ? address : "unknown");
+        hl_make_printable(request->peer.name);
+        request->peer.local = hl_address_is_local(request->peer.name);
+
+        HL_CLEANUP(hl_free_pointer) char *target = find_target(get, data);
+        if (strlen(target) > HL_REQUEST_TARGET_MAX)
+                return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes", HL_REQUEST_TARGET_MAX);
+        int r = hl_request_target(request, target, ret_problem);
+        for (size_t i = 0; r == 0 && i < HL_COUNT(headers); i++) {
+                const char *value = get(data, headers[i].variable);
+                if (value && *value)
+                        r = hl_request_header(request, headers[i].header, value, ret_problem);
+        }
+        return r < 0 ? r : find_body_len(get, data, ret_body_len, ret_problem);
+}
+
+static const char *from_environment(void *data, const char *name)
+{
+        (void)data;
+        return getenv(name);
+}
+
+static int read_body(int fd, size_t len, struct hl_buf *body, struct hl_problem *problem)
+{
+        uint64_t deadline_us = hl_clock_monotonic() + BODY_TIMEOUT;
+        while (body->len < len) {
+                char bytes[4096];
+                size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
+                if (hl_wait_fd(fd, POLLIN, deadline_us) <= 0)
+                        return hl_problem(problem, 408, "request_timeout", "the request did not arrive in time: send it faster");
+                ssize_t n = read(fd, bytes, want);
+                if (n <= 0)
+                        return hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
+                hl_buf_add(body, bytes, (size_t)n);
+        }
+        return 0;
+}
+
+int hl_cgi_serve(int in, int out, const struct hl_door *door)
+{
+        struct hl_request request;
+        struct hl_response response = { 0 };
+        struct hl_problem problem;
+        size_t body_len = 0;
+        hl_request_init(&request);
+        if (hl_cgi_request(&request, from_environment, NULL, &body_len, &problem) < 0 ||
+            read_body(in, body_len, &request.body, &problem) < 0)
+                hl_response_problem(&response, &problem);
+        else
+                door->answer(door->app, &request, &response);
+
+        struct hl_buf text = { 0 };
+        hl_response_head(&response, &request, HL_HEAD_CGI, NULL, &text);
+        if (request.method != HL_HEAD)
+                hl_buf_add(&text, response.body.data, response.body.len);
+        int r = hl_write_all(out, text.data, text.len, hl_clock_monotonic() + WRITE_TIMEOUT);
+        hl_buf_free(&text);
+        hl_request_free(&request);
+        hl_response_free(&response);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

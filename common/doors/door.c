@@ -1,0 +1,35 @@
+#include "door.h"
+
+#include "cgi.h"
+#include "inetd.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static bool is_connection(int fd)
+{
+        struct sockaddr_storage address;
+        socklen_t len = sizeof(address);
+        return getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+}
+
+int hl_door_run(const struct hl_door *door)
+{
+        signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */
+
+        if (getenv("GATEWAY_INTERFACE"))
+                return hl_cgi_serve(STDIN_FILENO, STDOUT_FILENO, door);
+        if (is_connection(STDIN_FILENO)) {
+                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, door);
+                return EXIT_SUCCESS;
+        }
+        fprintf(stderr,
+                "%s answers requests: it is started by systemd for each connection to %s.socket,\n"
+                "or by a web server that speaks CGI/1.1. Try: systemctl start %s.service\n",
+                door->name, door->name, door->name);
+        return EX_USAGE;
+}

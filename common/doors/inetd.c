@@ -1,0 +1,192 @@
+#include "inetd.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "http/parser.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE 16384
+#define LINGER_BYTES_MAX (1024 * 1024) /* read and thrown away at most, so that a last answer arrives */
+
+const struct hl_inetd_limits hl_inetd_limits = {
+        .request_us = 10 * HL_USEC_PER_SEC,
+        .idle_us = 5 * HL_USEC_PER_SEC,
+        .write_us = 10 * HL_USEC_PER_SEC,
+        .linger_us = 1 * HL_USEC_PER_SEC,
+        .connection_us = 20 * HL_USEC_PER_SEC,
+};
+
+struct connection {
+        int fd;
+        const struct hl_inetd_limits *limits;
+        const struct hl_door *door;
+        struct hl_peer peer;
+        struct hl_buf input; /* read and not yet used */
+        uint64_t began_us;
+        bool first;
+};
+
+enum outcome {
+        REQUEST_WHOLE,
+        REQUEST_BAD, /* answer the problem, then close */
+        CONNECTION_OVER,
+};
+
+static void find_peer(struct connection *c)
+{
+        struct sockaddr_storage address = { 0 };
+        socklen_t len = sizeof(address);
+        const void *ip = NULL;
+        if (getpeername(c->fd, (struct sockaddr *)&address, &len) < 0)
+                return;
+        if (address.ss_family == AF_UNIX) {
+                c->peer = (struct hl_peer){ .local = true, .name = "unix" };
+                return;
+        }
+        if (address.ss_family == AF_INET)
+                ip = &((struct sockaddr_in *)&address)->sin_addr;
+        else if (address.ss_family == AF_INET6)
+                ip = &((struct sockaddr_in6 *)&address)->sin6_addr;
+        if (ip && inet_ntop(address.ss_family, ip, c->peer.name, sizeof(c->peer.name)))
+                c->peer.local = hl_address_is_local(c->peer.name);
+}
+
+static int send_bytes(struct connection *c, const void *bytes, size_t len)
+{
+        return hl_write_all(c->fd, bytes, len, hl_clock_monotonic() + c->limits->write_us);
+}
+
+/* Fills c->input. 1: there is something; 0: the deadline passed; -ENODATA: the client sends no more; else -errno. */
+static int read_more(struct connection *c, uint64_t deadline_us)
+{
+        char bytes[READ_SIZE];
+        for (;;) {
+                int r = hl_wait_fd(c->fd, POLLIN, deadline_us);
+                if (r <= 0)
+                        return r;
+                ssize_t n = read(c->fd, bytes, sizeof(bytes));
+                if (n > 0)
+                        return hl_buf_add(&c->input, bytes, (size_t)n) < 0 ? -EMSGSIZE : 1;
+                if (n == 0)
+                        return -ENODATA;
+                if (errno != EAGAIN && errno != EINTR)
+                        return -errno;
+        }
+}
+
+static enum outcome no_more(int r, struct hl_parser *parser, struct hl_problem *problem)
+{
+        if (!hl_parser_started(parser) || (r < 0 && r != -ENODATA))
+                return CONNECTION_OVER;
+        if (r == 0)
+                hl_problem(problem, 408, "request_timeout", "the request did not arrive in time: send it faster");
+        else
+                hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
+        return REQUEST_BAD;
+}
+
+static enum outcome read_request(struct connection *c, struct hl_parser *parser, struct hl_problem *problem)
+{
+        static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        uint64_t deadline_us = hl_clock_monotonic() + (c->first ? c->limits->request_us : c->limits->idle_us);
+        bool begun = false;
+        for (;;) {
+                if (c->input.len == 0) {
+                        int r = read_more(c, deadline_us);
+                        if (r <= 0)
+                                return no_more(r, parser, problem);
+                }
+                size_t used = c->input.len;
+                enum hl_parse parse = hl_parser_feed(parser, c->input.data, c->input.len, &used, problem);
+                if (parse == HL_PARSE_BAD)
+                        return REQUEST_BAD;
+                hl_buf_drop(&c->input, used);
+                if (parse == HL_PARSE_COMPLETE)
+                        return REQUEST_WHOLE;
+                if (parse == HL_PARSE_EXPECT && send_bytes(c, go_on, sizeof(go_on) - 1) < 0)
+                        return CONNECTION_OVER;
+                if (!begun && hl_parser_started(parser)) {
+                        begun = true;
+                        if (!c->first)
+                                deadline_us = hl_clock_monotonic() + c->limits->request_us;
+                }
+        }
+}
+
+static int send_response(struct connection *c, const struct hl_request *request, const struct hl_response *response,
+                         bool keep_alive)
+{
+        struct hl_buf out = { 0 };
+        hl_response_head(response, request, HL_HEAD_HTTP, keep_alive ? "keep-alive" : "close", &out);
+        if (request->method != HL_HEAD)
+                hl_buf_add(&out, response->body.data, response->body.len);
+        int r = send_bytes(c, out.data, out.len);
+        hl_buf_free(&out);
+        return r;
+}
+
+/* Closing a socket with unread input resets it, and the client may lose the answer: RFC 9112 9.6. */
+static void linger(struct connection *c)
+{
+        uint64_t deadline_us = hl_clock_monotonic() + c->limits->linger_us;
+        size_t total = 0;
+        shutdown(c->fd, SHUT_WR);
+        while (total < LINGER_BYTES_MAX) {
+                hl_buf_free(&c->input);
+                if (read_more(c, deadline_us) <= 0)
+                        break;
+                total += c->input.len;
+        }
+}
+
+/* One request and its response. True when another may follow on this connection. */
+static bool serve_request(struct connection *c)
+{
+        struct hl_request request;
+        struct hl_response response = { 0 };
+        struct hl_problem problem;
+        hl_request_init(&request);
+        request.peer = c->peer;
+        struct hl_parser *parser = hl_parser_new(&request);
+
+        enum outcome outcome = read_request(c, parser, &problem);
+        bool again = false;
+        if (outcome == REQUEST_BAD) {
+                hl_response_problem(&response, &problem);
+                if (send_response(c, &request, &response, false) == 0)
+                        linger(c);
+        } else if (outcome == REQUEST_WHOLE) {
+                c->door->answer(c->door->app, &request, &response);
+                again = hl_parser_keeps_alive(parser) && hl_clock_monotonic() - c->began_us < c->limits->connection_us;
+                if (send_response(c, &request, &response, again) < 0)
+                        again = false;
+                else if (!again)
+                        linger(c);
+        }
+        hl_parser_free(parser);
+        hl_request_free(&request);
+        hl_response_free(&response);
+        return again;
+}
+
+void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_door *door)
+{
+        struct connection c = { .fd = fd, .limits = limits, .door = door, .began_us = hl_clock_monotonic() };
+        int flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+                return;
+        find_peer(&c);
+        for (c.first = true; serve_request(&c); c.first = false)
+                ;
+        hl_buf_free(&c.input);
+}

@@ -1,0 +1,198 @@
+#include "parser.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <llhttp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct hl_parser {
+        llhttp_t llhttp;
+        struct hl_request *request;
+        struct hl_problem problem; /* .status 0: none yet */
+        struct hl_buf target, name, value;
+        size_t header_bytes, header_count;
+        bool started, in_body, complete, has_length, chunked;
+        bool expects, expect_told; /* "Expect: 100-continue" came; it was told to the caller */
+};
+
+static struct hl_parser *self(llhttp_t *llhttp)
+{
+        return llhttp->data;
+}
+
+/* A callback that answers -1 ends the parsing with HPE_USER, or with its own error. */
+static int bad(struct hl_parser *p, int status, const char *code, const char *message)
+{
+        hl_problem(&p->problem, status, code, "%s", message);
+        return -1;
+}
+
+static int on_url(llhttp_t *llhttp, const char *bytes, size_t len)
+{
+        struct hl_parser *p = self(llhttp);
+        if (hl_buf_add(&p->target, bytes, len) < 0)
+                return bad(p, 414, "target_too_long", "the request target is longer than 8192 bytes");
+        return 0;
+}
+
+static int count_header_bytes(struct hl_parser *p, size_t len)
+{
+        p->header_bytes += len;
+        if (p->header_bytes > HL_REQUEST_HEADERS_MAX)
+                return bad(p, 431, "headers_too_large", "the headers are longer than 16384 bytes");
+        return 0;
+}
+
+static int on_header_field(llhttp_t *llhttp, const char *bytes, size_t len)
+{
+        struct hl_parser *p = self(llhttp);
+        hl_buf_add(&p->name, bytes, len);
+        return count_header_bytes(p, len);
+}
+
+static int on_header_value(llhttp_t *llhttp, const char *bytes, size_t len)
+{
+        struct hl_parser *p = self(llhttp);
+        hl_buf_add(&p->value, bytes, len);
+        return count_header_bytes(p, len);
+}
+
+static int take_header(struct hl_parser *p, const char *name, const char *value)
+{
+        if (++p->header_count > HL_REQUEST_HEADER_COUNT_MAX)
+                return bad(p, 431, "too_many_headers", "there are more than 100 headers");
+        if (p->in_body)
+                return 0; /* a trailer behind a chunked body: may change nothing */
+        if (strcasecmp(name, "Content-Length") == 0) {
+                p->has_length = true;
+        } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+                if (p->chunked || strcasecmp(value, "chunked") != 0)
+                        return bad(p, 400, "unsupported_transfer_encoding", "send the body plain or chunked");
+                p->chunked = true;
+        } else if (strcasecmp(name, "Expect") == 0) {
+                p->expects = strcasecmp(value, "100-continue") == 0;
+        }
+        return hl_request_header(p->request, name, value, &p->problem) < 0 ? -1 : 0;
+}
+
+static int on_header_value_complete(llhttp_t *llhttp)
+{
+        struct hl_parser *p = self(llhttp);
+        while (p->value.len && (p->value.data[p->value.len - 1] == ' ' || p->value.data[p->value.len - 1] == '\t'))
+                p->value.data[--p->value.len] = '\0';
+        int r = take_header(p, p->name.len ? p->name.data : "", p->value.len ? p->value.data : "");
+        hl_buf_free(&p->name);
+        hl_buf_free(&p->value);
+        return r;
+}
+
+static int on_headers_complete(llhttp_t *llhttp)
+{
+        struct hl_parser *p = self(llhttp);
+        bool http_1_1 = llhttp->http_major == 1 && llhttp->http_minor == 1;
+        p->in_body = true;
+        llhttp->upgrade = 0; /* no Upgrade is served: RFC 9110 7.8 lets us go on as if it had not been asked */
+        if (llhttp->http_major != 1)
+                return bad(p, 400, "unsupported_version", "speak HTTP/1.1 or HTTP/1.0");
+        p->request->method = hl_method_parse(llhttp_method_name(llhttp_get_method(llhttp)));
+        if (hl_request_target(p->request, p->target.len ? p->target.data : "", &p->problem) < 0)
+                return -1;
+        if (http_1_1 && !p->request->host)
+                return bad(p, 400, "host_required", "HTTP/1.1 needs a Host header");
+        /* Without a length, what HTTP/1.0 sends as a body cannot be told from its absence. */
+        if (!http_1_1 && p->request->method == HL_POST && !p->has_length)
+                return bad(p, 411, "length_required", "send a Content-Length with an HTTP/1.0 POST, 0 for none");
+        if (p->has_length && llhttp->content_length > HL_REQUEST_BODY_MAX)
+                return bad(p, 413, "body_too_large", "the body is longer than 65536 bytes");
+        p->expects = p->expects && http_1_1 && (p->chunked || llhttp->content_length > 0);
+        return 0;
+}
+
+static int on_body(llhttp_t *llhttp, const char *bytes, size_t len)
+{
+        struct hl_parser *p = self(llhttp);
+        p->expects = false; /* it did not wait */
+        if (hl_buf_add(&p->request->body, bytes, len) < 0)
+                return bad(p, 413, "body_too_large", "the body is longer than 65536 bytes");
+        return 0;
+}
+
+static int on_message_complete(llhttp_t *llhttp)
+{
+        self(llhttp)->complete = true;
+        return HPE_PAUSED;
+}
+
+static const llhttp_settings_t *settings(void)
+{
+        static llhttp_settings_t table;
+        if (!table.on_url) {
+                llhttp_settings_init(&table);
+                table.on_url = on_url;
+                table.on_header_field = on_header_field;
+                table.on_header_value = on_header_value;
+                table.on_header_value_complete = on_header_value_complete;
+                table.on_headers_complete = on_headers_complete;
+                table.on_body = on_body;
+                table.on_message_complete = on_message_complete;
+        }
+        return &table;
+}
+
+struct hl_parser *hl_parser_new(struct hl_request *request)
+{
+        struct hl_parser *p = hl_alloc(sizeof(*p));
+        llhttp_init(&p->llhttp, HTTP_REQUEST, settings());
+        p->llhttp.data = p;
+        p->request = request;
+        p->target.max = HL_REQUEST_TARGET_MAX;
+        return p;
+}
+
+struct hl_parser *hl_parser_free(struct hl_parser *p)
+{
+        if (!p)
+                return NULL;
+        hl_buf_free(&p->target);
+        hl_buf_free(&p->name);
+        hl_buf_free(&p->value);
+        free(p);
+        return NULL;
+}
+
+enum hl_parse hl_parser_feed(struct hl_parser *p, const char *bytes, size_t len, size_t *ret_used,
+                             struct hl_problem *ret_problem)
+{
+        for (size_t i = 0; i < len && !p->started; i++) /* empty lines before a request are no request: RFC 9112 2.2 */
+                p->started = bytes[i] != '\r' && bytes[i] != '\n';
+        llhttp_errno_t error = llhttp_execute(&p->llhttp, bytes, len);
+        if (p->complete && error == HPE_PAUSED) {
+                *ret_used = (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes);
+                return HL_PARSE_COMPLETE;
+        }
+        if (error != HPE_OK) {
+                if (!p->problem.status)
+                        hl_problem(&p->problem, 400, "bad_request", "this is not a valid HTTP request: %s",
+                                   llhttp_get_error_reason(&p->llhttp));
+                *ret_problem = p->problem;
+                return HL_PARSE_BAD;
+        }
+        if (p->expects && p->in_body && !p->expect_told) {
+                p->expect_told = true;
+                return HL_PARSE_EXPECT;
+        }
+        return HL_PARSE_MORE;
+}
+
+bool hl_parser_started(const struct hl_parser *p)
+{
+        return p->started;
+}
+
+bool hl_parser_keeps_alive(const struct hl_parser *p)
+{
+        return p->complete && llhttp_should_keep_alive(&p->llhttp);
+}

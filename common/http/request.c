@@ -1,0 +1,136 @@
+#include "request.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+void hl_request_init(struct hl_request *request)
+{
+        *request = (struct hl_request){ .body.max = HL_REQUEST_BODY_MAX };
+        uint64_t id = 0;
+        if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+                abort();
+        snprintf(request->id, sizeof(request->id), "%016llx", (unsigned long long)id);
+}
+
+void hl_request_free(struct hl_request *request)
+{
+        free(request->path);
+        free(request->query);
+        free(request->host);
+        free(request->origin);
+        free(request->sec_fetch_site);
+        free(request->content_type);
+        free(request->authorization);
+        hl_buf_free(&request->body);
+        *request = (struct hl_request){ 0 };
+}
+
+enum hl_method hl_method_parse(const char *name)
+{
+        static const char *const names[] = {
+                [HL_GET] = "GET", [HL_HEAD] = "HEAD", [HL_POST] = "POST", [HL_OPTIONS] = "OPTIONS"
+        };
+        for (size_t i = 0; i < HL_COUNT(names); i++)
+                if (strcmp(names[i], name) == 0)
+                        return (enum hl_method)i;
+        return HL_METHOD_OTHER;
+}
+
+int hl_problem(struct hl_problem *ret_problem, int status, const char *code, const char *format, ...)
+{
+        va_list args;
+        va_start(args, format);
+        vsnprintf(ret_problem->message, sizeof(ret_problem->message), format, args);
+        va_end(args);
+        ret_problem->status = status;
+        ret_problem->code = code;
+        return -EINVAL;
+}
+
+static const struct {
+        const char *name;
+        size_t offset;
+} kept[] = {
+        { "Host", offsetof(struct hl_request, host) },
+        { "Origin", offsetof(struct hl_request, origin) },
+        { "Sec-Fetch-Site", offsetof(struct hl_request, sec_fetch_site) },
+        { "Content-Type", offsetof(struct hl_request, content_type) },
+        { "Authorization", offsetof(struct hl_request, authorization) },
+};
+
+int hl_request_header(struct hl_request *request, const char *name, const char *value, struct hl_problem *ret_problem)
+{
+        for (size_t i = 0; i < HL_COUNT(kept); i++) {
+                if (strcasecmp(kept[i].name, name) != 0)
+                        continue;
+                char **field = (char **)((char *)request + kept[i].offset);
+                if (*field)
+                        return hl_problem(ret_problem, 400, "duplicate_header", "send the %s header once", kept[i].name);
+                *field = hl_strdup(value);
+        }
+        return 0;
+}
+
+int hl_request_target(struct hl_request *request, const char *target, struct hl_problem *ret_problem)
+{
+        for (const char *c = target; *c; c++)
+                if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7F)
+                        return hl_problem(ret_problem, 400, "invalid_target", "percent-encode the request target");
+
+        if (strncasecmp(target, "http://", 7) == 0) { /* absolute form, whose authority replaces Host: RFC 9112 3.2.2 */
+                target += 7;
+                size_t authority = strcspn(target, "/?");
+                free(request->host);
+                request->host = hl_strndup(target, authority);
+                target += authority;
+                if (*target != '/')
+                        return hl_problem(ret_problem, 400, "invalid_target", "the request target needs a path");
+        }
+        if (*target != '/' && strcmp(target, "*") != 0)
+                return hl_problem(ret_problem, 400, "invalid_target", "the request target must be a path that begins with /");
+
+        size_t path = strcspn(target, "?");
+        HL_CLEANUP(hl_free_pointer) char *decoded = NULL;
+        if (hl_percent_decode(target, path, &decoded) < 0)
+                return hl_problem(ret_problem, 400, "invalid_target", "the path is not valid percent-encoded UTF-8");
+        request->path = hl_strndup(target, path);
+        request->query = target[path] == '?' ? hl_strdup(target + path + 1) : NULL;
+        return 0;
+}
+
+int hl_request_query(const struct hl_request *request, const char *name, char **ret_value)
+{
+        size_t name_len = strlen(name);
+        for (const char *s = request->query; s && *s;) {
+                size_t len = strcspn(s, "&");
+                if (len > name_len && s[name_len] == '=' && memcmp(s, name, name_len) == 0)
+                        return hl_percent_decode(s + name_len + 1, len - name_len - 1, ret_value);
+                s += len + (s[len] == '&');
+        }
+        *ret_value = NULL;
+        return 0;
+}
+
+bool hl_address_is_local(const char *address)
+{
+        struct in_addr v4;
+        struct in6_addr v6;
+        if (hl_has_prefix(address, "unix:"))
+                return true;
+        if (inet_pton(AF_INET, address, &v4) == 1)
+                return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+        if (inet_pton(AF_INET6, address, &v6) != 1)
+                return false;
+        return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == IN_LOOPBACKNET);
+}

@@ -1,0 +1,76 @@
+/* request.h - one HTTP request, whichever door it came through.
+ *
+ * Shape    filled once by a door, then read only. Of the headers only those that this
+ *          product acts on are kept.
+ * Owner    every string belongs to the request and lives until hl_request_free().
+ * Errors   0, or -EINVAL and a struct hl_problem that says what is wrong.
+ * Source   RFC 9110, RFC 9112; CGI/1.1 is RFC 3875.
+ * Tests    tests/unit/test_http.c
+ */
+#ifndef HL_HTTP_REQUEST_H
+#define HL_HTTP_REQUEST_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HL_REQUEST_TARGET_MAX 8192  /* bytes of the request target: 414 above */
+#define HL_REQUEST_HEADERS_MAX 16384 /* bytes of all header names and values: 431 above */
+#define HL_REQUEST_HEADER_COUNT_MAX 100
+#define HL_REQUEST_BODY_MAX 65536 /* bytes: 413 above */
+#define HL_REQUEST_ID_SIZE 17     /* 16 hexadecimal digits and the NUL */
+#define HL_PEER_SIZE 64
+
+enum hl_method { HL_GET, HL_HEAD, HL_POST, HL_OPTIONS, HL_METHOD_OTHER };
+
+/* What a door or the guard finds wrong with a request before any handler sees it. */
+struct hl_problem {
+        int status;
+        const char *code; /* stable, static */
+        char message[256];
+};
+
+struct hl_peer {
+        bool local; /* loopback or a unix socket: somebody on this machine */
+        char name[HL_PEER_SIZE]; /* "127.0.0.1", "2001:db8::1", "unix": for the log */
+};
+
+struct hl_request {
+        char id[HL_REQUEST_ID_SIZE];
+        enum hl_method method;
+        char *path;  /* still percent-encoded, begins with '/', or "*" */
+        char *query; /* behind the '?', still encoded; NULL where there is none */
+        char *host;
+        char *origin;
+        char *sec_fetch_site;
+        char *content_type;
+        char *authorization;
+        struct hl_peer peer;
+        struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
+};
+
+/* Gives the request its random id. */
+void hl_request_init(struct hl_request *request);
+void hl_request_free(struct hl_request *request);
+
+enum hl_method hl_method_parse(const char *name);
+
+/* Notes a header, if it is one of those above. One that stands twice, where that makes a
+ * difference to the guard, is a problem. */
+int hl_request_header(struct hl_request *request, const char *name, const char *value, struct hl_problem *ret_problem);
+
+/* Takes the request target apart: "/path?query", "http://host/path?query" or "*". */
+int hl_request_target(struct hl_request *request, const char *target, struct hl_problem *ret_problem);
+
+/* The decoded value of a query parameter: *ret_value is NULL where it is absent, else free() it. */
+int hl_request_query(const struct hl_request *request, const char *name, char **ret_value);
+
+/* Fills a problem and returns -EINVAL. */
+int hl_problem(struct hl_problem *ret_problem, int status, const char *code, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+/* True for 127.0.0.0/8, ::1, the IPv4-mapped form of the former, and for "unix:". */
+bool hl_address_is_local(const char *address);
+
+#endif

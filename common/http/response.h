@@ -1,0 +1,46 @@
+/* response.h - one HTTP response, kept in memory and written once.
+ *
+ * Shape    status, extra headers, body. Nothing is sent before the outcome is known.
+ * Errors   a header value with a control character is left out: nothing that a client
+ *          sent can add a header (tests/unit/test_http.c: header injection).
+ * Owner    hl_response_free().
+ * Source   RFC 9110; CGI's form is RFC 3875 section 6.
+ * Tests    tests/unit/test_http.c
+ */
+#ifndef HL_HTTP_RESPONSE_H
+#define HL_HTTP_RESPONSE_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "request.h"
+
+struct hl_response {
+        int status;
+        const char *content_type; /* static; NULL: no body, no Content-Type */
+        struct hl_buf headers;    /* "Name: value\r\n"… */
+        struct hl_buf body;
+};
+
+void hl_response_free(struct hl_response *response);
+
+void hl_response_header(struct hl_response *response, const char *name, const char *value);
+
+/* The body is this JSON; takes it. */
+void hl_response_json(struct hl_response *response, int status, hl_json *json);
+
+/* {"status":"error","code":…,"message":…}. Returns the object, still owned by the caller,
+ * for keys to be added before hl_response_json(). */
+hl_json *hl_error_json(const char *code, const char *message);
+
+void hl_response_problem(struct hl_response *response, const struct hl_problem *problem);
+
+enum hl_head_form {
+        HL_HEAD_HTTP, /* "HTTP/1.1 200 OK": the whole head */
+        HL_HEAD_CGI,  /* "Status: 200 OK": the server in front adds the rest */
+};
+
+/* Appends the head, up to the empty line. `connection` ("close", "keep-alive" or NULL) is for HTTP alone. */
+void hl_response_head(const struct hl_response *response, const struct hl_request *request, enum hl_head_form form,
+                      const char *connection, struct hl_buf *out);
+
+#endif

@@ -1,0 +1,218 @@
+#include "service.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool serves(const struct hl_route *route, enum hl_method method)
+{
+        return route->method == method || (route->method == HL_GET && method == HL_HEAD);
+}
+
+/* Whether a path fits a pattern. *ret_param: the decoded segment that stands for {…}, if any; free(). */
+static bool path_fits(const char *pattern, const char *path, char **ret_param)
+{
+        HL_CLEANUP(hl_free_pointer) char *param = NULL;
+        while (*pattern == '/' && *path == '/') {
+                pattern++;
+                path++;
+                size_t pattern_len = strcspn(pattern, "/"), path_len = strcspn(path, "/");
+                HL_CLEANUP(hl_free_pointer) char *segment = NULL;
+                if (hl_percent_decode(path, path_len, &segment) < 0)
+                        return false;
+                if (*pattern == '{' && *segment)
+                        param = hl_steal(segment);
+                else if (strlen(segment) != pattern_len || memcmp(segment, pattern, pattern_len) != 0)
+                        return false;
+                pattern += pattern_len;
+                path += path_len;
+        }
+        if (*pattern || *path)
+                return false;
+        *ret_param = hl_steal(param);
+        return true;
+}
+
+static void add_allow(const struct hl_service *service, const char *pattern, struct hl_response *response)
+{
+        bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern;
+        for (size_t i = 0; pattern && i < service->route_count; i++)
+                if (strcmp(service->routes[i].path, pattern) == 0) {
+                        get = get || service->routes[i].method == HL_GET;
+                        post = post || service->routes[i].method == HL_POST;
+                }
+        HL_CLEANUP(hl_free_pointer) char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
+        hl_response_header(response, "Allow", allow);
+}
+
+static const char *method_name(enum hl_method method)
+{
+        return method == HL_POST ? "POST" : "GET";
+}
+
+/* "GET /": what this service can do. */
+static int run_index(struct hl_call *call, const struct hl_service *service)
+{
+        hl_json *endpoints = hl_json_new();
+        for (size_t i = 0; i < service->route_count; i++) {
+                const struct hl_route *route = &service->routes[i];
+                HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", method_name(route->method), route->path);
+                hl_json_set_string(endpoints, key, route->summary);
+        }
+        hl_json_set_string(call->out, "service", service->title);
+        hl_json_set(call->out, "endpoints", endpoints);
+        return 0;
+}
+
+static int check_query(const struct hl_request *request, const char *known, struct hl_problem *problem)
+{
+        for (const char *s = request->query; s && *s;) {
+                size_t len = strcspn(s, "&"), name = strcspn(s, "=&");
+                if (name > 0 && !hl_in_list(known, s, name))
+                        return hl_problem(problem, 400, "unknown_parameter", "unknown query parameter \"%.*s\"; known here: %s",
+                                          (int)(name < 40 ? name : 40), s, known ? known : "none");
+                s += len + (s[len] == '&');
+        }
+        return 0;
+}
+
+static bool is_json_type(const char *content_type)
+{
+        static const char json[] = "application/json";
+        size_t len = strcspn(content_type, "; \t");
+        return len == sizeof(json) - 1 && strncasecmp(content_type, json, len) == 0;
+}
+
+/* *ret_body: {} for an empty body. */
+static int read_body(const struct hl_request *request, hl_json **ret_body, struct hl_problem *problem)
+{
+        if (request->body.len == 0) {
+                *ret_body = hl_json_new();
+                return 0;
+        }
+        if (!request->content_type || !is_json_type(request->content_type))
+                return hl_problem(problem, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+        struct hl_err err = { 0 };
+        if (hl_json_parse(request->body.data, request->body.len, ret_body, &err) < 0)
+                return hl_problem(problem, 400, err.code, "the body is not valid: %.200s", err.message);
+        return 0;
+}
+
+static void run_route(const struct hl_service *service, const struct hl_route *route, struct hl_call *call)
+{
+        call->status = 200;
+        call->out = hl_json_new();
+        hl_json_set_string(call->out, "status", "success");
+        int r = route ? route->run(call) : run_index(call, service);
+        if (r >= 0) {
+                if (!call->response->status) /* the route may have written a response that is not JSON */
+                        hl_response_json(call->response, call->status, hl_json_share(call->out));
+                return;
+        }
+
+        hl_fail(&call->err, HL_ERR_INTERNAL, -r, "internal_error", "%s", strerror(-r));
+        bool ours = call->err.kind == HL_ERR_INTERNAL;
+        hl_json_set_string(call->out, "status", "error");
+        hl_json_set_string(call->out, "code", call->err.code);
+        hl_json_set_string(call->out, "message",
+                           ours ? "something went wrong here; the journal says what, by this answer's X-Request-Id"
+                                : call->err.message);
+        if (call->err.kind == HL_ERR_BUSY)
+                hl_response_header(call->response, "Retry-After", "2");
+        hl_response_json(call->response, service->error_status(call->err.kind), hl_json_share(call->out));
+}
+
+struct match {
+        const char *pattern;          /* of the resource; NULL: no such path */
+        const struct hl_route *route; /* of the method; NULL: "GET /", or not served */
+        char *param;
+};
+
+static struct match find(const struct hl_service *service, const struct hl_request *request)
+{
+        struct match match = { 0 };
+        if (strcmp(request->path, "/") == 0)
+                match.pattern = "/";
+        for (size_t i = 0; i < service->route_count && !match.pattern; i++)
+                if (path_fits(service->routes[i].path, request->path, &match.param))
+                        match.pattern = service->routes[i].path;
+        for (size_t i = 0; i < service->route_count && match.pattern && !match.route; i++)
+                if (strcmp(service->routes[i].path, match.pattern) == 0 && serves(&service->routes[i], request->method))
+                        match.route = &service->routes[i];
+        return match;
+}
+
+/* Everything between the request and its route; a problem on the way ends it. */
+static int answer(const struct hl_service *service, const struct hl_guard *guard, struct hl_call *call, struct hl_problem *problem)
+{
+        const struct hl_request *request = call->request;
+        enum hl_scope scope = HL_SCOPE_NONE;
+        int r = hl_guard_admit(guard, request, &scope, problem);
+        if (r < 0) {
+                if (problem->status == 401)
+                        hl_response_header(call->response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
+                return r;
+        }
+
+        struct match match = find(service, request);
+        HL_CLEANUP(hl_free_pointer) char *param = match.param;
+        bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
+        if (!match.pattern && !any)
+                return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
+        if (request->method == HL_OPTIONS) {
+                add_allow(service, match.pattern, call->response);
+                call->response->status = 204;
+                return 0;
+        }
+        bool index = !match.route && strcmp(match.pattern, "/") == 0 && (request->method == HL_GET || request->method == HL_HEAD);
+        if (!match.route && !index) {
+                add_allow(service, match.pattern, call->response);
+                return hl_problem(problem, 405, "method_not_allowed", "this path has another method: see Allow");
+        }
+        if (match.route && scope < match.route->scope)
+                return hl_problem(problem, 403, "scope_too_small", "this needs a token with the scope \"%s\"; yours has \"%s\"",
+                                  hl_scope_name(match.route->scope), hl_scope_name(scope));
+        if ((r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
+                return r;
+        if (request->method == HL_POST && (r = read_body(request, &call->body, problem)) < 0)
+                return r;
+        call->param = param;
+        run_route(service, match.route, call);
+        return 0;
+}
+
+void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
+                       const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err)
+{
+        struct hl_call call = { .request = request, .response = response, .app = app };
+        struct hl_problem problem;
+        if (answer(service, guard, &call, &problem) < 0)
+                hl_response_problem(response, &problem);
+        *ret_err = call.err;
+        hl_json_free(call.body);
+        hl_json_free(call.out);
+}
+
+static void first_problem(void *data, const char *path, const char *problem)
+{
+        hl_fail(data, HL_ERR_INVALID, EINVAL, "invalid_body", "\"%s\" %s", path, problem);
+}
+
+int hl_call_read_body(struct hl_call *call, const struct hl_json_field *fields, size_t field_count)
+{
+        return hl_json_read(call->body, "", fields, field_count, first_problem, &call->err);
+}
+
+int hl_call_choice(struct hl_call *call, const char *name, const char *choices, char **ret_value)
+{
+        HL_CLEANUP(hl_free_pointer) char *value = NULL;
+        int r = hl_request_query(call->request, name, &value);
+        if (r < 0 || (value && !hl_in_list(choices, value, strlen(value))))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s", name, choices);
+        *ret_value = hl_steal(value);
+        return 0;
+}

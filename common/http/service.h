@@ -1,0 +1,64 @@
+/* service.h - a route table, and the way from a request to its response.
+ *
+ * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with
+ *          the list of routes, scopes, content type and query parameters come from it.
+ * Errors   a route returns 0, having set call->status and filled call->out, or -errno with
+ *          call->err filled; what an error kind means in HTTP is told by
+ *          hl_service.error_status.
+ * Owner    everything in hl_call belongs to the caller of the route.
+ * Process  no logging: the program logs when hl_service_answer() is done.
+ * Tests    tests/unit/test_service.c
+ */
+#ifndef HL_HTTP_SERVICE_H
+#define HL_HTTP_SERVICE_H
+
+#include "base/err.h"
+#include "base/json.h"
+#include "guard.h"
+#include "request.h"
+#include "response.h"
+
+/* One request on its way through a route. */
+struct hl_call {
+        const struct hl_request *request;
+        struct hl_response *response;
+        const char *param; /* what stood for {…} in the path, decoded; NULL where the path has none */
+        hl_json *body;     /* the request's body; {} where it was empty; NULL where the route takes none */
+        hl_json *out;      /* the answer: {"status":"success"}, to be added to; or what an error answer adds */
+        int status;        /* 200 unless the route says otherwise */
+        void *app;         /* the program's own */
+        struct hl_err err;
+};
+
+typedef int hl_route_fn(struct hl_call *call);
+
+struct hl_route {
+        enum hl_method method;
+        const char *path; /* "/models/{name}/start": at most one {…}, one whole segment */
+        hl_route_fn *run;
+        enum hl_scope scope;
+        const char *query; /* the parameters it knows, comma-separated; NULL for none */
+        const char *summary;
+};
+
+struct hl_service {
+        const char *name;  /* "shutdown-service" */
+        const char *title; /* "Shutdown Service" */
+        const struct hl_route *routes;
+        size_t route_count;
+        int (*error_status)(enum hl_err_kind kind);
+};
+
+/* Fills the response, whatever the request is. *ret_err is what a route failed with (kind
+ * HL_ERR_NONE: it did not): for the log. */
+void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
+                       const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err);
+
+/* Reads the body's fields; the first thing wrong with them becomes call->err. */
+int hl_call_read_body(struct hl_call *call, const struct hl_json_field *fields, size_t field_count);
+
+/* The value of a query parameter that must be one of `choices` (comma-separated), NULL where it is absent.
+ * *ret_value: free(). */
+int hl_call_choice(struct hl_call *call, const char *name, const char *choices, char **ret_value);
+
+#endif

@@ -1,0 +1,236 @@
+#include "config.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder(const char *variable, const char *usual)
+{
+        const char *value = getenv(variable);
+        return value && *value == '/' ? value : usual;
+}
+
+const char *hl_configuration_dir(void)
+{
+        return folder("CONFIGURATION_DIRECTORY", "/etc/home-lab-services");
+}
+
+const char *hl_state_dir(void)
+{
+        return folder("STATE_DIRECTORY", "/var/lib/home-lab-services");
+}
+
+/* One reading of the file: where its findings go. */
+struct reading {
+        const char *path;
+        const struct hl_buf *text;
+        hl_finding_fn *finding;
+        void *data;
+        unsigned count;
+};
+
+static void note(void *data, const char *key, const char *message)
+{
+        struct reading *reading = data;
+        reading->count++;
+        if (reading->finding)
+                reading->finding(reading->data, reading->path, hl_json_line_of(reading->text->data, reading->text->len, key), key,
+                                 message);
+}
+
+static bool is_path(const char *text)
+{
+        for (const char *c = text; *c; c++)
+                if ((unsigned char)*c <= 0x20 || *c == 0x7F)
+                        return false;
+        return *text == '/';
+}
+
+/* "model@%s.service": a template's name with the instance left open. */
+static bool is_unit_template(const char *text)
+{
+        size_t prefix = 0;
+        while (isalnum((unsigned char)text[prefix]) || (text[prefix] && strchr(":_.-", text[prefix])))
+                prefix++;
+        return prefix > 0 && strcmp(text + prefix, "@%s.service") == 0;
+}
+
+static bool is_address(const char *text)
+{
+        struct in6_addr address;
+        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* What a type and bounds cannot say. */
+static void check_strings(const struct hl_config *c, struct reading *reading)
+{
+        if (!is_path(c->models_dir))
+                note(reading, "inference.models_dir", "must be an absolute path");
+        if (!is_path(c->health_path))
+                note(reading, "inference.health_path", "must be a path that begins with /");
+        if (!is_path(c->nginx_output))
+                note(reading, "nginx.output", "must be an absolute path");
+        if (!is_unit_template(c->unit_template))
+                note(reading, "inference.unit_template", "must be the name of a template with %s for the model, such as model@%s.service");
+        if (!is_address(c->upstream_host))
+                note(reading, "nginx.upstream_host",
+                     "must be an IP address: a name with two addresses makes NGINX try the wrong one first");
+}
+
+/* The numbers as the file has them, before they become microseconds. */
+struct numbers {
+        int64_t start_timeout_seconds;
+        double active_minutes, idle_minutes, host_idle_minutes;
+        const char *loopback;
+        const hl_json *hosts;
+};
+
+static const struct {
+        const char *key;
+        size_t first, count; /* of the fields of the section */
+} sections[] = {
+        { "shutdown", 0, 2 }, { "inference", 2, 4 }, { "monitoring", 6, 4 }, { "auth", 10, 2 }, { "nginx", 12, 2 },
+};
+
+#define FIELD_COUNT 14
+
+static void read_sections(const hl_json *document, const struct hl_json_field *fields, struct reading *reading)
+{
+        const hl_json *objects[HL_COUNT(sections)] = { NULL };
+        struct hl_json_field tops[HL_COUNT(sections)];
+        for (size_t i = 0; i < HL_COUNT(sections); i++)
+                tops[i] = (struct hl_json_field){ .key = sections[i].key, .kind = HL_JSON_OBJECT, .out = &objects[i] };
+        hl_json_read(document, "", tops, HL_COUNT(tops), note, reading);
+        for (size_t i = 0; i < HL_COUNT(sections); i++)
+                if (objects[i])
+                        hl_json_read(objects[i], sections[i].key, fields + sections[i].first, sections[i].count, note, reading);
+}
+
+static void read_document(struct hl_config *c, struct numbers *n, struct reading *reading)
+{
+        static const char actions[] = "poweroff,reboot,halt";
+        static const char action_words[] = "\"poweroff\", \"reboot\" or \"halt\"";
+        static const char minutes_words[] = "a number of minutes above 0 and at most 525600";
+        const double least = 1.0 / 60;
+        const struct hl_json_field fields[FIELD_COUNT] = {
+                { "default_minutes", HL_JSON_NUMBER, &c->default_minutes, minutes_words, least, HL_SHUTDOWN_MINUTES_MAX, NULL, false },
+                { "default_action", HL_JSON_STRING, &c->default_action, action_words, 0, 0, actions, false },
+
+                { "models_dir", HL_JSON_STRING, &c->models_dir, "an absolute path", 0, 4000, NULL, false },
+                { "unit_template", HL_JSON_STRING, &c->unit_template, "a template such as \"model@%s.service\"", 0, 100, NULL, false },
+                { "start_timeout_seconds", HL_JSON_INTEGER, &n->start_timeout_seconds, "a whole number from 1 to 3600", 1,
+                  HL_START_TIMEOUT_MAX_SECONDS, NULL, false },
+                { "health_path", HL_JSON_STRING, &c->health_path, "a path that begins with /", 0, 255, NULL, false },
+
+                { "active_threshold_minutes", HL_JSON_NUMBER, &n->active_minutes, minutes_words, 1e-3, 525600, NULL, false },
+                { "idle_threshold_minutes", HL_JSON_NUMBER, &n->idle_minutes, minutes_words, 1e-3, 525600, NULL, false },
+                { "host_idle_minutes", HL_JSON_NUMBER, &n->host_idle_minutes, "null or a number of minutes above 0 and at most 525600",
+                  1e-3, 525600, NULL, true },
+                { "host_idle_action", HL_JSON_STRING, &c->host_idle_action, action_words, 0, 0, actions, false },
+
+                { "loopback", HL_JSON_STRING, &n->loopback, "\"trust\" or \"token\"", 0, 0, "trust,token", false },
+                { "allowed_hosts", HL_JSON_STRINGS, &n->hosts, "an array of host names", 0, 0, NULL, false },
+
+                { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", 0, 4000, NULL, false },
+                { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address", 0, 0, NULL, false },
+        };
+        read_sections(c->document, fields, reading);
+}
+
+static uint64_t minutes_us(double minutes)
+{
+        return isnan(minutes) ? HL_NEVER : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+}
+
+static void finish(struct hl_config *c, const struct numbers *n)
+{
+        const char *models_dir = getenv("MODELS_CONFIG_DIR");
+        if (models_dir && *models_dir)
+                c->models_dir = models_dir;
+        c->start_timeout_us = (uint64_t)n->start_timeout_seconds * HL_USEC_PER_SEC;
+        c->active_threshold_us = minutes_us(n->active_minutes);
+        c->idle_threshold_us = minutes_us(n->idle_minutes);
+        c->host_idle_us = minutes_us(n->host_idle_minutes);
+        c->trust_loopback = strcmp(n->loopback, "trust") == 0;
+
+        size_t count = n->hosts ? hl_json_length(n->hosts) : 0;
+        c->allowed_hosts = hl_alloc((count + 1) * sizeof(*c->allowed_hosts));
+        for (size_t i = 0; i < count; i++)
+                c->allowed_hosts[i] = hl_json_string_at(n->hosts, i);
+}
+
+/* Fills c from the text; findings are counted in reading. */
+static void parse(struct hl_config *c, struct numbers *n, struct reading *reading)
+{
+        struct hl_err bad = { 0 };
+        if (hl_json_parse(reading->text->data, reading->text->len, &c->document, &bad) == 0) {
+                read_document(c, n, reading);
+                check_strings(c, reading);
+                return;
+        }
+        reading->count++;
+        if (!reading->finding)
+                return;
+        unsigned line = 0; /* the message begins with "line N: " */
+        char *rest = bad.message;
+        if (hl_has_prefix(bad.message, "line "))
+                line = (unsigned)strtoul(bad.message + 5, &rest, 10);
+        reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
+}
+
+int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *usual = hl_format("%s/config.json", hl_configuration_dir());
+        struct hl_buf text = { 0 };
+        struct reading reading = { .path = path ? path : usual, .text = &text, .finding = finding, .data = data };
+        struct numbers n = { .start_timeout_seconds = 120, .active_minutes = 10, .idle_minutes = 30, .host_idle_minutes = NAN, .loopback = "trust" };
+        struct hl_config c = {
+                .default_minutes = 1,
+                .default_action = "poweroff",
+                .models_dir = "/etc/home-lab-services/models",
+                .unit_template = "model@%s.service",
+                .health_path = "/health",
+                .host_idle_action = "poweroff",
+                .nginx_output = "/var/lib/home-lab-services/nginx/models.conf",
+                .upstream_host = "127.0.0.1",
+        };
+
+        int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);
+        if (r == 0) {
+                hl_buf_add(&text, "", 0);
+                parse(&c, &n, &reading);
+        } else if (r != -ENOENT) {
+                reading.count++;
+                if (finding)
+                        finding(data, reading.path, 0, "", strerror(-r));
+        }
+        if (reading.count > 0) {
+                hl_json_free(c.document);
+                r = hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid", "%s is not valid: \"home-lab-services check\" says where",
+                            reading.path);
+        } else {
+                finish(&c, &n);
+                *ret_config = c;
+                r = 0;
+        }
+        hl_buf_free(&text);
+        return r;
+}
+
+void hl_config_free(struct hl_config *config)
+{
+        free(config->allowed_hosts);
+        hl_json_free(config->document);
+        *config = (struct hl_config){ 0 };
+}

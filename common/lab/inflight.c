@@ -1,0 +1,176 @@
+#include "inflight.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DUMP_BUFFER_SIZE 65536
+
+/* From the kernel's include/net/tcp_states.h, which is not exported. */
+enum { STATE_ESTABLISHED = 1, STATE_CLOSE_WAIT = 8, STATE_LISTEN = 10 };
+
+typedef void socket_fn(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info);
+
+static int open_netlink(struct hl_err *err)
+{
+        int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        return fd < 0 ? hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "sock_diag: %m") : fd;
+}
+
+static void read_socket(const struct nlmsghdr *header, socket_fn *each, void *data)
+{
+        const struct inet_diag_msg *socket = NLMSG_DATA(header);
+        struct tcp_info info = { 0 };
+        const char *next = (const char *)(socket + 1), *end = (const char *)header + header->nlmsg_len;
+        while (end - next >= (ptrdiff_t)sizeof(struct rtattr)) {
+                const struct rtattr *a = (const void *)next;
+                if (a->rta_len < sizeof(*a) || a->rta_len > end - next)
+                        break;
+                if (a->rta_type == INET_DIAG_INFO) { /* longer or shorter than ours, with another kernel */
+                        size_t len = RTA_PAYLOAD(a);
+                        memcpy(&info, RTA_DATA(a), len < sizeof(info) ? len : sizeof(info));
+                }
+                next += RTA_ALIGN(a->rta_len);
+        }
+        each(data, socket, &info);
+}
+
+/* Calls each for the TCP sockets of a family in these states; port 0: all ports. */
+static int dump(int fd, uint8_t family, uint32_t states, uint16_t port, socket_fn *each, void *data)
+{
+        struct {
+                struct nlmsghdr header;
+                struct inet_diag_req_v2 request;
+        } message = {
+                .header = { .nlmsg_len = sizeof(message),
+                            .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+                .request = { .sdiag_family = family,
+                             .sdiag_protocol = IPPROTO_TCP,
+                             .idiag_states = states,
+                             .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+                             .id.idiag_sport = htons(port) }, /* the kernel filters by it: ten times faster than bytecode */
+        };
+        if (send(fd, &message, sizeof(message), 0) < 0)
+                return -errno;
+
+        HL_CLEANUP(hl_free_pointer) char *buffer = hl_alloc(DUMP_BUFFER_SIZE);
+        for (;;) {
+                ssize_t n = recv(fd, buffer, DUMP_BUFFER_SIZE, 0);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                unsigned left = (unsigned)n;
+                for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+                        if (h->nlmsg_type == NLMSG_DONE)
+                                return 0;
+                        if (h->nlmsg_type == NLMSG_ERROR)
+                                return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+                        read_socket(h, each, data);
+                }
+        }
+}
+
+static int dump_families(uint32_t states, uint16_t port, socket_fn *each, void *data, struct hl_err *err)
+{
+        HL_CLEANUP(hl_close_fd) int fd = open_netlink(err);
+        if (fd < 0)
+                return fd;
+        int r = dump(fd, AF_INET, states, port, each, data);
+        if (r >= 0) /* a dual-stack listener's connections are AF_INET6 ones; a host may have none */
+                r = dump(fd, AF_INET6, states, port, each, data);
+        if (r < 0 && r != -ENOENT)
+                return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "sock_diag: %s", strerror(-r));
+        return 0;
+}
+
+struct counting {
+        struct hl_traffic *by_port[UINT16_MAX + 1]; /* NULL: not asked for */
+};
+
+static bool is_in_flight(const struct inet_diag_msg *socket, const struct tcp_info *t)
+{
+        if (t->tcpi_bytes_received == 0 && t->tcpi_bytes_sent == 0)
+                return false;
+        bool recent = t->tcpi_last_data_recv < HL_INFLIGHT_RECENT_MS || t->tcpi_last_data_sent < HL_INFLIGHT_RECENT_MS;
+        if (socket->idiag_state == STATE_CLOSE_WAIT) /* the client has said its last word: it may wait, or be gone */
+                return recent;
+        bool unanswered = t->tcpi_bytes_received > 0 && (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent);
+        return recent || unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
+}
+
+static void count_socket(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+{
+        struct counting *counting = data;
+        struct hl_traffic *traffic = counting->by_port[ntohs(socket->id.idiag_sport)];
+        if (!traffic)
+                return;
+        traffic->connections += socket->idiag_state == STATE_ESTABLISHED;
+        traffic->in_flight += is_in_flight(socket, info);
+        if (info->tcpi_bytes_received > 0 && info->tcpi_last_data_recv < traffic->last_byte_age_ms)
+                traffic->last_byte_age_ms = info->tcpi_last_data_recv;
+        if (info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent < traffic->last_byte_age_ms)
+                traffic->last_byte_age_ms = info->tcpi_last_data_sent;
+}
+
+int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) struct counting *counting = hl_alloc(sizeof(*counting));
+        HL_CLEANUP(hl_free_pointer) struct hl_traffic *traffic = hl_alloc(count * sizeof(*traffic));
+        uint16_t only = 0;
+        size_t wanted = 0;
+        for (size_t i = 0; i < count; i++) {
+                traffic[i].last_byte_age_ms = HL_AGE_NEVER;
+                if (ports[i] == 0)
+                        continue;
+                counting->by_port[ports[i]] = &traffic[i];
+                only = ports[i];
+                wanted++;
+        }
+        if (wanted > 0) {
+                uint32_t states = 1u << STATE_ESTABLISHED | 1u << STATE_CLOSE_WAIT;
+                int r = dump_families(states, wanted == 1 ? only : 0, count_socket, counting, err);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < count; i++)
+                ret_traffic[i] = ports[i] ? *counting->by_port[ports[i]] : traffic[i];
+        return 0;
+}
+
+struct search {
+        struct hl_listener listener;
+        bool found;
+};
+
+static void note_listener(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+{
+        (void)info;
+        struct search *search = data;
+        search->found = true;
+        search->listener = (struct hl_listener){ .uid = socket->idiag_uid, .inode = socket->idiag_inode };
+}
+
+int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
+{
+        struct search search = { 0 };
+        int r = dump_families(1u << STATE_LISTEN, port, note_listener, &search, err);
+        if (r < 0)
+                return r;
+        if (search.found)
+                *ret_listener = search.listener;
+        return search.found;
+}

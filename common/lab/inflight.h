@@ -1,0 +1,39 @@
+/* inflight.h - what the kernel sees on the models' ports.
+ *
+ * Shape    one dump of the host's TCP sockets per address family, for any number of ports.
+ *          A connection is in flight while a request stands unanswered on it, bytes wait in
+ *          a queue of its, or bytes moved in the last HL_INFLIGHT_RECENT_MS. A connection on
+ *          which nothing was ever asked, or that is kept alive between requests, is not.
+ * Units    *_ms are milliseconds; ages do not grow while the host is suspended.
+ * Errors   -errno/INTERNAL: no netlink (AF_NETLINK is missing in the unit's sandbox).
+ * Source   sock_diag(7), tcp_info in linux/tcp.h.
+ * Tests    tests/unit/test_inflight.c: real sockets on loopback.
+ */
+#ifndef HL_LAB_INFLIGHT_H
+#define HL_LAB_INFLIGHT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hl_err;
+
+#define HL_INFLIGHT_RECENT_MS 5000
+#define HL_AGE_NEVER UINT64_MAX
+
+struct hl_traffic {
+        unsigned connections;     /* established */
+        unsigned in_flight;       /* of these, with a request on them */
+        uint64_t last_byte_age_ms; /* over the connections that are open now; HL_AGE_NEVER: nothing moved */
+};
+
+/* ports: local TCP ports; 0 and repeated ones are allowed. */
+int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err);
+
+/* Who listens on a local TCP port: 1 and the socket's user and inode, 0: nobody, or -errno. */
+struct hl_listener {
+        uint32_t uid;
+        uint32_t inode;
+};
+int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
+
+#endif

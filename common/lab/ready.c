@@ -1,0 +1,81 @@
+#include "ready.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "probe.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define STATE_PROBE_US (500 * HL_USEC_PER_MSEC) /* for a look at the state */
+#define WAIT_PROBE_US (2 * HL_USEC_PER_SEC)     /* for one try of a wait */
+#define FIRST_PAUSE_US (20 * HL_USEC_PER_MSEC)  /* a server cannot tell us that it is ready: it is asked, ever less often */
+#define LAST_PAUSE_US (250 * HL_USEC_PER_MSEC)
+
+const char *hl_model_state_name(enum hl_model_state state)
+{
+        static const char *const names[] = {
+                [HL_MODEL_UNLOADED] = "unloaded", [HL_MODEL_LOADING] = "loading", [HL_MODEL_LOADED] = "loaded", [HL_MODEL_FAILED] = "failed"
+        };
+        return names[state];
+}
+
+/* A server that wants a key for its health path has finished loading, too. */
+static bool is_ready(int status)
+{
+        return (status >= 200 && status < 400) || status == 401 || status == 403;
+}
+
+enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_active active)
+{
+        switch (active) {
+        case HL_UNIT_FAILED:
+                return HL_MODEL_FAILED;
+        case HL_UNIT_STARTING:
+                return HL_MODEL_LOADING;
+        case HL_UNIT_ACTIVE:
+                break;
+        case HL_UNIT_INACTIVE:
+        case HL_UNIT_STOPPING:
+                return HL_MODEL_UNLOADED;
+        }
+        if (model->port == 0)
+                return HL_MODEL_LOADED;
+        int status = hl_probe(model->port, model->health_path, hl_clock_monotonic() + STATE_PROBE_US);
+        return is_ready(status) || status == -ETIMEDOUT ? HL_MODEL_LOADED : HL_MODEL_LOADING;
+}
+
+static int not_ready(const struct hl_model *model, int status, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *last = status < 0 ? hl_strdup(strerror(-status)) : hl_format("status %d", status);
+        return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "not_ready",
+                       "%s is running but not ready in time: port %u, %s: %s; it goes on loading (START_TIMEOUT and HEALTH_PATH in %s)",
+                       model->name, model->port, model->health_path, last, model->file_path);
+}
+
+int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
+{
+        if (model->port == 0)
+                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT to be asked on: add one to %s",
+                               model->name, model->file_path);
+        for (uint64_t pause_us = FIRST_PAUSE_US;; pause_us = pause_us * 3 / 2 < LAST_PAUSE_US ? pause_us * 3 / 2 : LAST_PAUSE_US) {
+                uint64_t now = hl_clock_monotonic(), probe_us = now + WAIT_PROBE_US;
+                int status = hl_probe(model->port, model->health_path, probe_us < deadline_us ? probe_us : deadline_us);
+                if (is_ready(status))
+                        return 0;
+
+                const char *name = model->unit;
+                enum hl_unit_active active;
+                int r = hl_units_states(bus, &name, 1, &active, err);
+                if (r < 0)
+                        return r;
+                if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)
+                        return hl_units_ended(bus, name, err);
+                if (hl_clock_monotonic() + pause_us >= deadline_us)
+                        return not_ready(model, status, err);
+                struct timespec pause = { .tv_nsec = (long)(pause_us * 1000) };
+                nanosleep(&pause, NULL);
+        }
+}

@@ -1,0 +1,385 @@
+#include "units.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER DESTINATION ".Manager"
+#define UNIT_PREFIX MANAGER_PATH "/unit"
+
+/* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
+#define PIPELINE_MAX 64
+
+static const char *const methods[] = { [HL_UNIT_START] = "StartUnit", [HL_UNIT_STOP] = "StopUnit", [HL_UNIT_RESTART] = "RestartUnit" };
+static const char *const doing[] = { [HL_UNIT_START] = "starting", [HL_UNIT_STOP] = "stopping", [HL_UNIT_RESTART] = "restarting" };
+
+static enum hl_unit_active parse_active(const char *word)
+{
+        if (strcmp(word, "active") == 0 || strcmp(word, "reloading") == 0 || strcmp(word, "refreshing") == 0)
+                return HL_UNIT_ACTIVE;
+        if (strcmp(word, "activating") == 0)
+                return HL_UNIT_STARTING;
+        if (strcmp(word, "deactivating") == 0)
+                return HL_UNIT_STOPPING;
+        return strcmp(word, "failed") == 0 ? HL_UNIT_FAILED : HL_UNIT_INACTIVE;
+}
+
+static void free_message(sd_bus_message **message)
+{
+        sd_bus_message_unref(*message);
+}
+
+static void free_error(sd_bus_error *error)
+{
+        sd_bus_error_free(error);
+}
+
+/* Reads ListUnitsByNames' reply. systemd answers in its own order, and with a unit's id
+ * where an alias was asked, so each line looks for its name from where the last was found. */
+static int read_states(sd_bus_message *reply, const char *const *names, size_t count, enum hl_unit_active *states)
+{
+        const char *name, *active;
+        size_t next = 0;
+        int r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, NULL, NULL, NULL, NULL, NULL,
+                                                  NULL)) > 0) {
+                for (size_t i = 0; i < count; i++, next++)
+                        if (strcmp(names[next % count], name) == 0) {
+                                states[next % count] = parse_active(active);
+                                break;
+                        }
+        }
+        return r < 0 ? r : 0;
+}
+
+int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
+                    struct hl_err *err)
+{
+        HL_CLEANUP(free_message) sd_bus_message *call = NULL;
+        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        if (count == 0)
+                return 0;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_new_method_call(bus->bus, &call, DESTINATION, MANAGER_PATH, MANAGER, "ListUnitsByNames");
+        if (r >= 0)
+                r = sd_bus_message_open_container(call, 'a', "s");
+        for (size_t i = 0; r >= 0 && i < count; i++)
+                r = sd_bus_message_append(call, "s", names[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(call);
+        bus->calls++;
+        if (r >= 0)
+                r = sd_bus_call(bus->bus, call, 0, &error, &reply);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "asking systemd for the models' states");
+
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
+        r = read_states(reply, names, count, states);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "reading systemd's answer");
+        memcpy(ret_states, states, count * sizeof(*states));
+        return 0;
+}
+
+struct since {
+        uint64_t *ret_us;
+        size_t *outstanding;
+        int *result;
+};
+
+static int on_since(sd_bus_message *reply, void *data, sd_bus_error *ret_error)
+{
+        (void)ret_error;
+        struct since *since = data;
+        --*since->outstanding;
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                *since->result = -sd_bus_message_get_errno(reply);
+                return 0;
+        }
+        int r = sd_bus_message_read(reply, "v", "t", since->ret_us);
+        if (r < 0)
+                *since->result = r;
+        return 0;
+}
+
+/* Lets the bus work until `done` calls are back; they time out by themselves. */
+static int drain(sd_bus *bus, const size_t *outstanding, size_t limit)
+{
+        while (*outstanding > limit) {
+                int r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, HL_BUS_CALL_TIMEOUT_US);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                          struct hl_err *err)
+{
+        if (count == 0)
+                return 0;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+
+        size_t outstanding = 0;
+        int result = 0;
+        HL_CLEANUP(hl_free_pointer) struct since *items = hl_alloc(count * sizeof(*items));
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                HL_CLEANUP(hl_free_pointer) char *path = NULL;
+                ret_monotonic_us[i] = 0;
+                items[i] = (struct since){ .ret_us = &ret_monotonic_us[i], .outstanding = &outstanding, .result = &result };
+                r = sd_bus_path_encode(UNIT_PREFIX, names[i], &path);
+                if (r < 0)
+                        break;
+                bus->calls++;
+                r = sd_bus_call_method_async(bus->bus, NULL, DESTINATION, path, "org.freedesktop.DBus.Properties", "Get", on_since,
+                                             &items[i], "ss", DESTINATION ".Unit", "ActiveEnterTimestampMonotonic");
+                if (r >= 0) {
+                        outstanding++;
+                        r = drain(bus->bus, &outstanding, PIPELINE_MAX - 1);
+                }
+        }
+        /* The callbacks point into items: a connection with calls outstanding is not used again. */
+        int drained = drain(bus->bus, &outstanding, 0);
+        if (drained < 0)
+                hl_bus_free(bus);
+        r = r < 0 ? r : drained < 0 ? drained : result;
+        if (r < 0)
+                return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd since when models run");
+        return 0;
+}
+
+/* The properties that a detail is made of; others are skipped. */
+static int read_property(sd_bus_message *reply, const char *property, struct hl_unit_detail *d)
+{
+        const char *text;
+        int r;
+        if (strcmp(property, "ActiveState") == 0) {
+                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
+                        d->active = parse_active(text);
+                return r;
+        }
+        if (strcmp(property, "LoadState") == 0) {
+                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
+                        d->found = strcmp(text, "not-found") != 0;
+                return r;
+        }
+        if (strcmp(property, "Result") == 0) {
+                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
+                        strncpy(d->result, text, sizeof(d->result) - 1);
+                return r;
+        }
+        if (strcmp(property, "StateChangeTimestamp") == 0)
+                return sd_bus_message_read(reply, "v", "t", &d->since_us);
+        if (strcmp(property, "ActiveEnterTimestampMonotonic") == 0)
+                return sd_bus_message_read(reply, "v", "t", &d->active_since_monotonic_us);
+        if (strcmp(property, "MemoryCurrent") == 0)
+                return sd_bus_message_read(reply, "v", "t", &d->memory_bytes);
+        if (strcmp(property, "CPUUsageNSec") == 0)
+                return sd_bus_message_read(reply, "v", "t", &d->cpu_ns);
+        if (strcmp(property, "MainPID") == 0)
+                return sd_bus_message_read(reply, "v", "u", &d->main_pid);
+        if (strcmp(property, "NRestarts") == 0)
+                return sd_bus_message_read(reply, "v", "u", &d->restarts);
+        if (strcmp(property, "ExecMainCode") == 0)
+                return sd_bus_message_read(reply, "v", "i", &d->exit_code);
+        if (strcmp(property, "ExecMainStatus") == 0)
+                return sd_bus_message_read(reply, "v", "i", &d->exit_status);
+        return sd_bus_message_skip(reply, "v");
+}
+
+static int read_detail(sd_bus_message *reply, struct hl_unit_detail *detail)
+{
+        int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+                const char *property;
+                r = sd_bus_message_read(reply, "s", &property);
+                if (r >= 0)
+                        r = read_property(reply, property, detail);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+        }
+        return r;
+}
+
+int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err)
+{
+        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        HL_CLEANUP(hl_free_pointer) char *what = hl_format("asking systemd about %s", name);
+        struct hl_unit_detail detail = { .found = true, .memory_bytes = HL_UNIT_UNKNOWN, .cpu_ns = HL_UNIT_UNKNOWN };
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
+        bus->calls++;
+        /* The empty interface name asks for the properties of all of them: one call instead of two. */
+        if (r >= 0)
+                r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s", "");
+        if (r >= 0)
+                r = read_detail(reply, &detail);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, what);
+        *ret_detail = detail;
+        return 0;
+}
+
+/* A job that is waited for. Its end may be told before the reply that names it. */
+struct job {
+        char *path; /* NULL until the reply came */
+        char *result;
+        char **early; /* pairs of path and result */
+        size_t early_count;
+};
+
+static void free_job(struct job *job)
+{
+        for (size_t i = 0; i < 2 * job->early_count; i++)
+                free(job->early[i]);
+        free(job->early);
+        free(job->path);
+        free(job->result);
+}
+
+static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret_error)
+{
+        (void)ret_error;
+        struct job *job = data;
+        const char *path, *result;
+        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) < 0)
+                return 0;
+        if (!job->path) {
+                job->early = hl_grow(job->early, 2 * (job->early_count + 1), sizeof(*job->early));
+                job->early[2 * job->early_count] = hl_strdup(path);
+                job->early[2 * job->early_count + 1] = hl_strdup(result);
+                job->early_count++;
+        } else if (!job->result && strcmp(path, job->path) == 0) {
+                job->result = hl_strdup(result);
+        }
+        return 0;
+}
+
+static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, char **ret_path, struct hl_err *err)
+{
+        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", doing[verb], name);
+        const char *path = NULL;
+        bus->calls++;
+        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[verb], &error, &reply, "ss", name, "replace");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, what);
+        if (ret_path)
+                *ret_path = hl_strdup(path);
+        return 0;
+}
+
+int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err)
+{
+        int r = hl_bus_open(bus, err);
+        return r < 0 ? r : call_verb(bus, verb, name, NULL, err);
+}
+
+static int wait_for(sd_bus *bus, struct job *job, uint64_t deadline_us)
+{
+        for (size_t i = 0; i < job->early_count && !job->result; i++)
+                if (strcmp(job->early[2 * i], job->path) == 0)
+                        job->result = hl_strdup(job->early[2 * i + 1]);
+        while (!job->result) {
+                int r = sd_bus_process(bus, NULL);
+                if (r == 0) {
+                        uint64_t now = hl_clock_monotonic();
+                        if (now >= deadline_us)
+                                return -ETIMEDOUT;
+                        r = sd_bus_wait(bus, deadline_us - now);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* "exit-code (status 3)", "signal (9)": what a person wants to know of a failed unit. */
+static char *describe(const struct hl_unit_detail *d)
+{
+        if (!d->found)
+                return hl_strdup("there is no such unit");
+        if (strcmp(d->result, "exit-code") == 0)
+                return hl_format("exit-code, status %d", d->exit_status);
+        if (d->exit_code == CLD_KILLED || d->exit_code == CLD_DUMPED)
+                return hl_format("%s, signal %d", d->result, d->exit_status);
+        return hl_strdup(d->result);
+}
+
+/* The job's end says little: "done" also ends the start of a unit that failed at once. */
+static int judge(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, const char *result, struct hl_err *err)
+{
+        struct hl_unit_detail detail;
+        int r = hl_units_detail(bus, name, &detail, err);
+        if (r < 0)
+                return r;
+        bool done = strcmp(result, "done") == 0 || strcmp(result, "skipped") == 0;
+        if (done && verb == HL_UNIT_STOP)
+                return 0;
+        if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
+                return 0;
+        if (strcmp(result, "canceled") == 0)
+                return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request", doing[verb], name);
+        HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
+        return hl_fail(err, HL_ERR_UPSTREAM, EIO, verb == HL_UNIT_STOP ? "stop_failed" : "start_failed",
+                       "%s %s failed: job %s, unit %s; \"journalctl -u %s\" says why", doing[verb], name, result, why, name);
+}
+
+int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
+{
+        struct hl_unit_detail detail;
+        int r = hl_units_detail(bus, name, &detail, err);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
+        return hl_fail(err, HL_ERR_UPSTREAM, EIO, "start_failed", "%s ended before it was ready: %s; \"journalctl -u %s\" says why", name, why,
+                       name);
+}
+
+int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
+{
+        HL_CLEANUP(free_job) struct job job = { 0 };
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+
+        /* The match comes first, or the job may end unseen. */
+        sd_bus_slot *slot = NULL;
+        r = sd_bus_match_signal(bus->bus, &slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, &job);
+        if (r < 0)
+                return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
+        r = call_verb(bus, verb, name, &job.path, err);
+        if (r >= 0) {
+                r = wait_for(bus->bus, &job, deadline_us);
+                if (r == -ETIMEDOUT)
+                        hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working", "%s %s takes longer than was waited for; it goes on",
+                                doing[verb], name);
+                else if (r < 0)
+                        hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
+        }
+        sd_bus_slot_unref(slot);
+        return r < 0 ? r : judge(bus, verb, name, job.result, err);
+}

@@ -1,0 +1,70 @@
+/* units.h - start, stop and look at systemd units over D-Bus.
+ *
+ * Shape    states and details are copies of what systemd said at one instant.
+ * Units    deadline_us is CLOCK_MONOTONIC; *_us of a detail are CLOCK_REALTIME, 0 for never,
+ *          unless the name says monotonic.
+ * Errors   hl_units_job(): -EIO/UPSTREAM: the job ended and the unit is not as asked, with
+ *          systemd's result; -ETIMEDOUT/TIMEOUT: the deadline passed, the job goes on;
+ *          -ENOENT/UPSTREAM: the unit cannot be loaded. All: BUSY and INTERNAL as in bus.h.
+ * Owner    the bus is the caller's; results are by value.
+ * Process  no logging, no globals, no threads.
+ * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, StartUnit, JobRemoved.
+ * Tests    tests/unit/test_units.c
+ */
+#ifndef HL_LAB_UNITS_H
+#define HL_LAB_UNITS_H
+
+#include "bus.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum hl_unit_active {
+        HL_UNIT_INACTIVE,
+        HL_UNIT_STARTING, /* "activating" */
+        HL_UNIT_ACTIVE,   /* "active", "reloading", "refreshing" */
+        HL_UNIT_STOPPING, /* "deactivating" */
+        HL_UNIT_FAILED,
+};
+
+/* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
+int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
+                    struct hl_err *err);
+
+/* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */
+int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                          struct hl_err *err);
+
+#define HL_UNIT_RESULT_SIZE 64
+#define HL_UNIT_UNKNOWN UINT64_MAX /* not accounted */
+
+struct hl_unit_detail {
+        enum hl_unit_active active;
+        bool found;         /* there is a unit file */
+        uint64_t since_us;  /* when its state last changed */
+        uint64_t active_since_monotonic_us;
+        uint32_t main_pid;  /* 0: none */
+        uint64_t memory_bytes; /* or HL_UNIT_UNKNOWN */
+        uint64_t cpu_ns;       /* or HL_UNIT_UNKNOWN */
+        uint32_t restarts;
+        int32_t exit_code;   /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
+        int32_t exit_status; /* of the main process that ended last */
+        char result[HL_UNIT_RESULT_SIZE]; /* "success", "exit-code", "signal", "timeout", … */
+};
+
+int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);
+
+enum hl_unit_verb { HL_UNIT_START, HL_UNIT_STOP, HL_UNIT_RESTART };
+
+/* Queues the job and does not wait for it. */
+int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err);
+
+/* Queues the job, waits for its end, and looks whether the unit then is as asked. What is
+ * so already succeeds at once. */
+int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
+
+/* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
+int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);
+
+#endif

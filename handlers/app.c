@@ -1,0 +1,145 @@
+#include "app.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "doors/door.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int hl_app_error_status(enum hl_err_kind kind)
+{
+        switch (kind) {
+        case HL_ERR_INVALID:
+                return 400;
+        case HL_ERR_FORBIDDEN:
+                return 403;
+        case HL_ERR_NOT_FOUND:
+                return 404;
+        case HL_ERR_CONFLICT:
+                return 409;
+        case HL_ERR_UPSTREAM:
+                return 502;
+        case HL_ERR_BUSY:
+                return 503;
+        case HL_ERR_TIMEOUT:
+                return 504;
+        case HL_ERR_INTERNAL:
+        case HL_ERR_NONE:
+                break;
+        }
+        return 500;
+}
+
+static int scope_of(void *data, const char *secret)
+{
+        struct hl_app *app = data;
+        int r = hl_tokens_find(secret, &app->token, &app->token_err);
+        if (r <= 0)
+                return r < 0 ? r : HL_SCOPE_NONE;
+        for (int scope = HL_SCOPE_READ; scope <= HL_SCOPE_POWER; scope++)
+                if (strcmp(app->token.scope, hl_scope_name((enum hl_scope)scope)) == 0)
+                        return scope;
+        return HL_SCOPE_NONE;
+}
+
+static const char *method_name(enum hl_method method)
+{
+        static const char *const names[] = {
+                [HL_GET] = "GET", [HL_HEAD] = "HEAD", [HL_POST] = "POST", [HL_OPTIONS] = "OPTIONS", [HL_METHOD_OTHER] = "(other)"
+        };
+        return names[method];
+}
+
+static void log_request(const struct hl_app *app, const struct hl_request *request, int status, const struct hl_err *err)
+{
+        char status_text[16];
+        snprintf(status_text, sizeof(status_text), "%d", status);
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", app->service->name);
+        const struct hl_log_field fields[] = {
+                { "HL_REQUEST_ID", request->id },
+                { "HL_METHOD", method_name(request->method) },
+                { "HL_PATH", request->path },
+                { "HL_STATUS", status_text },
+                { "HL_PEER", request->peer.name },
+                { "HL_TOKEN", *app->token.name ? app->token.name : NULL },
+                { "HL_UNIT", unit },
+                { NULL, NULL },
+        };
+        int priority = request->method == HL_POST ? LOG_NOTICE : LOG_INFO;
+        if (status >= 500)
+                priority = LOG_ERR;
+        else if (status == 401 || status == 403)
+                priority = LOG_WARNING;
+        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", method_name(request->method), request->path, request->peer.name,
+               *app->token.name ? " with token " : "", app->token.name, status, err->kind ? ": " : "", err->kind ? err->message : "",
+               request->id);
+}
+
+static void answer(void *data, const struct hl_request *request, struct hl_response *response)
+{
+        struct hl_app *app = data;
+        struct hl_err err = { 0 };
+        app->token = (struct hl_token){ 0 };
+        app->token_err = (struct hl_err){ 0 };
+        if (hl_config_load(NULL, NULL, NULL, &app->config, &err) < 0) {
+                /* Not even the guard knows its rules: nobody is let in. */
+                struct hl_problem problem;
+                hl_problem(&problem, 500, "configuration_invalid", "the configuration is not valid: \"home-lab-services check\" says where");
+                hl_response_problem(response, &problem);
+        } else {
+                const struct hl_guard guard = { .trust_local = app->config.trust_loopback,
+                                                .host_names = app->config.allowed_hosts,
+                                                .scope_of = scope_of,
+                                                .data = app };
+                hl_service_answer(app->service, &guard, app, request, response, &err);
+                hl_config_free(&app->config);
+        }
+        log_request(app, request, response->status, err.kind ? &err : &app->token_err);
+}
+
+int hl_app_main(const struct hl_service *service)
+{
+        struct hl_app app = { .service = service, .bus = HL_BUS_INIT };
+        struct hl_door door = { .name = service->name, .answer = answer, .app = &app };
+        hl_log_open(service->name);
+        int status = hl_door_run(&door);
+        hl_bus_free(&app.bus);
+        return status;
+}
+
+int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog)
+{
+        struct hl_app *app = call->app;
+        return hl_catalog_load(&app->config, NULL, NULL, NULL, ret_catalog, &call->err);
+}
+
+int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)
+{
+        struct hl_app *app = call->app;
+        if (!hl_model_name_valid(call->param))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
+                               "a model's name is letters, digits and . _ : -, begins with a letter or digit, and has at most %d bytes",
+                               HL_MODEL_NAME_MAX);
+        int r = hl_catalog_load(&app->config, call->param, NULL, NULL, ret_catalog, &call->err);
+        if (r < 0)
+                return r;
+        if (ret_catalog->count == 0)
+                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found", "there is no model \"%s\": GET /models lists those that are",
+                               call->param);
+        *ret_model = &ret_catalog->models[0];
+        return 0;
+}
+
+void hl_app_health_note(struct hl_call *call, const char *what, int result, const struct hl_err *err)
+{
+        hl_json_set_string(call->out, what, result < 0 ? err->message : "ok");
+        if (result < 0)
+                hl_fail(&call->err, HL_ERR_BUSY, -result, "unhealthy", "%s: %s", what, err->message);
+}
+
+int hl_app_health(struct hl_call *call)
+{
+        return call->err.kind ? -call->err.errnum : 0;
+}

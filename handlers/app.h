@@ -1,0 +1,43 @@
+/* app.h - what the three services share: where a request's route meets the lab.
+ *
+ * Shape    configuration and tokens are read for every request, the bus is opened by the
+ *          first that needs it, and nothing else is kept.
+ * Errors   this is where an error's kind becomes an HTTP status, and where requests are
+ *          logged: what changes something at "notice", what failed at "err".
+ * Process  one request at a time.
+ * Tests    tests/doors/, tests/system/
+ */
+#ifndef HL_HANDLERS_APP_H
+#define HL_HANDLERS_APP_H
+
+#include "http/service.h"
+#include "lab/bus.h"
+#include "lab/catalog.h"
+#include "lab/config.h"
+#include "lab/tokens.h"
+
+struct hl_app {
+        const struct hl_service *service;
+        struct hl_bus bus;
+        struct hl_config config; /* of the request being answered */
+        struct hl_token token;   /* that let its peer in; .name "" where none was needed */
+        struct hl_err token_err; /* why tokens could not be read */
+};
+
+/* The whole main() of a service. */
+int hl_app_main(const struct hl_service *service);
+
+int hl_app_error_status(enum hl_err_kind kind);
+
+/* The catalogue, for a service's answer. */
+int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog);
+
+/* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */
+int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);
+
+/* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
+ * hl_app_health(). */
+void hl_app_health_note(struct hl_call *call, const char *what, int result, const struct hl_err *err);
+int hl_app_health(struct hl_call *call);
+
+#endif

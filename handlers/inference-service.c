@@ -1,0 +1,233 @@
+/* inference-service - list, start, stop and restart models, and see which run: port 5002. */
+#include "app.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "lab/activity.h"
+#include "lab/drain.h"
+#include "lab/inflight.h"
+#include "lab/ready.h"
+#include "lab/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
+#define DRAIN_MAX_SECONDS 3000                  /* below RuntimeMaxSec= of the unit that waits */
+
+static int run_models(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        int r = hl_app_catalog(call, &catalog);
+        if (r < 0)
+                return r;
+        hl_json *models = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_model *model = &catalog.models[i];
+                hl_json *json = hl_json_new();
+                hl_json_set_string(json, "model_name", model->name);
+                hl_json_set_string(json, "file_path", model->file_path);
+                if (model->port)
+                        hl_json_set_int(json, "port", model->port);
+                else
+                        hl_json_set(json, "port", NULL);
+                hl_json_set_string(json, "unit", model->unit);
+                hl_json_push(models, json);
+        }
+        hl_json_set(call->out, "models", models);
+        return 0;
+}
+
+static int run_running(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        int r = hl_app_catalog(call, &catalog);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog.count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(catalog.count * sizeof(*states));
+        for (size_t i = 0; i < catalog.count; i++)
+                units[i] = catalog.models[i].unit;
+        r = hl_units_states(&app->bus, units, catalog.count, states, &call->err);
+        if (r < 0)
+                return r;
+        hl_json *running = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++)
+                if (states[i] == HL_UNIT_ACTIVE)
+                        hl_json_push_string(running, catalog.models[i].name);
+        hl_json_set(call->out, "running_models", running);
+        return 0;
+}
+
+static void set_number(hl_json *out, const char *key, uint64_t value, bool known)
+{
+        if (known)
+                hl_json_set_int(out, key, (int64_t)value);
+        else
+                hl_json_set(out, key, NULL);
+}
+
+static void set_detail(hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d, const struct hl_traffic *traffic)
+{
+        bool runs = d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING || d->active == HL_UNIT_STOPPING;
+        hl_json_set_string(out, "model_name", model->name);
+        hl_json_set_string(out, "state", hl_model_state_name(hl_ready_state(model, d->active)));
+        hl_json_set_time(out, "since", d->since_us);
+        hl_json_set_string(out, "unit", model->unit);
+        hl_json_set_string(out, "file_path", model->file_path);
+        set_number(out, "port", model->port, model->port != 0);
+        set_number(out, "pid", d->main_pid, d->main_pid != 0);
+        set_number(out, "memory_bytes", d->memory_bytes, runs && d->memory_bytes != HL_UNIT_UNKNOWN);
+        if (runs && d->cpu_ns != HL_UNIT_UNKNOWN)
+                hl_json_set_decimal(out, "cpu_seconds", (double)d->cpu_ns / 1e9, 3);
+        else
+                hl_json_set(out, "cpu_seconds", NULL);
+        set_number(out, "restarts", d->restarts, true);
+        hl_json_set_string(out, "last_result", *d->result ? d->result : NULL);
+        set_number(out, "last_exit_status", (uint64_t)d->exit_status, d->exit_code != 0);
+        hl_json_set_time(out, "last_activity", hl_activity_last(model->name));
+        set_number(out, "in_flight", traffic->in_flight, model->port != 0);
+}
+
+static int run_model(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        struct hl_unit_detail detail;
+        struct hl_traffic traffic;
+        int r = hl_app_model(call, &catalog, &model);
+        if (r == 0)
+                r = hl_units_detail(&app->bus, model->unit, &detail, &call->err);
+        if (r == 0)
+                r = hl_inflight_read(&model->port, 1, &traffic, &call->err);
+        if (r == 0)
+                set_detail(call->out, model, &detail, &traffic);
+        return r;
+}
+
+enum wait { WAIT_JOB, WAIT_READY, WAIT_NONE };
+
+static int read_wait(struct hl_call *call, const char *choices, enum wait *ret_wait)
+{
+        HL_CLEANUP(hl_free_pointer) char *word = NULL;
+        int r = hl_call_choice(call, "wait", choices, &word);
+        if (r == 0 && word)
+                *ret_wait = strcmp(word, "ready") == 0 ? WAIT_READY : strcmp(word, "none") == 0 ? WAIT_NONE : WAIT_JOB;
+        return r;
+}
+
+static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = NULL;
+        if (hl_request_query(call->request, "drain", &text) < 0 || (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"drain\" must be a whole number of seconds, at most %d",
+                               DRAIN_MAX_SECONDS);
+        return 0;
+}
+
+/* The rest of start, stop and restart, once all that the request says is known to be right. */
+static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait)
+{
+        static const char *const done[] = { [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted" };
+        static const char *const begun[] = { [HL_UNIT_START] = "is starting", [HL_UNIT_STOP] = "is stopping", [HL_UNIT_RESTART] = "is restarting" };
+        struct hl_app *app = call->app;
+        uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US, start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
+        uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us;
+
+        hl_json_set_string(call->out, "model_name", model->name);
+        if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
+                return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
+        int r = wait == WAIT_NONE ? hl_units_queue(&app->bus, verb, model->unit, &call->err)
+                                  : hl_units_job(&app->bus, verb, model->unit, deadline_us, &call->err);
+        if (r == 0 && wait == WAIT_READY)
+                r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
+        if (r < 0)
+                return r;
+
+        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Model %s %s", model->name, wait == WAIT_NONE    ? begun[verb]
+                                                                                          : wait == WAIT_READY ? "is ready"
+                                                                                                               : done[verb]);
+        hl_json_set_string(call->out, "message", message);
+        if (wait == WAIT_NONE)
+                call->status = 202;
+        return 0;
+}
+
+static int start(struct hl_call *call, enum hl_unit_verb verb)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        enum wait wait = WAIT_JOB;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = read_wait(call, "job,ready,none", &wait);
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        return r < 0 ? r : change(call, model, verb, wait);
+}
+
+static int run_start(struct hl_call *call)
+{
+        return start(call, HL_UNIT_START);
+}
+
+static int run_restart(struct hl_call *call)
+{
+        return start(call, HL_UNIT_RESTART);
+}
+
+static int run_stop(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        enum wait wait = WAIT_JOB;
+        uint64_t drain_seconds = 0;
+        unsigned left = 0;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = read_wait(call, "job,none", &wait);
+        if (r == 0)
+                r = read_drain(call, &drain_seconds);
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        if (r == 0 && drain_seconds > 0) {
+                r = hl_drain(model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &call->err);
+                hl_json_set_int(call->out, "cut_requests", left);
+        }
+        return r < 0 ? r : change(call, model, HL_UNIT_STOP, wait);
+}
+
+static int run_health(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_err err = { 0 };
+        int r = hl_catalog_load(&app->config, "", NULL, NULL, &catalog, &err);
+        hl_app_health_note(call, "models_dir", r, &err);
+
+        const char *unit = "home-lab-services.service";
+        enum hl_unit_active ignored;
+        err = (struct hl_err){ 0 };
+        r = hl_units_states(&app->bus, &unit, 1, &ignored, &err);
+        hl_app_health_note(call, "systemd", r, &err);
+        return hl_app_health(call);
+}
+
+static const struct hl_route routes[] = {
+        { HL_GET, "/models", run_models, HL_SCOPE_READ, NULL, "All models with their ports and units" },
+        { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
+        { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL, "One model: state, process, last result, requests in flight" },
+        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait", "Start a model; ?wait=job, ready or none" },
+        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain", "Stop a model; ?wait=job or none, ?drain=SECONDS" },
+        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait", "Restart a model; ?wait=job, ready or none" },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+};
+
+int main(void)
+{
+        static const struct hl_service service = { "inference-service", "Inference Service", routes, HL_COUNT(routes), hl_app_error_status };
+        return hl_app_main(&service);
+}

@@ -1,0 +1,187 @@
+/* shutdown-service - schedule, cancel and see shutdowns of the host: port 5001. */
+#include "app.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "lab/power.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* "next_shutdown", "cancelled_shutdown", …: one shape for all of them; null where nothing is scheduled. */
+static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown *s)
+{
+        if (!s->scheduled) {
+                hl_json_set(out, key, NULL);
+                return;
+        }
+        uint64_t now_us = hl_clock_realtime(), left_us = s->at_us > now_us ? s->at_us - now_us : 0;
+        hl_json *json = hl_json_new();
+        hl_json_set_time(json, "scheduled_time", s->at_us);
+        hl_json_set_decimal(json, "minutes_from_now", (double)left_us / HL_USEC_PER_MINUTE, 2);
+        hl_json_set_time(json, "created_at", s->created_us);
+        hl_json_set_string(json, "action", s->action);
+        hl_json_set_int(json, "remaining_seconds", (int64_t)((left_us + HL_USEC_PER_SEC - 1) / HL_USEC_PER_SEC));
+        hl_json_set_string(json, "source", s->ours ? "api" : "external");
+        hl_json_set_string(json, "message", *s->message ? s->message : NULL);
+        hl_json_set(out, key, json);
+}
+
+struct order {
+        double minutes; /* NaN: not given */
+        const char *at, *action, *message;
+        bool replace;
+};
+
+static bool is_one_line(const char *text)
+{
+        for (; *text; text++)
+                if (iscntrl((unsigned char)*text))
+                        return false;
+        return true;
+}
+
+static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_at_us)
+{
+        const struct hl_app *app = call->app;
+        const struct hl_json_field fields[] = {
+                { "minutes", HL_JSON_NUMBER, &order->minutes, "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60,
+                  HL_SHUTDOWN_MINUTES_MAX, NULL, false },
+                { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"", 0, 0, NULL, false },
+                { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"", 0, 0, "poweroff,reboot,halt", false },
+                { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes", 0, HL_POWER_MESSAGE_MAX, NULL, false },
+                { "replace", HL_JSON_BOOL, &order->replace, NULL, 0, 0, NULL, false },
+        };
+        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
+        if (r < 0)
+                return r;
+        if (order->at && !isnan(order->minutes))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send either \"minutes\" or \"at\", not both");
+        if (order->message && !is_one_line(order->message))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"message\" must be one line");
+
+        uint64_t now_us = hl_clock_realtime(), at_us = 0;
+        if (!order->at) {
+                double minutes = isnan(order->minutes) ? app->config.default_minutes : order->minutes;
+                at_us = now_us + (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+        } else if (hl_parse_rfc3339(order->at, &at_us) < 0) {
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"at\" must be a time with offset, such as \"2026-01-31T23:00:00+01:00\"");
+        }
+        if (at_us > now_us + HL_SHUTDOWN_MINUTES_MAX * HL_USEC_PER_MINUTE)
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"at\" must be at most 525600 minutes (a year) from now");
+        *ret_at_us = at_us;
+        return 0;
+}
+
+static int run_schedule(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        struct hl_shutdown replaced, shutdown;
+        uint64_t at_us = 0;
+        int r = read_order(call, &order, &at_us);
+        if (r < 0)
+                return r;
+        r = hl_power_schedule(&app->bus, order.action, at_us, order.message, order.replace, &replaced, &call->err);
+        if (r == -EEXIST && hl_power_get(&app->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
+                set_shutdown(call->out, "shutdown", &shutdown);
+        if (r < 0)
+                return r;
+        r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+
+        char at[HL_RFC3339_SIZE];
+        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Shutdown (%s) scheduled for %s", order.action, hl_format_rfc3339(at_us, at));
+        hl_json_set_string(call->out, "message", message);
+        set_shutdown(call->out, "shutdown", &shutdown);
+        if (replaced.scheduled)
+                set_shutdown(call->out, "replaced", &replaced);
+        return 0;
+}
+
+static int run_next(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        if (shutdown.scheduled)
+                set_shutdown(call->out, "shutdown", &shutdown);
+        else
+                hl_json_set_string(call->out, "message", "No shutdown scheduled");
+        return 0;
+}
+
+static int run_cancel(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown cancelled;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = hl_power_cancel(&app->bus, &cancelled, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_string(call->out, "message", "Shutdown cancelled");
+        set_shutdown(call->out, "cancelled_shutdown", &cancelled);
+        return 0;
+}
+
+static int run_status(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_bool(call->out, "has_shutdown", shutdown.scheduled);
+        set_shutdown(call->out, "next_shutdown", &shutdown);
+        return 0;
+}
+
+static int run_system(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        uint64_t up_us = hl_clock_boottime();
+        int64_t up = (int64_t)(up_us / HL_USEC_PER_SEC);
+        hl_json *uptime = hl_json_new(), *config = hl_json_new();
+        hl_json_set_int(uptime, "days", up / 86400);
+        hl_json_set_int(uptime, "hours", up % 86400 / 3600);
+        hl_json_set_int(uptime, "minutes", up % 3600 / 60);
+        hl_json_set_int(uptime, "seconds", up % 60);
+        hl_json_set_int(uptime, "total_seconds", up);
+        hl_json_set(call->out, "uptime", uptime);
+        hl_json_set_time(call->out, "boot_time", hl_clock_realtime() - up_us);
+        hl_json_set_decimal(config, "default_minutes", app->config.default_minutes, 2);
+        hl_json_set_string(config, "default_action", app->config.default_action);
+        hl_json_set(call->out, "service_config", config);
+        return 0;
+}
+
+static int run_health(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_err err = { 0 };
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &err);
+        hl_app_health_note(call, "logind", r, &err);
+        return hl_app_health(call);
+}
+
+static const struct hl_route routes[] = {
+        { HL_POST, "/shutdown/schedule", run_schedule, HL_SCOPE_POWER, NULL,
+          "Schedule a shutdown: minutes or at; action, message, replace" },
+        { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown" },
+        { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown" },
+        { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled" },
+        { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL, "Uptime, boot time and this service's configuration" },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+};
+
+int main(void)
+{
+        static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes), hl_app_error_status };
+        return hl_app_main(&service);
+}

@@ -1,0 +1,148 @@
+#include "status.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "lab/bus.h"
+#include "lab/catalog.h"
+#include "lab/power.h"
+#include "lab/ready.h"
+#include "lab/units.h"
+#include "lab/usage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define SPAN_SIZE 32
+#define SWEEP_TIMER "model-idle-sweep.timer"
+
+/* "3h 05min", "12min 40s", "8s" */
+static const char *format_span(uint64_t us, char *buffer)
+{
+        unsigned long long s = us / HL_USEC_PER_SEC;
+        if (us == HL_NEVER)
+                snprintf(buffer, SPAN_SIZE, "-");
+        else if (s >= 86400)
+                snprintf(buffer, SPAN_SIZE, "%llud %lluh", s / 86400, s % 86400 / 3600);
+        else if (s >= 3600)
+                snprintf(buffer, SPAN_SIZE, "%lluh %02llumin", s / 3600, s % 3600 / 60);
+        else if (s >= 60)
+                snprintf(buffer, SPAN_SIZE, "%llumin %02llus", s / 60, s % 60);
+        else
+                snprintf(buffer, SPAN_SIZE, "%llus", s);
+        return buffer;
+}
+
+static int show_services(struct hl_bus *bus, struct hl_err *err)
+{
+        static const char *const names[] = { "home-lab-services.service", "shutdown-service.socket", "inference-service.socket",
+                                             "model-monitor-service.socket" };
+        static const char *const labels[] = { "coordinator", "shutdown-service   127.0.0.1:5001", "inference-service  127.0.0.1:5002",
+                                              "model-monitor      127.0.0.1:5003" };
+        static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped", [HL_UNIT_STARTING] = "starting", [HL_UNIT_ACTIVE] = "up",
+                                             [HL_UNIT_STOPPING] = "stopping", [HL_UNIT_FAILED] = "FAILED" };
+        enum hl_unit_active states[HL_COUNT(names)];
+        int r = hl_units_states(bus, names, HL_COUNT(names), states, err);
+        if (r < 0)
+                return r;
+        puts("Services");
+        for (size_t i = 0; i < HL_COUNT(names); i++)
+                printf("  %-36s %s\n", labels[i], words[states[i]]);
+        return 0;
+}
+
+static const char *verdict(const struct hl_model *model, const struct hl_usage *usage)
+{
+        if (usage->active != HL_UNIT_ACTIVE)
+                return "-";
+        if (usage->in_flight)
+                return "in use";
+        if (usage->is_idle)
+                return "idle, to be stopped";
+        return model->idle_timeout_us == HL_NEVER ? "pinned" : usage->is_active ? "active" : "unused";
+}
+
+static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
+        int r = hl_catalog_load(config, NULL, NULL, NULL, &catalog, err);
+        if (r == 0)
+                r = hl_usage_read(bus, config, &catalog, &usages, err);
+        if (r < 0)
+                return r;
+        printf("\nModels (%zu in %s)\n", catalog.count, config->models_dir);
+        if (catalog.count > 0)
+                printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "");
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_model *model = &catalog.models[i];
+                char port[8] = "-", span[SPAN_SIZE];
+                if (model->port)
+                        snprintf(port, sizeof(port), "%u", model->port);
+                printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port,
+                       hl_model_state_name(hl_ready_state(model, usages[i].active)), format_span(usages[i].idle_us, span),
+                       usages[i].in_flight, verdict(model, &usages[i]));
+        }
+        return 0;
+}
+
+static void show_shutdown(struct hl_bus *bus)
+{
+        struct hl_shutdown s;
+        struct hl_err err = { 0 };
+        char at[HL_RFC3339_SIZE], span[SPAN_SIZE];
+        printf("\nShutdown\n  ");
+        if (hl_power_get(bus, &s, &err) < 0) {
+                printf("not known: %s\n", err.message);
+        } else if (!s.scheduled) {
+                puts("none is scheduled");
+        } else {
+                uint64_t now_us = hl_clock_realtime();
+                printf("%s at %s, in %s\n", s.action, hl_format_rfc3339(s.at_us, at),
+                       format_span(s.at_us > now_us ? s.at_us - now_us : 0, span));
+        }
+}
+
+static void show_sweep(struct hl_bus *bus)
+{
+        uint64_t next_us = 0;
+        char span[SPAN_SIZE];
+        const char *timer = SWEEP_TIMER;
+        enum hl_unit_active active = HL_UNIT_INACTIVE;
+        struct hl_err err = { 0 };
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        if (hl_units_states(bus, &timer, 1, &active, &err) == 0 && active == HL_UNIT_ACTIVE &&
+            sd_bus_path_encode("/org/freedesktop/systemd1/unit", timer, &path) >= 0)
+                sd_bus_get_property_trivial(bus->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Timer",
+                                            "NextElapseUSecMonotonic", NULL, 't', &next_us);
+        uint64_t now_us = hl_clock_monotonic();
+        if (active == HL_UNIT_ACTIVE)
+                printf("\nNext sweep of idle models\n  in %s\n", format_span(next_us > now_us ? next_us - now_us : 0, span));
+        else
+                printf("\nNext sweep of idle models\n  none: %s is not running\n", timer);
+}
+
+int hl_status(void)
+{
+        struct hl_config config = { 0 };
+        struct hl_bus bus = HL_BUS_INIT;
+        struct hl_err err = { 0 };
+        if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
+                fprintf(stderr, "error: %s\n", err.message);
+                return EX_CONFIG;
+        }
+        int r = show_services(&bus, &err);
+        if (r == 0)
+                r = show_models(&bus, &config, &err);
+        if (r < 0) {
+                fprintf(stderr, "error: %s\n", err.message);
+        } else {
+                show_shutdown(&bus);
+                show_sweep(&bus);
+        }
+        hl_bus_free(&bus);
+        hl_config_free(&config);
+        return r < 0 ? EX_UNAVAILABLE : EX_OK;
+}
