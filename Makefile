@@ -9,7 +9,7 @@ Q := $(if $(V),,@)
 # CI=true, as build servers set it, makes warnings errors.
 WERROR := $(if $(CI),-Werror)
 
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time -Werror=implicit-function-declaration
 HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)

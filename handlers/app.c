@@ -46,13 +46,16 @@ static int scope_of(void *data, const char *secret)
 
 static const char *method_name(enum hl_method method)
 {
-        static const char *const names[] = {
-                [HL_GET] = "GET", [HL_HEAD] = "HEAD", [HL_POST] = "POST", [HL_OPTIONS] = "OPTIONS", [HL_METHOD_OTHER] = "(other)"
-        };
+        static const char *const names[] = { [HL_GET] = "GET",
+                                             [HL_HEAD] = "HEAD",
+                                             [HL_POST] = "POST",
+                                             [HL_OPTIONS] = "OPTIONS",
+                                             [HL_METHOD_OTHER] = "(other)" };
         return names[method];
 }
 
-static void log_request(const struct hl_app *app, const struct hl_request *request, int status, const struct hl_err *err)
+static void log_request(const struct hl_app *app, const struct hl_request *request, int status,
+                        const struct hl_err *err)
 {
         char status_text[16];
         snprintf(status_text, sizeof(status_text), "%d", status);
@@ -72,9 +75,9 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
-        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", method_name(request->method), request->path, request->peer.name,
-               *app->token.name ? " with token " : "", app->token.name, status, err->kind ? ": " : "", err->kind ? err->message : "",
-               request->id);
+        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", method_name(request->method), request->path,
+               request->peer.name, *app->token.name ? " with token " : "", app->token.name, status,
+               err->kind ? ": " : "", err->kind ? err->message : "", request->id);
 }
 
 static void answer(void *data, const struct hl_request *request, struct hl_response *response)
@@ -86,7 +89,8 @@ static void answer(void *data, const struct hl_request *request, struct hl_respo
         if (hl_config_load(NULL, NULL, NULL, &app->config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem;
-                hl_problem(&problem, 500, "configuration_invalid", "the configuration is not valid: \"home-lab-services check\" says where");
+                hl_problem(&problem, 500, "configuration_invalid",
+                           "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, &problem);
         } else {
                 const struct hl_guard guard = { .trust_local = app->config.trust_loopback,
@@ -120,14 +124,15 @@ int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const str
         struct hl_app *app = call->app;
         if (!hl_model_name_valid(call->param))
                 return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
-                               "a model's name is letters, digits and . _ : -, begins with a letter or digit, and has at most %d bytes",
+                               "a model's name is letters, digits and . _ : -, begins with a letter or digit, and has "
+                               "at most %d bytes",
                                HL_MODEL_NAME_MAX);
         int r = hl_catalog_load(&app->config, call->param, NULL, NULL, ret_catalog, &call->err);
         if (r < 0)
                 return r;
         if (ret_catalog->count == 0)
-                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found", "there is no model \"%s\": GET /models lists those that are",
-                               call->param);
+                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                               "there is no model \"%s\": GET /models lists those that are", call->param);
         *ret_model = &ret_catalog->models[0];
         return 0;
 }

@@ -104,7 +104,8 @@ static void check_owned_by_root(struct check *c, const char *path)
                 if (errno != ENOENT)
                         problem(c, "%s: %s", path, strerror(errno));
         } else if (status.st_uid != 0 || (status.st_mode & 022)) {
-                problem(c, "%s: must belong to root and be writable by nobody else: chown root %s; chmod go-w %s", path, path, path);
+                problem(c, "%s: must belong to root and be writable by nobody else: chown root %s; chmod go-w %s", path,
+                        path, path);
         }
 }
 
@@ -119,8 +120,8 @@ static void check_model_files(struct check *c, const struct hl_catalog *catalog)
         for (size_t i = 0; i < catalog->count; i++)
                 for (size_t j = 0; j < i; j++)
                         if (catalog->models[i].port && catalog->models[i].port == catalog->models[j].port)
-                                problem(c, "%s: PORT %u is also %s's: give each model its own", catalog->models[i].file_path,
-                                        catalog->models[i].port, catalog->models[j].name);
+                                problem(c, "%s: PORT %u is also %s's: give each model its own",
+                                        catalog->models[i].file_path, catalog->models[i].port, catalog->models[j].name);
 }
 
 static void check_files(struct check *c)
@@ -156,8 +157,8 @@ static void check_state(struct check *c, const char *path)
         if (stat(path, &status) < 0)
                 problem(c, "%s: %s: run install-services.sh", path, strerror(errno));
         else if (!S_ISDIR(status.st_mode) || status.st_uid != c->user->pw_uid || (status.st_mode & 022))
-                problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s", path, SERVICE_USER,
-                        SERVICE_USER, path, path);
+                problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s", path,
+                        SERVICE_USER, SERVICE_USER, path, path);
 }
 
 static void check_tokens_file(struct check *c)
@@ -168,8 +169,8 @@ static void check_tokens_file(struct check *c)
         if (stat(path, &status) < 0)
                 return; /* optional */
         if (status.st_uid != 0 || (status.st_mode & 027) || !group || status.st_gid != group->gr_gid)
-                problem(c, "%s: must be root's, readable by group %s alone: chown root:%s %s; chmod 0640 %s", path, SERVICE_USER, SERVICE_USER,
-                        path, path);
+                problem(c, "%s: must be root's, readable by group %s alone: chown root:%s %s; chmod 0640 %s", path,
+                        SERVICE_USER, SERVICE_USER, path, path);
 }
 
 static void check_permissions(struct check *c)
@@ -284,7 +285,8 @@ static void check_rule_by_asking(struct check *c)
         sd_bus_error error = SD_BUS_ERROR_NULL;
         if (hl_bus_open(&c->bus, &err) < 0)
                 return; /* told by check_bus_and_ports() */
-        int r = sd_bus_get_property_string(c->bus.bus, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+        int r = sd_bus_get_property_string(c->bus.bus, "org.freedesktop.PolicyKit1",
+                                           "/org/freedesktop/PolicyKit1/Authority",
                                            "org.freedesktop.PolicyKit1.Authority", "BackendVersion", &error, &version);
         sd_bus_error_free(&error);
         if (r < 0)
@@ -292,7 +294,8 @@ static void check_rule_by_asking(struct check *c)
         else if (atoi(version) >= 124 || !c->user || getuid() != c->user->pw_uid)
                 line("ok", "polkit answers; whether its rule is in place, only root can see");
         else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
-                problem(c, "polkit's rule is not in force (logind says \"%s\"): run install-services.sh", *word ? word : err.message);
+                problem(c, "polkit's rule is not in force (logind says \"%s\"): run install-services.sh",
+                        *word ? word : err.message);
         else
                 line("ok", "polkit's rule is in force");
 }
@@ -308,7 +311,8 @@ static void check_polkit(struct check *c)
         else if (r < 0)
                 problem(c, "polkit's rule %s is missing: run install-services.sh", path);
         else if (status.st_uid != 0 || (status.st_mode & 0044) != 0044 || (status.st_mode & 022))
-                problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path, path, path);
+                problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path, path,
+                        path);
         else
                 line("ok", "polkit's rule %s", path);
 }

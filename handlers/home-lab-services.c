@@ -53,7 +53,8 @@ static int token_add(const char *name, const char *scope)
         struct hl_err err = { 0 };
         if (hl_tokens_add(name, scope, secret, &err) == 0) {
                 puts(secret);
-                fprintf(stderr, "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\".\n");
+                fprintf(stderr,
+                        "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\".\n");
         }
         return finish(&err);
 }

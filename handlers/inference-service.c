@@ -69,7 +69,8 @@ static void set_number(hl_json *out, const char *key, uint64_t value, bool known
                 hl_json_set(out, key, NULL);
 }
 
-static void set_detail(hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d, const struct hl_traffic *traffic)
+static void set_detail(hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d,
+                       const struct hl_traffic *traffic)
 {
         bool runs = d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING || d->active == HL_UNIT_STOPPING;
         hl_json_set_string(out, "model_name", model->name);
@@ -122,19 +123,25 @@ static int read_wait(struct hl_call *call, const char *choices, enum wait *ret_w
 static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
 {
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        if (hl_request_query(call->request, "drain", &text) < 0 || (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"drain\" must be a whole number of seconds, at most %d",
-                               DRAIN_MAX_SECONDS);
+        if (hl_request_query(call->request, "drain", &text) < 0 ||
+            (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
+                               "\"drain\" must be a whole number of seconds, at most %d", DRAIN_MAX_SECONDS);
         return 0;
 }
 
 /* The rest of start, stop and restart, once all that the request says is known to be right. */
 static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait)
 {
-        static const char *const done[] = { [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted" };
-        static const char *const begun[] = { [HL_UNIT_START] = "is starting", [HL_UNIT_STOP] = "is stopping", [HL_UNIT_RESTART] = "is restarting" };
+        static const char *const done[] = {
+                [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted"
+        };
+        static const char *const begun[] = {
+                [HL_UNIT_START] = "is starting", [HL_UNIT_STOP] = "is stopping", [HL_UNIT_RESTART] = "is restarting"
+        };
         struct hl_app *app = call->app;
-        uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US, start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
+        uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US,
+                 start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
         uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us;
 
         hl_json_set_string(call->out, "model_name", model->name);
@@ -147,9 +154,11 @@ static int change(struct hl_call *call, const struct hl_model *model, enum hl_un
         if (r < 0)
                 return r;
 
-        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Model %s %s", model->name, wait == WAIT_NONE    ? begun[verb]
-                                                                                          : wait == WAIT_READY ? "is ready"
-                                                                                                               : done[verb]);
+        HL_CLEANUP(hl_free_pointer)
+        char *message = hl_format("Model %s %s", model->name,
+                                  wait == WAIT_NONE    ? begun[verb]
+                                  : wait == WAIT_READY ? "is ready"
+                                                       : done[verb]);
         hl_json_set_string(call->out, "message", message);
         if (wait == WAIT_NONE)
                 call->status = 202;
@@ -219,15 +228,20 @@ static int run_health(struct hl_call *call)
 static const struct hl_route routes[] = {
         { HL_GET, "/models", run_models, HL_SCOPE_READ, NULL, "All models with their ports and units" },
         { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
-        { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL, "One model: state, process, last result, requests in flight" },
-        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait", "Start a model; ?wait=job, ready or none" },
-        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain", "Stop a model; ?wait=job or none, ?drain=SECONDS" },
-        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait", "Restart a model; ?wait=job, ready or none" },
+        { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL,
+          "One model: state, process, last result, requests in flight" },
+        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
+          "Start a model; ?wait=job, ready or none" },
+        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain",
+          "Stop a model; ?wait=job or none, ?drain=SECONDS" },
+        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
+          "Restart a model; ?wait=job, ready or none" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 
 int main(void)
 {
-        static const struct hl_service service = { "inference-service", "Inference Service", routes, HL_COUNT(routes), hl_app_error_status };
+        static const struct hl_service service = { "inference-service", "Inference Service", routes, HL_COUNT(routes),
+                                                   hl_app_error_status };
         return hl_app_main(&service);
 }

@@ -111,7 +111,9 @@ static int run_health(struct hl_call *call)
         struct hl_app *app = call->app;
         HL_CLEANUP(hl_free_pointer) char *folder = hl_format("%s/activity", hl_state_dir());
         struct hl_err err = { 0 };
-        int r = access(folder, W_OK | X_OK) == 0 ? 0 : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
+        int r = access(folder, W_OK | X_OK) == 0
+                        ? 0
+                        : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
         hl_app_health_note(call, "activity_dir", r, &err);
 
         const char *unit = "home-lab-services.service";
@@ -123,16 +125,20 @@ static int run_health(struct hl_call *call)
 }
 
 static const struct hl_route routes[] = {
-        { HL_GET, "/models/active", run_active, HL_SCOPE_READ, NULL, "Models with a request in the last active_threshold_minutes" },
-        { HL_GET, "/models/idle", run_idle, HL_SCOPE_READ, NULL, "Models that run and are unused for longer than their idle timeout" },
-        { HL_GET, "/models/activity", run_activity, HL_SCOPE_READ, NULL, "Activity of every model, and where it is known from" },
-        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_CONTROL, NULL, "Record that a model is being used now" },
+        { HL_GET, "/models/active", run_active, HL_SCOPE_READ, NULL,
+          "Models with a request in the last active_threshold_minutes" },
+        { HL_GET, "/models/idle", run_idle, HL_SCOPE_READ, NULL,
+          "Models that run and are unused for longer than their idle timeout" },
+        { HL_GET, "/models/activity", run_activity, HL_SCOPE_READ, NULL,
+          "Activity of every model, and where it is known from" },
+        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_CONTROL, NULL,
+          "Record that a model is being used now" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 
 int main(void)
 {
-        static const struct hl_service service = { "model-monitor-service", "Model Monitor Service", routes, HL_COUNT(routes),
-                                                   hl_app_error_status };
+        static const struct hl_service service = { "model-monitor-service", "Model Monitor Service", routes,
+                                                   HL_COUNT(routes), hl_app_error_status };
         return hl_app_main(&service);
 }

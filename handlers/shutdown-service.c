@@ -46,18 +46,21 @@ static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_a
 {
         const struct hl_app *app = call->app;
         const struct hl_json_field fields[] = {
-                { "minutes", HL_JSON_NUMBER, &order->minutes, "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60,
-                  HL_SHUTDOWN_MINUTES_MAX, NULL, false },
-                { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"", 0, 0, NULL, false },
-                { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"", 0, 0, "poweroff,reboot,halt", false },
-                { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes", 0, HL_POWER_MESSAGE_MAX, NULL, false },
-                { "replace", HL_JSON_BOOL, &order->replace, NULL, 0, 0, NULL, false },
+                { "minutes", HL_JSON_NUMBER, &order->minutes,
+                  "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX },
+                { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
+                { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"",
+                  .choices = "poweroff,reboot,halt" },
+                { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes",
+                  .max = HL_POWER_MESSAGE_MAX },
+                { "replace", HL_JSON_BOOL, &order->replace, "true or false" },
         };
         int r = hl_call_read_body(call, fields, HL_COUNT(fields));
         if (r < 0)
                 return r;
         if (order->at && !isnan(order->minutes))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send either \"minutes\" or \"at\", not both");
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send either \"minutes\" or \"at\", not both");
         if (order->message && !is_one_line(order->message))
                 return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"message\" must be one line");
 
@@ -66,10 +69,12 @@ static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_a
                 double minutes = isnan(order->minutes) ? app->config.default_minutes : order->minutes;
                 at_us = now_us + (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
         } else if (hl_parse_rfc3339(order->at, &at_us) < 0) {
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"at\" must be a time with offset, such as \"2026-01-31T23:00:00+01:00\"");
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" must be a time with offset, such as \"2026-01-31T23:00:00+01:00\"");
         }
-        if (at_us > now_us + HL_SHUTDOWN_MINUTES_MAX * HL_USEC_PER_MINUTE)
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"at\" must be at most 525600 minutes (a year) from now");
+        if (at_us > now_us + HL_MINUTES_MAX * HL_USEC_PER_MINUTE)
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" must be at most 525600 minutes (a year) from now");
         *ret_at_us = at_us;
         return 0;
 }
@@ -93,7 +98,8 @@ static int run_schedule(struct hl_call *call)
                 return r;
 
         char at[HL_RFC3339_SIZE];
-        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Shutdown (%s) scheduled for %s", order.action, hl_format_rfc3339(at_us, at));
+        HL_CLEANUP(hl_free_pointer)
+        char *message = hl_format("Shutdown (%s) scheduled for %s", order.action, hl_format_rfc3339(at_us, at));
         hl_json_set_string(call->out, "message", message);
         set_shutdown(call->out, "shutdown", &shutdown);
         if (replaced.scheduled)
@@ -176,12 +182,14 @@ static const struct hl_route routes[] = {
         { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown" },
         { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown" },
         { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled" },
-        { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL, "Uptime, boot time and this service's configuration" },
+        { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL,
+          "Uptime, boot time and this service's configuration" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 
 int main(void)
 {
-        static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes), hl_app_error_status };
+        static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes),
+                                                   hl_app_error_status };
         return hl_app_main(&service);
 }

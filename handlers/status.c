@@ -37,12 +37,16 @@ static const char *format_span(uint64_t us, char *buffer)
 
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
-        static const char *const names[] = { "home-lab-services.service", "shutdown-service.socket", "inference-service.socket",
-                                             "model-monitor-service.socket" };
-        static const char *const labels[] = { "coordinator", "shutdown-service   127.0.0.1:5001", "inference-service  127.0.0.1:5002",
+        static const char *const names[] = { "home-lab-services.service", "shutdown-service.socket",
+                                             "inference-service.socket", "model-monitor-service.socket" };
+        static const char *const labels[] = { "coordinator", "shutdown-service   127.0.0.1:5001",
+                                              "inference-service  127.0.0.1:5002",
                                               "model-monitor      127.0.0.1:5003" };
-        static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped", [HL_UNIT_STARTING] = "starting", [HL_UNIT_ACTIVE] = "up",
-                                             [HL_UNIT_STOPPING] = "stopping", [HL_UNIT_FAILED] = "FAILED" };
+        static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped",
+                                             [HL_UNIT_STARTING] = "starting",
+                                             [HL_UNIT_ACTIVE] = "up",
+                                             [HL_UNIT_STOPPING] = "stopping",
+                                             [HL_UNIT_FAILED] = "FAILED" };
         enum hl_unit_active states[HL_COUNT(names)];
         int r = hl_units_states(bus, names, HL_COUNT(names), states, err);
         if (r < 0)
@@ -82,8 +86,8 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
                 printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port,
-                       hl_model_state_name(hl_ready_state(model, usages[i].active)), format_span(usages[i].idle_us, span),
-                       usages[i].in_flight, verdict(model, &usages[i]));
+                       hl_model_state_name(hl_ready_state(model, usages[i].active)),
+                       format_span(usages[i].idle_us, span), usages[i].in_flight, verdict(model, &usages[i]));
         }
         return 0;
 }
@@ -115,11 +119,13 @@ static void show_sweep(struct hl_bus *bus)
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         if (hl_units_states(bus, &timer, 1, &active, &err) == 0 && active == HL_UNIT_ACTIVE &&
             sd_bus_path_encode("/org/freedesktop/systemd1/unit", timer, &path) >= 0)
-                sd_bus_get_property_trivial(bus->bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Timer",
-                                            "NextElapseUSecMonotonic", NULL, 't', &next_us);
+                sd_bus_get_property_trivial(bus->bus, "org.freedesktop.systemd1", path,
+                                            "org.freedesktop.systemd1.Timer", "NextElapseUSecMonotonic", NULL, 't',
+                                            &next_us);
         uint64_t now_us = hl_clock_monotonic();
         if (active == HL_UNIT_ACTIVE)
-                printf("\nNext sweep of idle models\n  in %s\n", format_span(next_us > now_us ? next_us - now_us : 0, span));
+                printf("\nNext sweep of idle models\n  in %s\n",
+                       format_span(next_us > now_us ? next_us - now_us : 0, span));
         else
                 printf("\nNext sweep of idle models\n  none: %s is not running\n", timer);
 }

@@ -41,8 +41,8 @@ char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)
 
         long minutes = local.tm_gmtoff / 60;
         size_t len = strlen(buffer);
-        snprintf(buffer + len, HL_RFC3339_SIZE - len, "%c%02ld:%02ld", minutes < 0 ? '-' : '+', labs(minutes) / 60 % 100,
-                 labs(minutes) % 60);
+        snprintf(buffer + len, HL_RFC3339_SIZE - len, "%c%02ld:%02ld", minutes < 0 ? '-' : '+',
+                 labs(minutes) / 60 % 100, labs(minutes) % 60);
         return buffer;
 }
 
@@ -182,7 +182,8 @@ int hl_parse_timespan(const char *text, uint64_t *ret_us)
                 s += len;
                 uint64_t part;
                 if (__builtin_mul_overflow(value, unit, &part) ||
-                    __builtin_add_overflow(part, (uint64_t)((double)fraction_us / HL_USEC_PER_SEC * (double)unit), &part) ||
+                    __builtin_add_overflow(part, (uint64_t)((double)fraction_us / HL_USEC_PER_SEC * (double)unit),
+                                           &part) ||
                     __builtin_add_overflow(total, part, &total))
                         return -ERANGE;
         }

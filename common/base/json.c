@@ -109,7 +109,8 @@ void hl_json_push_string(hl_json *array, const char *value)
 void hl_json_print(hl_json *json, struct hl_buf *out)
 {
         size_t len;
-        const char *text = json_object_to_json_string_length(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+        const char *text =
+                json_object_to_json_string_length(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
         hl_buf_add(out, text, len);
         hl_buf_add(out, "\n", 1);
 }
@@ -231,8 +232,7 @@ int hl_json_read(const hl_json *object, const char *path, const struct hl_json_f
                  hl_json_problem_fn *problem, void *data)
 {
         int result = 0;
-        json_object_object_foreach(unconst(object), key, value)
-        {
+        json_object_object_foreach (unconst(object), key, value) {
                 const struct hl_json_field *field = NULL;
                 for (size_t i = 0; i < field_count; i++)
                         if (strcmp(fields[i].key, key) == 0)

@@ -116,8 +116,8 @@ static int walk_key(struct walk *w, hl_json *seen, const char *path, char **ret_
         if (!key || strlen(key) != (size_t)json_object_get_string_len(string))
                 return expected(w, "a key without NUL");
         if (json_object_object_get_ex(seen, key, NULL))
-                return hl_fail(w->err, HL_ERR_INVALID, EINVAL, "duplicate_key", "line %u: the key %s appears twice", w->line,
-                               quoted);
+                return hl_fail(w->err, HL_ERR_INVALID, EINVAL, "duplicate_key", "line %u: the key %s appears twice",
+                               w->line, quoted);
         json_object_object_add(seen, key, NULL);
         *ret_path = hl_format("%s%s%s", path, *path ? "." : "", key);
         return 0;

@@ -14,19 +14,19 @@
 /* The function takes a pointer to the variable, and is called when its scope is left. */
 #define HL_CLEANUP(function) __attribute__((cleanup(function)))
 
-#define hl_steal(pointer)                       \
-        ({                                      \
-                __typeof__(pointer) p_ = (pointer); \
-                (pointer) = NULL;               \
-                p_;                             \
+#define hl_steal(pointer)                                                                                              \
+        ({                                                                                                             \
+                __typeof__(pointer) p_ = (pointer);                                                                    \
+                (pointer) = NULL;                                                                                      \
+                p_;                                                                                                    \
         })
 
 #define HL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-void *hl_alloc(size_t size);                                  /* zeroed; free() */
-void *hl_grow(void *pointer, size_t count, size_t item_size); /* like reallocarray(); free() */
-char *hl_strdup(const char *text);                            /* NULL gives NULL; free() */
-char *hl_strndup(const char *text, size_t len);               /* free() */
+void *hl_alloc(size_t size);                                                    /* zeroed; free() */
+void *hl_grow(void *pointer, size_t count, size_t item_size);                   /* like reallocarray(); free() */
+char *hl_strdup(const char *text);                                              /* NULL gives NULL; free() */
+char *hl_strndup(const char *text, size_t len);                                 /* free() */
 char *hl_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* free() */
 
 /* For HL_CLEANUP. hl_close_fd: a negative descriptor is nothing to close. */

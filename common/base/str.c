@@ -28,7 +28,10 @@ static size_t utf8_char(const unsigned char *b, size_t left)
 {
         if (b[0] < 0x80)
                 return 1;
-        size_t len = b[0] >= 0xC2 && b[0] <= 0xDF ? 2 : (b[0] & 0xF0) == 0xE0 ? 3 : b[0] >= 0xF0 && b[0] <= 0xF4 ? 4 : 0;
+        size_t len = b[0] >= 0xC2 && b[0] <= 0xDF   ? 2
+                     : (b[0] & 0xF0) == 0xE0        ? 3
+                     : b[0] >= 0xF0 && b[0] <= 0xF4 ? 4
+                                                    : 0;
         if (!len || len > left)
                 return 0;
         for (size_t i = 1; i < len; i++)

@@ -31,7 +31,8 @@ static char *encode_path(const char *path)
 
 static char *find_target(hl_cgi_get_fn *get, void *data)
 {
-        const char *path_info = get(data, "PATH_INFO"), *uri = get(data, "REQUEST_URI"), *query = get(data, "QUERY_STRING");
+        const char *path_info = get(data, "PATH_INFO"), *uri = get(data, "REQUEST_URI"),
+                   *query = get(data, "QUERY_STRING");
         if (!path_info || !*path_info)
                 return hl_strdup(uri && *uri ? uri : "/");
         HL_CLEANUP(hl_free_pointer) char *path = encode_path(path_info);
@@ -48,7 +49,8 @@ static int find_body_len(hl_cgi_get_fn *get, void *data, size_t *ret_len, struct
         } else {
                 int r = hl_parse_uint(text, HL_REQUEST_BODY_MAX, &len);
                 if (r == -ERANGE)
-                        return hl_problem(ret_problem, 413, "body_too_large", "the body is longer than %d bytes", HL_REQUEST_BODY_MAX);
+                        return hl_problem(ret_problem, 413, "body_too_large", "the body is longer than %d bytes",
+                                          HL_REQUEST_BODY_MAX);
                 if (r < 0)
                         return hl_problem(ret_problem, 400, "bad_request", "Content-Length must be a whole number");
         }
@@ -76,7 +78,8 @@ int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, s
 
         HL_CLEANUP(hl_free_pointer) char *target = find_target(get, data);
         if (strlen(target) > HL_REQUEST_TARGET_MAX)
-                return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes", HL_REQUEST_TARGET_MAX);
+                return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes",
+                                  HL_REQUEST_TARGET_MAX);
         int r = hl_request_target(request, target, ret_problem);
         for (size_t i = 0; r == 0 && i < HL_COUNT(headers); i++) {
                 const char *value = get(data, headers[i].variable);
@@ -99,7 +102,8 @@ static int read_body(int fd, size_t len, struct hl_buf *body, struct hl_problem 
                 char bytes[4096];
                 size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
                 if (hl_wait_fd(fd, POLLIN, deadline_us) <= 0)
-                        return hl_problem(problem, 408, "request_timeout", "the request did not arrive in time: send it faster");
+                        return hl_problem(problem, 408, "request_timeout",
+                                          "the request did not arrive in time: send it faster");
                 ssize_t n = read(fd, bytes, want);
                 if (n <= 0)
                         return hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");

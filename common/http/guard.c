@@ -49,7 +49,8 @@ static bool is_own_name(const char *name)
         size_t label = strcspn(own, ".");
         if (strcasecmp(name, own) == 0)
                 return true;
-        return label > 0 && strncasecmp(name, own, label) == 0 && (!name[label] || strcasecmp(name + label, ".local") == 0);
+        return label > 0 && strncasecmp(name, own, label) == 0 &&
+               (!name[label] || strcasecmp(name + label, ".local") == 0);
 }
 
 static bool is_our_host(const struct hl_guard *guard, const char *host)
@@ -91,11 +92,13 @@ static int admit_by_token(const struct hl_guard *guard, const struct hl_request 
                                   "\"Authorization: Bearer TOKEN\"",
                                   request->peer.name);
         if (strncasecmp(authorization, "Bearer ", 7) != 0)
-                return hl_problem(ret_problem, 401, "token_invalid", "send the token as \"Authorization: Bearer TOKEN\"");
+                return hl_problem(ret_problem, 401, "token_invalid",
+                                  "send the token as \"Authorization: Bearer TOKEN\"");
 
         int scope = guard->scope_of(guard->data, authorization + 7 + strspn(authorization + 7, " "));
         if (scope < 0)
-                return hl_problem(ret_problem, 500, "internal_error", "the tokens cannot be read; the journal says why");
+                return hl_problem(ret_problem, 500, "internal_error",
+                                  "the tokens cannot be read; the journal says why");
         if (scope == HL_SCOPE_NONE)
                 return hl_problem(ret_problem, 401, "token_invalid",
                                   "this token is not known: \"home-lab-services token list\" shows those that are");
@@ -112,7 +115,8 @@ int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *reques
                                   "auth.allowed_hosts");
         bool changes = request->method == HL_POST || request->method == HL_METHOD_OTHER;
         if (changes && is_foreign_page(request))
-                return hl_problem(ret_problem, 403, "foreign_origin", "pages of other origins may not change anything here");
+                return hl_problem(ret_problem, 403, "foreign_origin",
+                                  "pages of other origins may not change anything here");
         if (guard->trust_local && request->peer.local) {
                 *ret_scope = HL_SCOPE_POWER;
                 return 0;

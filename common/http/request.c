@@ -76,7 +76,8 @@ int hl_request_header(struct hl_request *request, const char *name, const char *
                         continue;
                 char **field = (char **)((char *)request + kept[i].offset);
                 if (*field)
-                        return hl_problem(ret_problem, 400, "duplicate_header", "send the %s header once", kept[i].name);
+                        return hl_problem(ret_problem, 400, "duplicate_header", "send the %s header once",
+                                          kept[i].name);
                 *field = hl_strdup(value);
         }
         return 0;
@@ -98,7 +99,8 @@ int hl_request_target(struct hl_request *request, const char *target, struct hl_
                         return hl_problem(ret_problem, 400, "invalid_target", "the request target needs a path");
         }
         if (*target != '/' && strcmp(target, "*") != 0)
-                return hl_problem(ret_problem, 400, "invalid_target", "the request target must be a path that begins with /");
+                return hl_problem(ret_problem, 400, "invalid_target",
+                                  "the request target must be a path that begins with /");
 
         size_t path = strcspn(target, "?");
         HL_CLEANUP(hl_free_pointer) char *decoded = NULL;

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HL_REQUEST_TARGET_MAX 8192  /* bytes of the request target: 414 above */
+#define HL_REQUEST_TARGET_MAX 8192   /* bytes of the request target: 414 above */
 #define HL_REQUEST_HEADERS_MAX 16384 /* bytes of all header names and values: 431 above */
 #define HL_REQUEST_HEADER_COUNT_MAX 100
 #define HL_REQUEST_BODY_MAX 65536 /* bytes: 413 above */
@@ -32,7 +32,7 @@ struct hl_problem {
 };
 
 struct hl_peer {
-        bool local; /* loopback or a unix socket: somebody on this machine */
+        bool local;              /* loopback or a unix socket: somebody on this machine */
         char name[HL_PEER_SIZE]; /* "127.0.0.1", "2001:db8::1", "unix": for the log */
 };
 

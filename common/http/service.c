@@ -45,7 +45,8 @@ static void add_allow(const struct hl_service *service, const char *pattern, str
                         get = get || service->routes[i].method == HL_GET;
                         post = post || service->routes[i].method == HL_POST;
                 }
-        HL_CLEANUP(hl_free_pointer) char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
+        HL_CLEANUP(hl_free_pointer)
+        char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
         hl_response_header(response, "Allow", allow);
 }
 
@@ -73,7 +74,8 @@ static int check_query(const struct hl_request *request, const char *known, stru
         for (const char *s = request->query; s && *s;) {
                 size_t len = strcspn(s, "&"), name = strcspn(s, "=&");
                 if (name > 0 && !hl_in_list(known, s, name))
-                        return hl_problem(problem, 400, "unknown_parameter", "unknown query parameter \"%.*s\"; known here: %s",
+                        return hl_problem(problem, 400, "unknown_parameter",
+                                          "unknown query parameter \"%.*s\"; known here: %s",
                                           (int)(name < 40 ? name : 40), s, known ? known : "none");
                 s += len + (s[len] == '&');
         }
@@ -95,7 +97,8 @@ static int read_body(const struct hl_request *request, hl_json **ret_body, struc
                 return 0;
         }
         if (!request->content_type || !is_json_type(request->content_type))
-                return hl_problem(problem, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+                return hl_problem(problem, 415, "unsupported_media_type",
+                                  "send the body as Content-Type: application/json");
         struct hl_err err = { 0 };
         if (hl_json_parse(request->body.data, request->body.len, ret_body, &err) < 0)
                 return hl_problem(problem, 400, err.code, "the body is not valid: %.200s", err.message);
@@ -147,7 +150,8 @@ static struct match find(const struct hl_service *service, const struct hl_reque
 }
 
 /* Everything between the request and its route; a problem on the way ends it. */
-static int answer(const struct hl_service *service, const struct hl_guard *guard, struct hl_call *call, struct hl_problem *problem)
+static int answer(const struct hl_service *service, const struct hl_guard *guard, struct hl_call *call,
+                  struct hl_problem *problem)
 {
         const struct hl_request *request = call->request;
         enum hl_scope scope = HL_SCOPE_NONE;
@@ -168,13 +172,15 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
                 call->response->status = 204;
                 return 0;
         }
-        bool index = !match.route && strcmp(match.pattern, "/") == 0 && (request->method == HL_GET || request->method == HL_HEAD);
+        bool index = !match.route && strcmp(match.pattern, "/") == 0 &&
+                     (request->method == HL_GET || request->method == HL_HEAD);
         if (!match.route && !index) {
                 add_allow(service, match.pattern, call->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path has another method: see Allow");
         }
         if (match.route && scope < match.route->scope)
-                return hl_problem(problem, 403, "scope_too_small", "this needs a token with the scope \"%s\"; yours has \"%s\"",
+                return hl_problem(problem, 403, "scope_too_small",
+                                  "this needs a token with the scope \"%s\"; yours has \"%s\"",
                                   hl_scope_name(match.route->scope), hl_scope_name(scope));
         if ((r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
                 return r;
@@ -190,8 +196,10 @@ void hl_service_answer(const struct hl_service *service, const struct hl_guard *
 {
         struct hl_call call = { .request = request, .response = response, .app = app };
         struct hl_problem problem;
-        if (answer(service, guard, &call, &problem) < 0)
+        if (answer(service, guard, &call, &problem) < 0) {
                 hl_response_problem(response, &problem);
+                hl_fail(&call.err, HL_ERR_INVALID, EINVAL, problem.code, "%s", problem.message);
+        }
         *ret_err = call.err;
         hl_json_free(call.body);
         hl_json_free(call.out);
@@ -212,7 +220,8 @@ int hl_call_choice(struct hl_call *call, const char *name, const char *choices, 
         HL_CLEANUP(hl_free_pointer) char *value = NULL;
         int r = hl_request_query(call->request, name, &value);
         if (r < 0 || (value && !hl_in_list(choices, value, strlen(value))))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s", name, choices);
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s",
+                               name, choices);
         *ret_value = hl_steal(value);
         return 0;
 }

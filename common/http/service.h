@@ -49,8 +49,8 @@ struct hl_service {
         int (*error_status)(enum hl_err_kind kind);
 };
 
-/* Fills the response, whatever the request is. *ret_err is what a route failed with (kind
- * HL_ERR_NONE: it did not): for the log. */
+/* Fills the response, whatever the request is. *ret_err is what went wrong (kind
+ * HL_ERR_NONE: nothing did): for the log. */
 void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
                        const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err);
 

@@ -34,7 +34,8 @@ int hl_bus_open(struct hl_bus *bus, struct hl_err *err)
                 return 0;
         int r = bus->fd >= 0 ? open_fd(bus->fd, &bus->bus) : sd_bus_open_system(&bus->bus);
         if (r < 0)
-                return hl_fail(err, HL_ERR_BUSY, -r, "bus_unavailable", "the system bus cannot be reached: %s", strerror(-r));
+                return hl_fail(err, HL_ERR_BUSY, -r, "bus_unavailable", "the system bus cannot be reached: %s",
+                               strerror(-r));
         sd_bus_set_method_call_timeout(bus->bus, HL_BUS_CALL_TIMEOUT_US);
         return 0;
 }
@@ -42,13 +43,16 @@ int hl_bus_open(struct hl_bus *bus, struct hl_err *err)
 int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char *what)
 {
         const char *name = error->name ? error->name : "", *text = error->message ? error->message : strerror(-r);
-        if (strcmp(name, "org.freedesktop.systemd1.NoSuchUnit") == 0 || strcmp(name, "org.freedesktop.systemd1.UnitMasked") == 0 ||
-            strcmp(name, "org.freedesktop.systemd1.LoadFailed") == 0 || strcmp(name, "org.freedesktop.systemd1.BadUnitSetting") == 0)
+        if (strcmp(name, "org.freedesktop.systemd1.NoSuchUnit") == 0 ||
+            strcmp(name, "org.freedesktop.systemd1.UnitMasked") == 0 ||
+            strcmp(name, "org.freedesktop.systemd1.LoadFailed") == 0 ||
+            strcmp(name, "org.freedesktop.systemd1.BadUnitSetting") == 0)
                 return hl_fail(err, HL_ERR_UPSTREAM, ENOENT, "unit_unusable", "%s failed: %s", what, text);
         /* A hung polkitd or PID 1: a later try may help. */
         if (r == -ETIMEDOUT || r == -ECONNRESET || r == -ENOTCONN || strcmp(name, SD_BUS_ERROR_NO_REPLY) == 0 ||
             strcmp(name, SD_BUS_ERROR_TIMEOUT) == 0 || strcmp(name, SD_BUS_ERROR_LIMITS_EXCEEDED) == 0)
                 return hl_fail(err, HL_ERR_BUSY, r < 0 ? -r : ETIMEDOUT, "bus_busy", "%s failed: %s", what, text);
         /* A refusal by polkit is the installation's fault, never the client's. */
-        return hl_fail(err, HL_ERR_INTERNAL, r < 0 ? -r : EIO, "internal_error", "%s failed: %s (%s)", what, text, name);
+        return hl_fail(err, HL_ERR_INTERNAL, r < 0 ? -r : EIO, "internal_error", "%s failed: %s (%s)", what, text,
+                       name);
 }

@@ -90,7 +90,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
         }
 }
 
-static void read_model(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding, void *data)
+static void read_model(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding,
+                       void *data)
 {
         struct reading reading = { .model = model, .file = model->file_path, .finding = finding, .data = data };
         struct hl_buf text = { 0 };
@@ -102,7 +103,8 @@ static void read_model(int dir_fd, const struct hl_config *config, struct hl_mod
         if (r < 0)
                 tell(&reading, 0, "", r == -EFBIG ? "is longer than 65536 bytes" : strerror(-r));
         else
-                hl_envfile_parse(text.data ? text.data : "", text.len, assign, &reading, model->file_path, finding, data);
+                hl_envfile_parse(text.data ? text.data : "", text.len, assign, &reading, model->file_path, finding,
+                                 data);
         if (r == 0 && model->port == 0 && (!text.data || !strstr(text.data, "PORT")))
                 tell(&reading, 0, "PORT", "is missing: without it the model cannot be reached");
         hl_buf_free(&text);
@@ -164,7 +166,8 @@ int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding
                         HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", config->models_dir, entry->d_name);
                         hl_make_printable(path);
                         finding(data, path, 0, "",
-                                "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or digit");
+                                "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or "
+                                "digit");
                 }
         }
         if (catalog.count > 0)

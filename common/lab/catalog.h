@@ -17,14 +17,14 @@
 
 #include <stddef.h>
 
-#define HL_MODEL_NAME_MAX 128         /* bytes */
-#define HL_MODEL_FILE_SIZE_MAX 65536  /* bytes */
-#define HL_CATALOG_MAX 10000          /* models */
+#define HL_MODEL_NAME_MAX 128        /* bytes */
+#define HL_MODEL_FILE_SIZE_MAX 65536 /* bytes */
+#define HL_CATALOG_MAX 10000         /* models */
 
 struct hl_model {
         char name[HL_MODEL_NAME_MAX + 1];
         char *file_path;
-        char *unit; /* "model@NAME.service" */
+        char *unit;    /* "model@NAME.service" */
         uint16_t port; /* 0: none, the model cannot be reached through us */
         char *health_path;
         uint64_t idle_timeout_us; /* HL_NEVER: pinned */

@@ -45,8 +45,8 @@ static void note(void *data, const char *key, const char *message)
         struct reading *reading = data;
         reading->count++;
         if (reading->finding)
-                reading->finding(reading->data, reading->path, hl_json_line_of(reading->text->data, reading->text->len, key), key,
-                                 message);
+                reading->finding(reading->data, reading->path,
+                                 hl_json_line_of(reading->text->data, reading->text->len, key), key, message);
 }
 
 static bool is_path(const char *text)
@@ -82,7 +82,8 @@ static void check_strings(const struct hl_config *c, struct reading *reading)
         if (!is_path(c->nginx_output))
                 note(reading, "nginx.output", "must be an absolute path");
         if (!is_unit_template(c->unit_template))
-                note(reading, "inference.unit_template", "must be the name of a template with %s for the model, such as model@%s.service");
+                note(reading, "inference.unit_template",
+                     "must be the name of a template with %s for the model, such as model@%s.service");
         if (!is_address(c->upstream_host))
                 note(reading, "nginx.upstream_host",
                      "must be an IP address: a name with two addresses makes NGINX try the wrong one first");
@@ -96,56 +97,70 @@ struct numbers {
         const hl_json *hosts;
 };
 
-static const struct {
+struct section {
         const char *key;
-        size_t first, count; /* of the fields of the section */
-} sections[] = {
-        { "shutdown", 0, 2 }, { "inference", 2, 4 }, { "monitoring", 6, 4 }, { "auth", 10, 2 }, { "nginx", 12, 2 },
+        const struct hl_json_field *fields;
+        size_t count;
 };
 
-#define FIELD_COUNT 14
-
-static void read_sections(const hl_json *document, const struct hl_json_field *fields, struct reading *reading)
+static void read_sections(const hl_json *document, const struct section *sections, size_t count,
+                          struct reading *reading)
 {
-        const hl_json *objects[HL_COUNT(sections)] = { NULL };
-        struct hl_json_field tops[HL_COUNT(sections)];
-        for (size_t i = 0; i < HL_COUNT(sections); i++)
-                tops[i] = (struct hl_json_field){ .key = sections[i].key, .kind = HL_JSON_OBJECT, .out = &objects[i] };
-        hl_json_read(document, "", tops, HL_COUNT(tops), note, reading);
-        for (size_t i = 0; i < HL_COUNT(sections); i++)
+        HL_CLEANUP(hl_free_pointer) const hl_json **objects = hl_alloc(count * sizeof(*objects));
+        HL_CLEANUP(hl_free_pointer) struct hl_json_field *fields = hl_alloc(count * sizeof(*fields));
+        for (size_t i = 0; i < count; i++)
+                fields[i] =
+                        (struct hl_json_field){ .key = sections[i].key, .kind = HL_JSON_OBJECT, .out = &objects[i] };
+        hl_json_read(document, "", fields, count, note, reading);
+        for (size_t i = 0; i < count; i++)
                 if (objects[i])
-                        hl_json_read(objects[i], sections[i].key, fields + sections[i].first, sections[i].count, note, reading);
+                        hl_json_read(objects[i], sections[i].key, sections[i].fields, sections[i].count, note, reading);
 }
+
+#define ACTIONS "poweroff,reboot,halt"
+#define ACTION_WORDS "\"poweroff\", \"reboot\" or \"halt\""
+#define MINUTES_WORDS "a number of minutes above 0 and at most 525600"
+#define MINUTES_LEAST 1e-3
+#define PATH_BYTES_MAX 4000
 
 static void read_document(struct hl_config *c, struct numbers *n, struct reading *reading)
 {
-        static const char actions[] = "poweroff,reboot,halt";
-        static const char action_words[] = "\"poweroff\", \"reboot\" or \"halt\"";
-        static const char minutes_words[] = "a number of minutes above 0 and at most 525600";
-        const double least = 1.0 / 60;
-        const struct hl_json_field fields[FIELD_COUNT] = {
-                { "default_minutes", HL_JSON_NUMBER, &c->default_minutes, minutes_words, least, HL_SHUTDOWN_MINUTES_MAX, NULL, false },
-                { "default_action", HL_JSON_STRING, &c->default_action, action_words, 0, 0, actions, false },
-
-                { "models_dir", HL_JSON_STRING, &c->models_dir, "an absolute path", 0, 4000, NULL, false },
-                { "unit_template", HL_JSON_STRING, &c->unit_template, "a template such as \"model@%s.service\"", 0, 100, NULL, false },
-                { "start_timeout_seconds", HL_JSON_INTEGER, &n->start_timeout_seconds, "a whole number from 1 to 3600", 1,
-                  HL_START_TIMEOUT_MAX_SECONDS, NULL, false },
-                { "health_path", HL_JSON_STRING, &c->health_path, "a path that begins with /", 0, 255, NULL, false },
-
-                { "active_threshold_minutes", HL_JSON_NUMBER, &n->active_minutes, minutes_words, 1e-3, 525600, NULL, false },
-                { "idle_threshold_minutes", HL_JSON_NUMBER, &n->idle_minutes, minutes_words, 1e-3, 525600, NULL, false },
-                { "host_idle_minutes", HL_JSON_NUMBER, &n->host_idle_minutes, "null or a number of minutes above 0 and at most 525600",
-                  1e-3, 525600, NULL, true },
-                { "host_idle_action", HL_JSON_STRING, &c->host_idle_action, action_words, 0, 0, actions, false },
-
-                { "loopback", HL_JSON_STRING, &n->loopback, "\"trust\" or \"token\"", 0, 0, "trust,token", false },
-                { "allowed_hosts", HL_JSON_STRINGS, &n->hosts, "an array of host names", 0, 0, NULL, false },
-
-                { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", 0, 4000, NULL, false },
-                { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address", 0, 0, NULL, false },
+        const struct hl_json_field shutdown[] = {
+                { "default_minutes", HL_JSON_NUMBER, &c->default_minutes, MINUTES_WORDS, 1.0 / 60, HL_MINUTES_MAX },
+                { "default_action", HL_JSON_STRING, &c->default_action, ACTION_WORDS, .choices = ACTIONS },
         };
-        read_sections(c->document, fields, reading);
+        const struct hl_json_field inference[] = {
+                { "models_dir", HL_JSON_STRING, &c->models_dir, "an absolute path", .max = PATH_BYTES_MAX },
+                { "unit_template", HL_JSON_STRING, &c->unit_template, "a template such as \"model@%s.service\"" },
+                { "start_timeout_seconds", HL_JSON_INTEGER, &n->start_timeout_seconds, "a whole number from 1 to 3600",
+                  1, HL_START_TIMEOUT_MAX_SECONDS },
+                { "health_path", HL_JSON_STRING, &c->health_path, "a path that begins with /" },
+        };
+        const struct hl_json_field monitoring[] = {
+                { "active_threshold_minutes", HL_JSON_NUMBER, &n->active_minutes, MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX },
+                { "idle_threshold_minutes", HL_JSON_NUMBER, &n->idle_minutes, MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX },
+                { "host_idle_minutes", HL_JSON_NUMBER, &n->host_idle_minutes, "null or " MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX, .nullable = true },
+                { "host_idle_action", HL_JSON_STRING, &c->host_idle_action, ACTION_WORDS, .choices = ACTIONS },
+        };
+        const struct hl_json_field auth[] = {
+                { "loopback", HL_JSON_STRING, &n->loopback, "\"trust\" or \"token\"", .choices = "trust,token" },
+                { "allowed_hosts", HL_JSON_STRINGS, &n->hosts, "an array of host names" },
+        };
+        const struct hl_json_field nginx[] = {
+                { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", .max = PATH_BYTES_MAX },
+                { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address" },
+        };
+        const struct section sections[] = {
+                { "shutdown", shutdown, HL_COUNT(shutdown) },
+                { "inference", inference, HL_COUNT(inference) },
+                { "monitoring", monitoring, HL_COUNT(monitoring) },
+                { "auth", auth, HL_COUNT(auth) },
+                { "nginx", nginx, HL_COUNT(nginx) },
+        };
+        read_sections(c->document, sections, HL_COUNT(sections), reading);
 }
 
 static uint64_t minutes_us(double minutes)
@@ -189,12 +204,17 @@ static void parse(struct hl_config *c, struct numbers *n, struct reading *readin
         reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
 }
 
-int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config, struct hl_err *err)
+int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
+                   struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *usual = hl_format("%s/config.json", hl_configuration_dir());
         struct hl_buf text = { 0 };
         struct reading reading = { .path = path ? path : usual, .text = &text, .finding = finding, .data = data };
-        struct numbers n = { .start_timeout_seconds = 120, .active_minutes = 10, .idle_minutes = 30, .host_idle_minutes = NAN, .loopback = "trust" };
+        struct numbers n = { .start_timeout_seconds = 120,
+                             .active_minutes = 10,
+                             .idle_minutes = 30,
+                             .host_idle_minutes = NAN,
+                             .loopback = "trust" };
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",
@@ -217,8 +237,8 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
         }
         if (reading.count > 0) {
                 hl_json_free(c.document);
-                r = hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid", "%s is not valid: \"home-lab-services check\" says where",
-                            reading.path);
+                r = hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid",
+                            "%s is not valid: \"home-lab-services check\" says where", reading.path);
         } else {
                 finish(&c, &n);
                 *ret_config = c;

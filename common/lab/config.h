@@ -20,7 +20,7 @@
 struct hl_err;
 
 #define HL_CONFIG_SIZE_MAX (256 * 1024) /* bytes */
-#define HL_SHUTDOWN_MINUTES_MAX 525600  /* one year */
+#define HL_MINUTES_MAX 525600           /* one year: the most that any duration in minutes may be */
 #define HL_START_TIMEOUT_MAX_SECONDS 3600
 #define HL_NEVER UINT64_MAX /* a duration that does not end */
 
@@ -49,7 +49,8 @@ const char *hl_configuration_dir(void);
 const char *hl_state_dir(void);
 
 /* path NULL: config.json in the configuration folder. finding may be NULL. */
-int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config, struct hl_err *err);
+int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
+                   struct hl_err *err);
 void hl_config_free(struct hl_config *config);
 
 #endif

@@ -87,8 +87,8 @@ static bool is_name(const char *text)
         return true;
 }
 
-void hl_envfile_parse(const char *text, size_t len, hl_envfile_fn *assign, void *data, const char *file, hl_finding_fn *finding,
-                      void *finding_data)
+void hl_envfile_parse(const char *text, size_t len, hl_envfile_fn *assign, void *data, const char *file,
+                      hl_finding_fn *finding, void *finding_data)
 {
         struct cursor c = { .next = text, .end = text + len, .line = 1 };
         while (look(&c) >= 0) {

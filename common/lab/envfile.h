@@ -15,7 +15,7 @@
 
 typedef void hl_envfile_fn(void *data, unsigned line, const char *name, const char *value);
 
-void hl_envfile_parse(const char *text, size_t len, hl_envfile_fn *assign, void *data, const char *file, hl_finding_fn *finding,
-                      void *finding_data);
+void hl_envfile_parse(const char *text, size_t len, hl_envfile_fn *assign, void *data, const char *file,
+                      hl_finding_fn *finding, void *finding_data);
 
 #endif

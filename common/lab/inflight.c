@@ -61,7 +61,8 @@ static int dump(int fd, uint8_t family, uint32_t states, uint16_t port, socket_f
                              .sdiag_protocol = IPPROTO_TCP,
                              .idiag_states = states,
                              .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-                             .id.idiag_sport = htons(port) }, /* the kernel filters by it: ten times faster than bytecode */
+                             .id.idiag_sport =
+                                     htons(port) }, /* the kernel filters by it: ten times faster than bytecode */
         };
         if (send(fd, &message, sizeof(message), 0) < 0)
                 return -errno;
@@ -108,7 +109,8 @@ static bool is_in_flight(const struct inet_diag_msg *socket, const struct tcp_in
         bool recent = t->tcpi_last_data_recv < HL_INFLIGHT_RECENT_MS || t->tcpi_last_data_sent < HL_INFLIGHT_RECENT_MS;
         if (socket->idiag_state == STATE_CLOSE_WAIT) /* the client has said its last word: it may wait, or be gone */
                 return recent;
-        bool unanswered = t->tcpi_bytes_received > 0 && (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent);
+        bool unanswered = t->tcpi_bytes_received > 0 &&
+                          (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent);
         return recent || unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
 }
 

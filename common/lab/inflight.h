@@ -21,8 +21,8 @@ struct hl_err;
 #define HL_AGE_NEVER UINT64_MAX
 
 struct hl_traffic {
-        unsigned connections;     /* established */
-        unsigned in_flight;       /* of these, with a request on them */
+        unsigned connections;      /* established */
+        unsigned in_flight;        /* of these, with a request on them */
         uint64_t last_byte_age_ms; /* over the connections that are open now; HL_AGE_NEVER: nothing moved */
 };
 

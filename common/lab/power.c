@@ -44,7 +44,8 @@ static void read_file(struct hl_shutdown *s)
         if (hl_read_file(AT_FDCWD, SCHEDULED_FILE, SCHEDULED_FILE_SIZE_MAX, &text) == 0 && text.data)
                 hl_envfile_parse(text.data, text.len, read_owner, &owner, SCHEDULED_FILE, NULL, NULL);
         if (stat(SCHEDULED_FILE, &status) == 0)
-                s->created_us = (uint64_t)status.st_mtim.tv_sec * HL_USEC_PER_SEC + (uint64_t)status.st_mtim.tv_nsec / 1000;
+                s->created_us =
+                        (uint64_t)status.st_mtim.tv_sec * HL_USEC_PER_SEC + (uint64_t)status.st_mtim.tv_nsec / 1000;
         s->ours = owner.known && owner.uid == getuid();
         hl_buf_free(&text);
 }
@@ -92,7 +93,9 @@ static int refused(struct hl_err *err, int r, sd_bus_error *error, const char *w
             sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) ||
             sd_bus_error_has_name(error, "org.freedesktop.login1.BlockedByInhibitorLock"))
                 r = hl_fail(err, HL_ERR_FORBIDDEN, EACCES, "refused_by_policy",
-                            "logind refuses: an inhibitor is held (\"systemd-inhibit --list\"), or polkit does not allow %s", what);
+                            "logind refuses: an inhibitor is held (\"systemd-inhibit --list\"), or polkit does not "
+                            "allow %s",
+                            what);
         else
                 r = hl_bus_fail(err, r, error, what);
         sd_bus_error_free(error);
@@ -104,7 +107,8 @@ static int set_wall_message(struct hl_bus *bus, const char *message, struct hl_e
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "SetWallMessage", &error, NULL, "sb", message, 1);
+        int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "SetWallMessage", &error, NULL, "sb", message,
+                                   1);
         return r < 0 ? refused(err, r, &error, "setting the message to users") : 0;
 }
 
@@ -118,19 +122,22 @@ int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, co
         if (before.scheduled && !before.ours && !replace_others) {
                 char at[HL_RFC3339_SIZE];
                 return hl_fail(err, HL_ERR_CONFLICT, EEXIST, "scheduled_by_others",
-                               "somebody else scheduled a %s for %s: send \"replace\": true to replace it", before.action,
-                               hl_format_rfc3339(before.at_us, at));
+                               "somebody else scheduled a %s for %s: send \"replace\": true to replace it",
+                               before.action, hl_format_rfc3339(before.at_us, at));
         }
         uint64_t now_us = hl_clock_realtime();
-        if (at_us < now_us + HL_POWER_LEAST_US - HL_USEC_PER_SEC / 10) /* a tenth of it may have gone by on the way here */
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "not_in_the_future", "the time must be at least one second from now");
+        if (at_us <
+            now_us + HL_POWER_LEAST_US - HL_USEC_PER_SEC / 10) /* a tenth of it may have gone by on the way here */
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "not_in_the_future",
+                               "the time must be at least one second from now");
 
         r = set_wall_message(bus, message ? message : "Scheduled by home-lab-services", err);
         if (r < 0)
                 return r;
         sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ScheduleShutdown", &error, NULL, "st", action, at_us);
+        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ScheduleShutdown", &error, NULL, "st", action,
+                               at_us);
         if (r < 0)
                 return refused(err, r, &error, "scheduling a shutdown");
         *ret_replaced = before;
@@ -147,7 +154,8 @@ int hl_power_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struc
                 return r;
         if (before.scheduled) {
                 bus->calls++;
-                r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CancelScheduledShutdown", &error, &reply, "");
+                r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CancelScheduledShutdown", &error, &reply,
+                                       "");
                 if (r >= 0)
                         r = sd_bus_message_read(reply, "b", &was_there);
                 sd_bus_message_unref(reply);

@@ -20,16 +20,16 @@
 #include <stdint.h>
 
 #define HL_POWER_ACTION_SIZE 32
-#define HL_POWER_MESSAGE_MAX 200                /* bytes of a wall message */
+#define HL_POWER_MESSAGE_MAX 200                  /* bytes of a wall message */
 #define HL_POWER_LEAST_US (UINT64_C(1) * 1000000) /* from now: logind takes the past for "at once" */
 
 struct hl_shutdown {
         bool scheduled;
         uint64_t at_us;
-        uint64_t created_us; /* 0: not known */
-        char action[HL_POWER_ACTION_SIZE]; /* "poweroff", "reboot", "halt", or another of logind's */
+        uint64_t created_us;                    /* 0: not known */
+        char action[HL_POWER_ACTION_SIZE];      /* "poweroff", "reboot", "halt", or another of logind's */
         char message[HL_POWER_MESSAGE_MAX + 1]; /* to the users who are logged in; "" where there is none */
-        bool ours; /* scheduled by this user's programs */
+        bool ours;                              /* scheduled by this user's programs */
 };
 
 int hl_power_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err);

@@ -16,7 +16,9 @@
 
 static int connect_by(int fd, uint16_t port, uint64_t deadline_us)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons(port),
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
                 return 0;
         if (errno != EINPROGRESS)
@@ -57,8 +59,10 @@ int hl_probe(uint16_t port, const char *path, uint64_t deadline_us)
         HL_CLEANUP(hl_close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        HL_CLEANUP(hl_free_pointer) char *request =
-                hl_format("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: home-lab-services\r\nConnection: close\r\n\r\n", path, port);
+        HL_CLEANUP(hl_free_pointer)
+        char *request = hl_format(
+                "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: home-lab-services\r\nConnection: close\r\n\r\n",
+                path, port);
         int r = connect_by(fd, port, deadline_us);
         if (r == 0)
                 r = hl_write_all(fd, request, strlen(request), deadline_us);

@@ -11,14 +11,16 @@
 
 #define STATE_PROBE_US (500 * HL_USEC_PER_MSEC) /* for a look at the state */
 #define WAIT_PROBE_US (2 * HL_USEC_PER_SEC)     /* for one try of a wait */
-#define FIRST_PAUSE_US (20 * HL_USEC_PER_MSEC)  /* a server cannot tell us that it is ready: it is asked, ever less often */
+#define FIRST_PAUSE_US                                                                                                 \
+        (20 * HL_USEC_PER_MSEC) /* a server cannot tell us that it is ready: it is asked, ever less often */
 #define LAST_PAUSE_US (250 * HL_USEC_PER_MSEC)
 
 const char *hl_model_state_name(enum hl_model_state state)
 {
-        static const char *const names[] = {
-                [HL_MODEL_UNLOADED] = "unloaded", [HL_MODEL_LOADING] = "loading", [HL_MODEL_LOADED] = "loaded", [HL_MODEL_FAILED] = "failed"
-        };
+        static const char *const names[] = { [HL_MODEL_UNLOADED] = "unloaded",
+                                             [HL_MODEL_LOADING] = "loading",
+                                             [HL_MODEL_LOADED] = "loaded",
+                                             [HL_MODEL_FAILED] = "failed" };
         return names[state];
 }
 
@@ -49,18 +51,21 @@ enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_ac
 
 static int not_ready(const struct hl_model *model, int status, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *last = status < 0 ? hl_strdup(strerror(-status)) : hl_format("status %d", status);
+        HL_CLEANUP(hl_free_pointer)
+        char *last = status < 0 ? hl_strdup(strerror(-status)) : hl_format("status %d", status);
         return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "not_ready",
-                       "%s is running but not ready in time: port %u, %s: %s; it goes on loading (START_TIMEOUT and HEALTH_PATH in %s)",
+                       "%s is running but not ready in time: port %u, %s: %s; it goes on loading (START_TIMEOUT and "
+                       "HEALTH_PATH in %s)",
                        model->name, model->port, model->health_path, last, model->file_path);
 }
 
 int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
 {
         if (model->port == 0)
-                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT to be asked on: add one to %s",
-                               model->name, model->file_path);
-        for (uint64_t pause_us = FIRST_PAUSE_US;; pause_us = pause_us * 3 / 2 < LAST_PAUSE_US ? pause_us * 3 / 2 : LAST_PAUSE_US) {
+                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
+                               "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
+        for (uint64_t pause_us = FIRST_PAUSE_US;;
+             pause_us = pause_us * 3 / 2 < LAST_PAUSE_US ? pause_us * 3 / 2 : LAST_PAUSE_US) {
                 uint64_t now = hl_clock_monotonic(), probe_us = now + WAIT_PROBE_US;
                 int status = hl_probe(model->port, model->health_path, probe_us < deadline_us ? probe_us : deadline_us);
                 if (is_ready(status))

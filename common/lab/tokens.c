@@ -49,9 +49,9 @@ static bool parse_line(const char *line, struct hl_token *token)
         struct hl_token t = { 0 };
         char created[HL_RFC3339_SIZE];
         int end = 0;
-        if (sscanf(line, "%64s %15s %64s %31s %n", t.name, t.scope, t.hash, created, &end) != 4 || line[end] || !is_name(t.name) ||
-            !is_scope(t.scope) || strlen(t.hash) != HL_TOKEN_HASH_SIZE - 1 || strspn(t.hash, "0123456789abcdef") != strlen(t.hash) ||
-            hl_parse_rfc3339(created, &t.created_us) < 0)
+        if (sscanf(line, "%64s %15s %64s %31s %n", t.name, t.scope, t.hash, created, &end) != 4 || line[end] ||
+            !is_name(t.name) || !is_scope(t.scope) || strlen(t.hash) != HL_TOKEN_HASH_SIZE - 1 ||
+            strspn(t.hash, "0123456789abcdef") != strlen(t.hash) || hl_parse_rfc3339(created, &t.created_us) < 0)
                 return false;
         *token = t;
         return true;
@@ -77,7 +77,8 @@ int hl_tokens_load(hl_finding_fn *finding, void *data, struct hl_tokens *ret_tok
                 if (!parse_line(line, &token)) {
                         wrong++;
                         if (finding)
-                                finding(data, path, number, "", "expected NAME SCOPE SHA256 CREATED: use \"home-lab-services token add\"");
+                                finding(data, path, number, "",
+                                        "expected NAME SCOPE SHA256 CREATED: use \"home-lab-services token add\"");
                         continue;
                 }
                 tokens.tokens = hl_grow(tokens.tokens, tokens.count + 1, sizeof(token));
@@ -127,7 +128,8 @@ static int save(const struct hl_tokens *tokens, struct hl_err *err)
         for (size_t i = 0; i < tokens->count; i++) {
                 char created[HL_RFC3339_SIZE];
                 const struct hl_token *t = &tokens->tokens[i];
-                hl_buf_addf(&text, "%s %s %s %s\n", t->name, t->scope, t->hash, hl_format_rfc3339(t->created_us, created));
+                hl_buf_addf(&text, "%s %s %s %s\n", t->name, t->scope, t->hash,
+                            hl_format_rfc3339(t->created_us, created));
         }
         const struct group *group = getgrnam(SERVICE_GROUP);
         int r = hl_replace_file(path, text.data, text.len, 0640, group ? group->gr_gid : (gid_t)-1);
@@ -160,8 +162,8 @@ static size_t position(const struct hl_tokens *tokens, const char *name)
 int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct hl_err *err)
 {
         if (!is_name(name))
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_name", "a token's name is letters, digits and . _ -, at most %d",
-                               HL_TOKEN_NAME_MAX);
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_name",
+                               "a token's name is letters, digits and . _ -, at most %d", HL_TOKEN_NAME_MAX);
         if (!is_scope(scope))
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_scope", "the scope is read, control or power");
 
@@ -174,7 +176,8 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
                 return r;
         if (position(&tokens, name) < tokens.count) {
                 hl_tokens_free(&tokens);
-                return hl_fail(err, HL_ERR_CONFLICT, EEXIST, "token_exists", "there is a token \"%s\" already: revoke it first", name);
+                return hl_fail(err, HL_ERR_CONFLICT, EEXIST, "token_exists",
+                               "there is a token \"%s\" already: revoke it first", name);
         }
 
         unsigned char bytes[SECRET_BYTES];

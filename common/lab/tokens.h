@@ -20,10 +20,10 @@
 
 struct hl_err;
 
-#define HL_TOKEN_NAME_MAX 64         /* bytes */
+#define HL_TOKEN_NAME_MAX 64 /* bytes */
 #define HL_TOKEN_SCOPE_SIZE 16
-#define HL_TOKEN_HASH_SIZE 65        /* hexadecimal SHA-256 and the NUL */
-#define HL_TOKEN_SECRET_SIZE 72      /* "hls_", 64 hexadecimal digits, the NUL, and room */
+#define HL_TOKEN_HASH_SIZE 65         /* hexadecimal SHA-256 and the NUL */
+#define HL_TOKEN_SECRET_SIZE 72       /* "hls_", 64 hexadecimal digits, the NUL, and room */
 #define HL_TOKENS_FILE_SIZE_MAX 65536 /* bytes */
 
 struct hl_token {

@@ -17,8 +17,12 @@
 /* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
 #define PIPELINE_MAX 64
 
-static const char *const methods[] = { [HL_UNIT_START] = "StartUnit", [HL_UNIT_STOP] = "StopUnit", [HL_UNIT_RESTART] = "RestartUnit" };
-static const char *const doing[] = { [HL_UNIT_START] = "starting", [HL_UNIT_STOP] = "stopping", [HL_UNIT_RESTART] = "restarting" };
+static const char *const methods[] = {
+        [HL_UNIT_START] = "StartUnit", [HL_UNIT_STOP] = "StopUnit", [HL_UNIT_RESTART] = "RestartUnit"
+};
+static const char *const doing[] = {
+        [HL_UNIT_START] = "starting", [HL_UNIT_STOP] = "stopping", [HL_UNIT_RESTART] = "restarting"
+};
 
 static enum hl_unit_active parse_active(const char *word)
 {
@@ -48,8 +52,8 @@ static int read_states(sd_bus_message *reply, const char *const *names, size_t c
         const char *name, *active;
         size_t next = 0;
         int r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, NULL, NULL, NULL, NULL, NULL,
-                                                  NULL)) > 0) {
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, NULL, NULL, NULL,
+                                                  NULL, NULL, NULL)) > 0) {
                 for (size_t i = 0; i < count; i++, next++)
                         if (strcmp(names[next % count], name) == 0) {
                                 states[next % count] = parse_active(active);
@@ -141,13 +145,16 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
         for (size_t i = 0; r >= 0 && i < count; i++) {
                 HL_CLEANUP(hl_free_pointer) char *path = NULL;
                 ret_monotonic_us[i] = 0;
-                items[i] = (struct since){ .ret_us = &ret_monotonic_us[i], .outstanding = &outstanding, .result = &result };
+                items[i] = (struct since){ .ret_us = &ret_monotonic_us[i],
+                                           .outstanding = &outstanding,
+                                           .result = &result };
                 r = sd_bus_path_encode(UNIT_PREFIX, names[i], &path);
                 if (r < 0)
                         break;
                 bus->calls++;
-                r = sd_bus_call_method_async(bus->bus, NULL, DESTINATION, path, "org.freedesktop.DBus.Properties", "Get", on_since,
-                                             &items[i], "ss", DESTINATION ".Unit", "ActiveEnterTimestampMonotonic");
+                r = sd_bus_call_method_async(bus->bus, NULL, DESTINATION, path, "org.freedesktop.DBus.Properties",
+                                             "Get", on_since, &items[i], "ss", DESTINATION ".Unit",
+                                             "ActiveEnterTimestampMonotonic");
                 if (r >= 0) {
                         outstanding++;
                         r = drain(bus->bus, &outstanding, PIPELINE_MAX - 1);
@@ -231,7 +238,8 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
         bus->calls++;
         /* The empty interface name asks for the properties of all of them: one call instead of two. */
         if (r >= 0)
-                r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s", "");
+                r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error,
+                                       &reply, "s", "");
         if (r >= 0)
                 r = read_detail(reply, &detail);
         if (r < 0)
@@ -282,7 +290,8 @@ static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *nam
         HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", doing[verb], name);
         const char *path = NULL;
         bus->calls++;
-        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[verb], &error, &reply, "ss", name, "replace");
+        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[verb], &error, &reply, "ss",
+                                   name, "replace");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
@@ -342,10 +351,12 @@ static int judge(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, c
         if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
                 return 0;
         if (strcmp(result, "canceled") == 0)
-                return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request", doing[verb], name);
+                return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request",
+                               doing[verb], name);
         HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
         return hl_fail(err, HL_ERR_UPSTREAM, EIO, verb == HL_UNIT_STOP ? "stop_failed" : "start_failed",
-                       "%s %s failed: job %s, unit %s; \"journalctl -u %s\" says why", doing[verb], name, result, why, name);
+                       "%s %s failed: job %s, unit %s; \"journalctl -u %s\" says why", doing[verb], name, result, why,
+                       name);
 }
 
 int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
@@ -355,8 +366,8 @@ int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
         if (r < 0)
                 return r;
         HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
-        return hl_fail(err, HL_ERR_UPSTREAM, EIO, "start_failed", "%s ended before it was ready: %s; \"journalctl -u %s\" says why", name, why,
-                       name);
+        return hl_fail(err, HL_ERR_UPSTREAM, EIO, "start_failed",
+                       "%s ended before it was ready: %s; \"journalctl -u %s\" says why", name, why, name);
 }
 
 int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
@@ -368,15 +379,16 @@ int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, u
 
         /* The match comes first, or the job may end unseen. */
         sd_bus_slot *slot = NULL;
-        r = sd_bus_match_signal(bus->bus, &slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, &job);
+        r = sd_bus_match_signal(bus->bus, &slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed,
+                                &job);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
         r = call_verb(bus, verb, name, &job.path, err);
         if (r >= 0) {
                 r = wait_for(bus->bus, &job, deadline_us);
                 if (r == -ETIMEDOUT)
-                        hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working", "%s %s takes longer than was waited for; it goes on",
-                                doing[verb], name);
+                        hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
+                                "%s %s takes longer than was waited for; it goes on", doing[verb], name);
                 else if (r < 0)
                         hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
         }

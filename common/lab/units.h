@@ -41,15 +41,15 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
 
 struct hl_unit_detail {
         enum hl_unit_active active;
-        bool found;         /* there is a unit file */
-        uint64_t since_us;  /* when its state last changed */
+        bool found;        /* there is a unit file */
+        uint64_t since_us; /* when its state last changed */
         uint64_t active_since_monotonic_us;
-        uint32_t main_pid;  /* 0: none */
+        uint32_t main_pid;     /* 0: none */
         uint64_t memory_bytes; /* or HL_UNIT_UNKNOWN */
         uint64_t cpu_ns;       /* or HL_UNIT_UNKNOWN */
         uint32_t restarts;
-        int32_t exit_code;   /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
-        int32_t exit_status; /* of the main process that ended last */
+        int32_t exit_code;                /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
+        int32_t exit_status;              /* of the main process that ended last */
         char result[HL_UNIT_RESULT_SIZE]; /* "success", "exit-code", "signal", "timeout", … */
 };
 
@@ -62,7 +62,8 @@ int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name,
 
 /* Queues the job, waits for its end, and looks whether the unit then is as asked. What is
  * so already succeeds at once. */
-int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
+int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us,
+                 struct hl_err *err);
 
 /* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
 int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);

@@ -72,13 +72,14 @@ static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answ
         return r < 0 ? r : hl_inflight_read(ports, count, a->traffic, err);
 }
 
-int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog, struct hl_usage **ret_usages,
-                  struct hl_err *err)
+int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                  struct hl_usage **ret_usages, struct hl_err *err)
 {
         size_t count = catalog->count;
-        HL_CLEANUP(free_answers) struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
-                                                      .since_us = hl_alloc(count * sizeof(*a.since_us)),
-                                                      .traffic = hl_alloc(count * sizeof(*a.traffic)) };
+        HL_CLEANUP(free_answers)
+        struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
+                             .since_us = hl_alloc(count * sizeof(*a.since_us)),
+                             .traffic = hl_alloc(count * sizeof(*a.traffic)) };
         int r = ask(bus, catalog, &a, err);
         if (r < 0)
                 return r;

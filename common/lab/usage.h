@@ -25,8 +25,8 @@ struct hl_usage {
         bool is_idle;   /* runs, nothing in flight, and idle_us is over the model's IDLE_TIMEOUT */
 };
 
-int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog, struct hl_usage **ret_usages,
-                  struct hl_err *err);
+int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                  struct hl_usage **ret_usages, struct hl_err *err);
 
 /* The latest request that is known of, from whichever source; 0: never. */
 uint64_t hl_usage_last_activity(const struct hl_usage *usage);
