@@ -65,6 +65,27 @@ install: all
 uninstall:
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
 
+.PHONY: run test check lint bench
+# The product in a throwaway machine with demo models: a tour, then until Ctrl-C. ONCE=1: only the tour.
+run:
+	tests/install-dependencies run
+	tests/demo/run
+
+# Everything, the real machines too. As root.
+test:
+	tests/install-dependencies test
+	$(Q)$(MAKE) --no-print-directory all
+	tests/run lint unit doors system
+
+# What needs neither root nor a machine.
+check: all
+	tests/run lint unit doors
+
+lint: all
+	tests/lint
+
+include tests/tests.mk
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)

@@ -88,7 +88,7 @@ static void answer(void *data, const struct hl_request *request, struct hl_respo
         app->token_err = (struct hl_err){ 0 };
         if (hl_config_load(NULL, NULL, NULL, &app->config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
-                struct hl_problem problem;
+                struct hl_problem problem = { 0 };
                 hl_problem(&problem, 500, "configuration_invalid",
                            "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, &problem);

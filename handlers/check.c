@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "lab/bus.h"
 #include "lab/catalog.h"
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define SERVICE_USER "home-lab-services"
@@ -57,7 +57,7 @@ static void line(const char *word, const char *format, ...)
 {
         va_list args;
         if (getenv("JOURNAL_STREAM"))
-                fputs(strcmp(word, "error") == 0 ? SD_ERR : SD_INFO, stdout);
+                printf("<%d>", strcmp(word, "error") == 0 ? LOG_ERR : LOG_INFO);
         printf("%s: ", word);
         va_start(args, format);
         vprintf(format, args);
@@ -279,19 +279,13 @@ static int stat_rule(struct stat *ret_status, const char **ret_path)
  * "yes", the rule is in force. From polkit 124 on the rule also looks at the asking unit. */
 static void check_rule_by_asking(struct check *c)
 {
-        HL_CLEANUP(hl_free_pointer) char *version = NULL;
         struct hl_err err = { 0 };
         char word[32] = "";
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        if (hl_bus_open(&c->bus, &err) < 0)
-                return; /* told by check_bus_and_ports() */
-        int r = sd_bus_get_property_string(c->bus.bus, "org.freedesktop.PolicyKit1",
-                                           "/org/freedesktop/PolicyKit1/Authority",
-                                           "org.freedesktop.PolicyKit1.Authority", "BackendVersion", &error, &version);
-        sd_bus_error_free(&error);
+        unsigned version = 0;
+        int r = hl_bus_polkit_version(&c->bus, &version, &err);
         if (r < 0)
-                problem(c, "polkit does not answer: apt-get install polkitd");
-        else if (atoi(version) >= 124 || !c->user || getuid() != c->user->pw_uid)
+                problem(c, "polkit does not answer (%s): apt-get install polkitd", err.message);
+        else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
                 line("ok", "polkit answers; whether its rule is in place, only root can see");
         else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
                 problem(c, "polkit's rule is not in force (logind says \"%s\"): run install-services.sh",
@@ -328,10 +322,10 @@ int hl_check(void)
         unsigned errors = total(&c);
         if (errors == 0) {
                 puts("Everything is in order.");
-                sd_notify(0, "STATUS=Everything is in order.");
+                hl_log_status("Everything is in order.");
         } else {
                 printf("%u error%s.\n", errors, errors == 1 ? "" : "s");
-                sd_notifyf(0, "STATUS=%u error%s: %s", errors, errors == 1 ? "" : "s", c.first);
+                hl_log_status("%u error%s: %s", errors, errors == 1 ? "" : "s", c.first);
         }
         hl_bus_free(&c.bus);
         hl_config_free(&c.config);

@@ -168,7 +168,7 @@ static int change(struct hl_call *call, const struct hl_model *model, enum hl_un
 static int start(struct hl_call *call, enum hl_unit_verb verb)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        const struct hl_model *model;
+        const struct hl_model *model = NULL;
         enum wait wait = WAIT_JOB;
         int r = hl_call_read_body(call, NULL, 0);
         if (r == 0)
@@ -191,7 +191,7 @@ static int run_restart(struct hl_call *call)
 static int run_stop(struct hl_call *call)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        const struct hl_model *model;
+        const struct hl_model *model = NULL;
         enum wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;

@@ -111,23 +111,18 @@ static void show_shutdown(struct hl_bus *bus)
 
 static void show_sweep(struct hl_bus *bus)
 {
-        uint64_t next_us = 0;
+        uint64_t next_us = 0, now_us = hl_clock_monotonic();
         char span[SPAN_SIZE];
         const char *timer = SWEEP_TIMER;
         enum hl_unit_active active = HL_UNIT_INACTIVE;
         struct hl_err err = { 0 };
-        HL_CLEANUP(hl_free_pointer) char *path = NULL;
-        if (hl_units_states(bus, &timer, 1, &active, &err) == 0 && active == HL_UNIT_ACTIVE &&
-            sd_bus_path_encode("/org/freedesktop/systemd1/unit", timer, &path) >= 0)
-                sd_bus_get_property_trivial(bus->bus, "org.freedesktop.systemd1", path,
-                                            "org.freedesktop.systemd1.Timer", "NextElapseUSecMonotonic", NULL, 't',
-                                            &next_us);
-        uint64_t now_us = hl_clock_monotonic();
-        if (active == HL_UNIT_ACTIVE)
-                printf("\nNext sweep of idle models\n  in %s\n",
-                       format_span(next_us > now_us ? next_us - now_us : 0, span));
+        puts("\nNext sweep of idle models");
+        if (hl_units_states(bus, &timer, 1, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
+                printf("  none: %s is not running\n", timer);
+        else if (hl_units_timer_next(bus, timer, &next_us, &err) < 0)
+                printf("  not known: %s\n", err.message);
         else
-                printf("\nNext sweep of idle models\n  none: %s is not running\n", timer);
+                printf("  in %s\n", format_span(next_us > now_us ? next_us - now_us : 0, span));
 }
 
 int hl_status(void)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 
 /* sd_journal_sendv() says success when there is no journal, so we look for it ourselves. */
@@ -54,4 +55,15 @@ void hl_log(int priority, const struct hl_log_field *fields, const char *format,
         sd_journal_sendv(parts, count);
         while (count > 0)
                 free(parts[--count].iov_base);
+}
+
+void hl_log_status(const char *format, ...)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = NULL;
+        va_list args;
+        va_start(args, format);
+        int len = vasprintf(&text, format, args);
+        va_end(args);
+        if (len >= 0)
+                sd_notifyf(0, "STATUS=%s", text);
 }

@@ -6,7 +6,7 @@
  *          journal (a test, another web server) lines go to stderr.
  * Process  one name a process. Values are taken as they are: the journal's protocol
  *          knows no line breaks to inject.
- * Source   sd_journal_sendv(3), systemd.journal-fields(7).
+ * Source   sd_journal_sendv(3), sd_notify(3), systemd.journal-fields(7).
  */
 #ifndef HL_BASE_LOG_H
 #define HL_BASE_LOG_H
@@ -25,5 +25,8 @@ void hl_log_open(const char *identifier);
 /* fields end with a NULL name; NULL for none. */
 void hl_log(int priority, const struct hl_log_field *fields, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* One line for `systemctl status` of the unit that this process is; nothing where it is none. */
+void hl_log_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -116,7 +116,7 @@ int hl_cgi_serve(int in, int out, const struct hl_door *door)
 {
         struct hl_request request;
         struct hl_response response = { 0 };
-        struct hl_problem problem;
+        struct hl_problem problem = { 0 };
         size_t body_len = 0;
         hl_request_init(&request);
         if (hl_cgi_request(&request, from_environment, NULL, &body_len, &problem) < 0 ||

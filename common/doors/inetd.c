@@ -154,7 +154,7 @@ static bool serve_request(struct connection *c)
 {
         struct hl_request request;
         struct hl_response response = { 0 };
-        struct hl_problem problem;
+        struct hl_problem problem = { 0 };
         hl_request_init(&request);
         request.peer = c->peer;
         struct hl_parser *parser = hl_parser_new(&request);

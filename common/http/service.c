@@ -195,7 +195,7 @@ void hl_service_answer(const struct hl_service *service, const struct hl_guard *
                        const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err)
 {
         struct hl_call call = { .request = request, .response = response, .app = app };
-        struct hl_problem problem;
+        struct hl_problem problem = { 0 };
         if (answer(service, guard, &call, &problem) < 0) {
                 hl_response_problem(response, &problem);
                 hl_fail(&call.err, HL_ERR_INVALID, EINVAL, problem.code, "%s", problem.message);

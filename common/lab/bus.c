@@ -1,6 +1,7 @@
 #include "bus.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,4 +56,22 @@ int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char
         /* A refusal by polkit is the installation's fault, never the client's. */
         return hl_fail(err, HL_ERR_INTERNAL, r < 0 ? -r : EIO, "internal_error", "%s failed: %s (%s)", what, text,
                        name);
+}
+
+int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *version = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        bus->calls++;
+        r = sd_bus_get_property_string(bus->bus, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+                                       "org.freedesktop.PolicyKit1.Authority", "BackendVersion", &error, &version);
+        if (r < 0)
+                r = hl_bus_fail(err, r, &error, "asking polkit for its version");
+        else
+                *ret_version = (unsigned)strtoul(version, NULL, 10); /* "122", or "0.105" of old */
+        sd_bus_error_free(&error);
+        return r < 0 ? r : 0;
 }

@@ -31,6 +31,9 @@ void hl_bus_free(struct hl_bus *bus);
 /* Connects, if that was not done yet. */
 int hl_bus_open(struct hl_bus *bus, struct hl_err *err);
 
+/* Polkit's own version, which decides what its rules can look at. */
+int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
+
 /* Turns a failed call into an error. `what` is a sentence's subject: "starting model@x.service". */
 int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char *what);
 

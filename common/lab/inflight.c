@@ -29,13 +29,13 @@ static int open_netlink(struct hl_err *err)
         return fd < 0 ? hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "sock_diag: %m") : fd;
 }
 
-static void read_socket(const struct nlmsghdr *header, socket_fn *each, void *data)
+static void read_socket(struct nlmsghdr *header, socket_fn *each, void *data)
 {
         const struct inet_diag_msg *socket = NLMSG_DATA(header);
         struct tcp_info info = { 0 };
-        const char *next = (const char *)(socket + 1), *end = (const char *)header + header->nlmsg_len;
+        char *next = (char *)NLMSG_DATA(header) + sizeof(*socket), *end = (char *)header + header->nlmsg_len;
         while (end - next >= (ptrdiff_t)sizeof(struct rtattr)) {
-                const struct rtattr *a = (const void *)next;
+                struct rtattr *a = (void *)next;
                 if (a->rta_len < sizeof(*a) || a->rta_len > end - next)
                         break;
                 if (a->rta_type == INET_DIAG_INFO) { /* longer or shorter than ours, with another kernel */

@@ -248,6 +248,21 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
         return 0;
 }
 
+int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err)
+{
+        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
+        bus->calls++;
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, DESTINATION ".Timer",
+                                                "NextElapseUSecMonotonic", &error, 't', ret_monotonic_us);
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
+}
+
 /* A job that is waited for. Its end may be told before the reply that names it. */
 struct job {
         char *path; /* NULL until the reply came */

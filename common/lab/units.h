@@ -65,6 +65,9 @@ int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name,
 int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us,
                  struct hl_err *err);
 
+/* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
+int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);
+
 /* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
 int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);
 
