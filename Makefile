@@ -84,6 +84,10 @@ check: all
 lint: all
 	tests/lint
 
+# What a request costs, as ratios within one run. As root.
+bench: all
+	tests/bench/ports
+
 include tests/tests.mk
 
 .PHONY: clean
