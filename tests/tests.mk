@@ -1,0 +1,68 @@
+# The unit tests and the fuzzers: common/ once more, with the sanitizers. Included by the Makefile.
+
+FUZZ_SECONDS := 30
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
+TEST_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Itests/unit -MMD -MP $(WARNINGS) $(WERROR)
+TEST_LIBS := $(LIBS) -lm -lpthread
+
+# $(call sanitized,SUBFOLDER): the objects of common/ and of llhttp below it.
+sanitized = $(SOURCES:%.c=$(BUILD)/$(1)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/$(1)/llhttp/%.o,$(LLHTTP_SOURCES))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/asan/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+
+# Files of the system that a unit test may not write: the test answers in their place.
+$(BUILD)/asan/test_power: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
+
+.PHONY: check-unit unit-tests
+check-unit: unit-tests
+	$(Q)tests/run-unit $(UNIT_TESTS)
+
+unit-tests: $(UNIT_TESTS)
+
+$(BUILD)/asan/libhomelab.a: $(call sanitized,asan) $(UNIT_SUPPORT)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/asan/test_%: $(BUILD)/asan/tests/unit/test_%.o $(BUILD)/asan/libhomelab.a
+	@echo "  LD $@"
+	$(Q)$(CC) $(SANITIZE) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(TEST_LIBS)
+
+.PRECIOUS: $(BUILD)/asan/%.o $(BUILD)/asan/llhttp/%.o
+$(BUILD)/asan/%.o: %.c Makefile tests/tests.mk
+	@mkdir -p $(@D); echo "  CC $< (sanitized)"
+	$(Q)$(CC) $(TEST_CFLAGS) $(SANITIZE) -c -o $@ $<
+
+$(BUILD)/asan/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANITIZE) -c -o $@ $<
+
+# The fuzzers need clang; its coverage goes into our code and llhttp's alike.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link $(SANITIZE)
+
+.PHONY: fuzz
+# Finds are left beside the program; the seeds in the sources are not added to.
+fuzz: $(FUZZERS)
+	$(Q)for program in $(FUZZERS); do \
+		seeds=tests/fuzz/seeds/$${program##*/fuzz_}; \
+		mkdir -p "$$program.corpus"; \
+		echo "  FUZZ $$program, $(FUZZ_SECONDS) s"; \
+		"$$program" -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -max_len=100000 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix="$$program." "$$program.corpus" "$$seeds" || exit 1; \
+	done
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(call sanitized,fuzz)
+	@echo "  LD $@"
+	$(Q)clang -fsanitize=fuzzer $(SANITIZE) -o $@ $^ $(TEST_LIBS)
+
+.PRECIOUS: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/llhttp/%.o
+$(BUILD)/fuzz/%.o: %.c Makefile tests/tests.mk
+	@mkdir -p $(@D); echo "  CC $< (fuzzed)"
+	$(Q)clang $(TEST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
+
+$(BUILD)/fuzz/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)clang $(LLHTTP_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
+
+$(BUILD)/asan/common/http/parser.o $(BUILD)/fuzz/common/http/parser.o: TEST_CFLAGS += $(LLHTTP_CFLAGS)

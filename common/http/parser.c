@@ -60,8 +60,13 @@ static int on_header_value(llhttp_t *llhttp, const char *bytes, size_t len)
         return count_header_bytes(p, len);
 }
 
+/* RFC 9110 5.6.2. Debian 12's llhttp is built to let spaces pass in a header's name. */
+#define TOKEN_CHARACTERS "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 static int take_header(struct hl_parser *p, const char *name, const char *value)
 {
+        if (!*name || name[strspn(name, TOKEN_CHARACTERS)])
+                return bad(p, 400, "bad_request", "a header's name has a character that it may not have");
         if (++p->header_count > HL_REQUEST_HEADER_COUNT_MAX)
                 return bad(p, 431, "too_many_headers", "there are more than 100 headers");
         if (p->in_body)

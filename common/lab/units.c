@@ -122,7 +122,7 @@ static int drain(sd_bus *bus, const size_t *outstanding, size_t limit)
 {
         while (*outstanding > limit) {
                 int r = sd_bus_process(bus, NULL);
-                if (r == 0)
+                if (r == 0 && *outstanding > limit) /* it says 0 also where a call has just timed out */
                         r = sd_bus_wait(bus, HL_BUS_CALL_TIMEOUT_US);
                 if (r < 0)
                         return r;

@@ -1,0 +1,268 @@
+/* lab/catalog and lab/envfile: the models folder, and systemd's rules for its files. */
+#include "support.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "lab/catalog.h"
+#include "lab/envfile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- envfile ---- */
+
+static void note_assignment(void *data, unsigned line, const char *name, const char *value)
+{
+        hl_buf_addf(data, "%u %s=[%s]\n", line, name, value);
+}
+
+static void expect_file(const char *text, const char *expected)
+{
+        struct hl_buf out = { 0 };
+        char *exact = malloc(strlen(text) + !*text); /* so that reading over its end is seen */
+        must(exact != NULL);
+        memcpy(exact, text, strlen(text));
+        hl_buf_add(&out, "", 0);
+        hl_envfile_parse(exact, strlen(text), note_assignment, &out, "FILE", test_note_finding, &out);
+        free(exact);
+        if (strcmp(out.data, expected) != 0)
+                fail_msg("%s\n--- is\n%s--- expected\n%s", text, out.data, expected);
+        hl_buf_free(&out);
+}
+
+/* What systemd makes of the same files: systemd.exec(5), and its parse_env_file(). */
+static void envfile_as_systemd_reads_it(void **state)
+{
+        (void)state;
+        expect_file("", "");
+        expect_file("PORT=8198", "1 PORT=[8198]\n");
+        expect_file("PORT=\"8198\"\n", "1 PORT=[8198]\n");
+        expect_file("\n\n  A=1\n\tB=2\r\nC=\n", "3 A=[1]\n4 B=[2]\n5 C=[]\n");
+        expect_file("# A=1\n; B=2\nC=3 # not a comment\n", "3 C=[3 # not a comment]\n");
+        expect_file("# goes on \\\nA=1\nB=2\n", "3 B=[2]\n");
+        expect_file("A=one two  three  \n", "1 A=[one two  three]\n");
+        expect_file("A=  one\n", "1 A=[one]\n");
+        expect_file("A=\"one  \"  \n", "1 A=[one  ]\n");
+        expect_file("A='one\\n$x \"two\"'\n", "1 A=[one\\n$x \"two\"]\n");
+        expect_file("A=\"a\\\"b\\\\c\\$d\\`e\\nf\"\n", "1 A=[a\"b\\c$d`e\\nf]\n");
+        expect_file("A=\"one\ntwo\"\nB=1\n", "1 A=[one\ntwo]\n3 B=[1]\n");
+        expect_file("A=\"one\\\ntwo\"\n", "1 A=[onetwo]\n");
+        expect_file("A=one\\\n two\nB=1\n", "1 A=[one two]\n3 B=[1]\n");
+        expect_file("A=a\\\"b\\ \n", "1 A=[a\"b ]\n");
+        expect_file("A=\"x\"'y'z\n", "1 A=[xyz]\n");
+        expect_file("A=$HOME %i ${B}\n", "1 A=[$HOME %i ${B}]\n"); /* nothing is expanded */
+        expect_file("A=b=c\n", "1 A=[b=c]\n");
+        expect_file("A =1\n", "1 A=[1]\n");
+        expect_file("A=1\nA=2\n", "1 A=[1]\n2 A=[2]\n");
+        expect_file("A=\"open\nB=1\n", "1 A=[open\nB=1\n]\n");
+        expect_file("_a9=1\n", "1 _a9=[1]\n");
+}
+
+static void envfile_tells_what_is_no_assignment(void **state)
+{
+        (void)state;
+        expect_file("hello\nA=1\n", "FILE:1: : expected NAME=VALUE\n2 A=[1]\n");
+        expect_file("9A=1\n-=2\nA=1", "FILE:1: : expected NAME=VALUE\nFILE:2: : expected NAME=VALUE\n3 A=[1]\n");
+        expect_file("=1\n", "FILE:1: : expected NAME=VALUE\n");
+        expect_file("export A=1\n", "FILE:1: : expected NAME=VALUE\n");
+        expect_file("A\nB=\n", "FILE:1: : expected NAME=VALUE\n2 B=[]\n");
+        struct hl_buf out = { 0 };
+        hl_envfile_parse("x\nA=1\n", 6, note_assignment, &out, "FILE", NULL, NULL); /* to nobody */
+        assert_string_equal(out.data, "2 A=[1]\n");
+        hl_buf_free(&out);
+        hl_envfile_parse("A=a\0b\n", 6, note_assignment, &out, "FILE", NULL, NULL);
+        assert_string_equal(out.data, "1 A=[ab]\n");
+        hl_buf_free(&out);
+}
+
+/* ---- catalog ---- */
+
+static const struct hl_config *config_of(const char *folder)
+{
+        static struct hl_config config;
+        config = (struct hl_config){ .models_dir = test_path(folder, "models"),
+                                     .unit_template = "model@%s.service",
+                                     .health_path = "/health",
+                                     .start_timeout_us = 120 * HL_USEC_PER_SEC,
+                                     .idle_threshold_us = 30 * HL_USEC_PER_MINUTE };
+        return &config;
+}
+
+static void load(const char *folder, const char *only, struct hl_catalog *catalog, struct hl_buf *findings)
+{
+        struct hl_err err = { 0 };
+        if (hl_catalog_load(config_of(folder), only, test_note_finding, findings, catalog, &err) != 0)
+                fail_msg("%s", err.message);
+}
+
+static void models_are_read_and_sorted(void **state)
+{
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        test_write(*state, "models/b:7b-q4.gguf", "PORT=\"8198\"\n");
+        test_write(*state, "models/a_1", "PORT=80\nHEALTH_PATH=/ok\nIDLE_TIMEOUT=never\nSTART_TIMEOUT=2min\nX=\"y\"\n");
+        test_write(*state, "models/C", "PORT=1\nPORT=65535\nIDLE_TIMEOUT=1h 30min\n");
+        must(mkdir(test_path(*state, "models/folder"), 0755) == 0);
+        load(*state, NULL, &catalog, &findings);
+        assert_int_equal(findings.len, 0);
+        assert_int_equal(catalog.count, 3);
+        assert_string_equal(catalog.models[0].name, "C");
+        assert_int_equal(catalog.models[0].port, 65535); /* the later one, as in systemd */
+        assert_true(catalog.models[0].idle_timeout_us == 90 * HL_USEC_PER_MINUTE);
+        assert_string_equal(catalog.models[1].name, "a_1");
+        assert_string_equal(catalog.models[1].health_path, "/ok");
+        assert_true(catalog.models[1].idle_timeout_us == HL_NEVER);
+        assert_true(catalog.models[1].start_timeout_us == 2 * HL_USEC_PER_MINUTE);
+        assert_string_equal(catalog.models[2].unit, "model@b:7b-q4.gguf.service");
+        assert_int_equal(catalog.models[2].port, 8198);
+        assert_string_equal(catalog.models[2].health_path, "/health");
+        assert_true(catalog.models[2].idle_timeout_us == 30 * HL_USEC_PER_MINUTE);
+        assert_true(catalog.models[2].start_timeout_us == 120 * HL_USEC_PER_SEC);
+        char *text = test_read(catalog.models[2].file_path);
+        assert_string_equal(text, "PORT=\"8198\"\n");
+        free(text);
+        assert_ptr_equal(hl_catalog_find(&catalog, "a_1"), &catalog.models[1]);
+        assert_null(hl_catalog_find(&catalog, "a_"));
+        hl_catalog_free(&catalog);
+        assert_int_equal(catalog.count, 0);
+        hl_catalog_free(&catalog);
+
+        load(*state, "a_1", &catalog, &findings);
+        assert_int_equal(catalog.count, 1);
+        assert_string_equal(catalog.models[0].name, "a_1");
+        hl_catalog_free(&catalog);
+        load(*state, "../config.json", &catalog, &findings);
+        assert_int_equal(catalog.count, 0);
+        hl_catalog_free(&catalog);
+        load(*state, "", &catalog, &findings);
+        assert_int_equal(catalog.count, 0);
+        hl_catalog_free(&catalog);
+}
+
+static void wrong_values_are_told_and_left_out(void **state)
+{
+        static const struct {
+                const char *text, *finding;
+        } wrong[] = {
+                { "PORT=0\n", "m:1: PORT: must be a port number from 1 to 65535" },
+                { "PORT=65536\n", "m:1: PORT: must be a port number" },
+                { "PORT=-1\n", "m:1: PORT: must be a port number" },
+                { "PORT=80a\n", "m:1: PORT: must be a port number" },
+                { "PORT=\n", "m:1: PORT: must be a port number" },
+                { "A=1\nPORT=8080 # comment\n", "m:2: PORT: must be a port number" },
+                { "A=1\n", "m:0: PORT: is missing: without it the model cannot be reached" },
+                { "", "m:0: PORT: is missing: without it the model cannot be reached" },
+                { "PORT=1\nHEALTH_PATH=health\n", "m:2: HEALTH_PATH: must be a path that begins with /" },
+                { "PORT=1\nHEALTH_PATH=\n", "m:2: HEALTH_PATH: must be a path that begins with /" },
+                { "PORT=1\nHEALTH_PATH=\"/a\r\nX: y\"\n", "m:2: HEALTH_PATH: must be a path that begins with /" },
+                { "PORT=1\nHEALTH_PATH=/a b\n", "m:2: HEALTH_PATH: must be a path that begins with /" },
+                { "PORT=1\nIDLE_TIMEOUT=soon\n", "m:2: IDLE_TIMEOUT: must be a time span such as \"45min\"" },
+                { "PORT=1\nIDLE_TIMEOUT=0\n", "m:2: IDLE_TIMEOUT: must be a time span" },
+                { "PORT=1\nIDLE_TIMEOUT=-1min\n", "m:2: IDLE_TIMEOUT: must be a time span" },
+                { "PORT=1\nSTART_TIMEOUT=999ms\n", "m:2: START_TIMEOUT: must be a time span from 1s to 1h" },
+                { "PORT=1\nSTART_TIMEOUT=61min\n", "m:2: START_TIMEOUT: must be a time span from 1s to 1h" },
+                { "PORT=1\nSTART_TIMEOUT=never\n", "m:2: START_TIMEOUT: must be a time span from 1s to 1h" },
+                { "PORT=1\nnonsense\n", "m:2: : expected NAME=VALUE" },
+        };
+        for (size_t i = 0; i < HL_COUNT(wrong); i++) {
+                struct hl_catalog catalog;
+                struct hl_buf findings = { 0 };
+                test_write(*state, "models/m", wrong[i].text);
+                load(*state, NULL, &catalog, &findings);
+                if (!test_contains(&findings, wrong[i].finding))
+                        fail_msg("%s\n%s", wrong[i].text, findings.data ? findings.data : "nothing was told");
+                assert_int_equal(catalog.count, 1); /* listed, without what was wrong */
+                assert_int_equal(catalog.models[0].port, strncmp(wrong[i].text, "PORT=1", 6) == 0 ? 1 : 0);
+                assert_string_equal(catalog.models[0].health_path, "/health");
+                assert_true(catalog.models[0].idle_timeout_us == 30 * HL_USEC_PER_MINUTE);
+                assert_true(catalog.models[0].start_timeout_us == 120 * HL_USEC_PER_SEC);
+                hl_catalog_free(&catalog);
+                hl_buf_free(&findings);
+        }
+}
+
+static void hostile_names(void **state)
+{
+        static const char *const bad[] = { "",   ".hidden", "..",  "a/b", "a b",      "a\nb",   "-a",    "_a",
+                                           ":a", "a%s",     "a;b", "a@b", "\xC3\xA9", "a\\x2d", "a$(x)", "../x" };
+        static const char *const good[] = { "a", "9", "A.b_c:d-e", "a..b", "llama-3.1:8b" };
+        for (size_t i = 0; i < HL_COUNT(bad); i++)
+                assert_false(hl_model_name_valid(bad[i]));
+        for (size_t i = 0; i < HL_COUNT(good); i++)
+                assert_true(hl_model_name_valid(good[i]));
+        char name[HL_MODEL_NAME_MAX + 2];
+        memset(name, 'a', sizeof(name) - 1);
+        name[HL_MODEL_NAME_MAX + 1] = '\0';
+        assert_false(hl_model_name_valid(name));
+        name[HL_MODEL_NAME_MAX] = '\0';
+        assert_true(hl_model_name_valid(name));
+
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        test_write(test_path(*state, "models"), name, "PORT=1\n");
+        test_write(*state, "models/.hidden", "PORT=1\n");
+        test_write(*state, "models/a\n\x1b[31m", "PORT=1\n");
+        test_write(*state, "models/a b", "PORT=1\n");
+        load(*state, NULL, &catalog, &findings);
+        assert_int_equal(catalog.count, 1);
+        assert_string_equal(catalog.models[0].name, name);
+        assert_true(test_contains(&findings, ".hidden:0: : is skipped: "));
+        assert_true(test_contains(&findings, "a??[31m:0: : is skipped: ")); /* safe on a terminal */
+        assert_true(test_contains(&findings, "a b:0: : is skipped: "));
+        hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
+}
+
+static void odd_files_are_told(void **state)
+{
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        must(symlink("/nonexistent", test_path(*state, "models/dangling")) == 0);
+        must(mkfifo(test_path(*state, "models/pipe"), 0600) == 0);
+        char *large = hl_alloc(HL_MODEL_FILE_SIZE_MAX + 2);
+        memset(large, '\n', HL_MODEL_FILE_SIZE_MAX + 1);
+        test_write(*state, "models/large", large);
+        free(large);
+        load(*state, NULL, &catalog, &findings);
+        assert_int_equal(catalog.count, 3);
+        assert_true(test_contains(&findings, "dangling:0: : No such file or directory"));
+        assert_true(test_contains(&findings, "large:0: : is longer than 65536 bytes"));
+        assert_true(test_contains(&findings, "pipe:0: : Invalid argument"));
+        hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
+}
+
+static void absent_and_unreadable_folders(void **state)
+{
+        struct hl_catalog catalog = { .count = 42 };
+        struct hl_err err = { 0 };
+        struct hl_config config = *config_of(*state);
+        config.models_dir = test_path(*state, "none");
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), 0);
+        assert_int_equal(catalog.count, 0);
+        test_write(*state, "file", "");
+        config.models_dir = test_path(*state, "file");
+        catalog.count = 42;
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), -ENOTDIR);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        assert_int_equal(catalog.count, 42);
+}
+
+#define IN_FOLDER(function) cmocka_unit_test_setup_teardown(function, test_folder_setup, test_folder_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(envfile_as_systemd_reads_it),
+                cmocka_unit_test(envfile_tells_what_is_no_assignment),
+                IN_FOLDER(models_are_read_and_sorted),
+                IN_FOLDER(wrong_values_are_told_and_left_out),
+                IN_FOLDER(hostile_names),
+                IN_FOLDER(odd_files_are_told),
+                IN_FOLDER(absent_and_unreadable_folders),
+        };
+        return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* lab/inflight and lab/drain: real sockets on loopback. */
+#include "support.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "lab/drain.h"
+#include "lab/inflight.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A connection to a port of its own, so that each can be asked about alone. */
+struct connection {
+        int listener, client, server;
+        uint16_t port;
+};
+
+static struct connection open_connection(void)
+{
+        struct connection c;
+        c.listener = test_listen(&c.port);
+        c.client = test_connect(c.port);
+        c.server = accept(c.listener, NULL, NULL);
+        must(c.server >= 0);
+        return c;
+}
+
+static void close_connection(const struct connection *c)
+{
+        close(c->client);
+        close(c->server);
+        close(c->listener);
+}
+
+static struct hl_traffic look(uint16_t port)
+{
+        struct hl_traffic traffic;
+        struct hl_err err = { 0 };
+        if (hl_inflight_read(&port, 1, &traffic, &err) != 0)
+                fail_msg("%s", err.message);
+        return traffic;
+}
+
+/* Sends, and waits until it arrived. */
+static void say(int from, int to, bool read_it)
+{
+        char bytes[16];
+        must(write(from, "hello", 5) == 5 && hl_wait_fd(to, POLLIN, test_deadline()) == 1);
+        if (read_it)
+                must(read(to, bytes, sizeof(bytes)) == 5);
+}
+
+/* One wait for all of these: a connection counts as recent for HL_INFLIGHT_RECENT_MS. */
+static void what_counts_as_in_flight(void **state)
+{
+        (void)state;
+        struct connection silent = open_connection(), unanswered = open_connection(), answered = open_connection(),
+                          waiting = open_connection(), left = open_connection();
+        say(unanswered.client, unanswered.server, true);
+        say(answered.client, answered.server, true);
+        must(usleep(2000) == 0); /* the kernel's ages are milliseconds: the answer must be younger than the question */
+        say(answered.server, answered.client, true);
+        say(waiting.client, waiting.server, true);
+        must(usleep(2000) == 0);
+        say(waiting.server, waiting.client, true);
+        must(usleep(2000) == 0);
+        say(waiting.client, waiting.server, false); /* nobody has read this one */
+        say(left.client, left.server, true);
+        shutdown(left.client, SHUT_WR);
+        must(hl_wait_fd(left.server, POLLRDHUP, test_deadline()) == 1);
+
+        struct hl_traffic t = look(silent.port);
+        assert_int_equal(t.connections, 1);
+        assert_int_equal(t.in_flight, 0); /* nothing was ever asked on it */
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        assert_int_equal(look(unanswered.port).in_flight, 1);
+        assert_int_equal(look(answered.port).in_flight, 1); /* bytes moved just now */
+        assert_true(look(answered.port).last_byte_age_ms < HL_INFLIGHT_RECENT_MS);
+        assert_int_equal(look(waiting.port).in_flight, 1);
+        assert_int_equal(look(left.port).in_flight, 1); /* it may still wait for its answer */
+        assert_int_equal(look(left.port).connections, 0);
+
+        uint64_t deadline_us = test_deadline();
+        while (look(answered.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
+                nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+        t = look(answered.port);
+        assert_int_equal(t.in_flight, 0); /* kept alive between two requests */
+        assert_int_equal(t.connections, 1);
+        assert_true(t.last_byte_age_ms >= HL_INFLIGHT_RECENT_MS && t.last_byte_age_ms < 2 * HL_INFLIGHT_RECENT_MS);
+        while (look(left.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
+                nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+        assert_int_equal(look(left.port).in_flight, 0);
+        assert_int_equal(look(unanswered.port).in_flight, 1); /* a model that thinks for long */
+        assert_int_equal(look(waiting.port).in_flight, 1);
+        assert_int_equal(look(silent.port).in_flight, 0);
+
+        close_connection(&silent);
+        close_connection(&unanswered);
+        close_connection(&answered);
+        close_connection(&waiting);
+        close_connection(&left);
+}
+
+static void many_ports_in_one_look(void **state)
+{
+        (void)state;
+        struct connection a = open_connection(), b = open_connection();
+        int second = test_connect(a.port), served = accept(a.listener, NULL, NULL);
+        say(b.client, b.server, true);
+        const uint16_t ports[] = { a.port, 0, b.port, a.port, 0 };
+        struct hl_traffic t[HL_COUNT(ports)];
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_inflight_read(ports, HL_COUNT(ports), t, &err), 0);
+        assert_int_equal(t[0].connections, 2);
+        assert_int_equal(t[0].in_flight, 0);
+        assert_int_equal(t[1].connections, 0); /* no port */
+        assert_true(t[1].last_byte_age_ms == HL_AGE_NEVER);
+        assert_int_equal(t[2].connections, 1);
+        assert_int_equal(t[2].in_flight, 1);
+        assert_int_equal(t[3].connections, 2); /* the same port again */
+        assert_int_equal(t[4].connections, 0);
+        assert_int_equal(hl_inflight_read(NULL, 0, NULL, &err), 0);
+        close(second);
+        close(served);
+        close_connection(&a);
+        close_connection(&b);
+}
+
+static void who_listens(void **state)
+{
+        (void)state;
+        uint16_t port;
+        int fd = test_listen(&port);
+        struct hl_listener listener = { .inode = 42 };
+        struct hl_err err = { 0 };
+        struct stat status;
+        must(fstat(fd, &status) == 0);
+        assert_int_equal(hl_inflight_listener(port, &listener, &err), 1);
+        assert_int_equal(listener.inode, status.st_ino);
+        assert_int_equal(listener.uid, getuid());
+        close(fd);
+        listener.inode = 42;
+        assert_int_equal(hl_inflight_listener(port, &listener, &err), 0);
+        assert_int_equal(listener.inode, 42);
+}
+
+struct answering {
+        pthread_t thread;
+        struct connection *connection;
+        unsigned left_at_start;
+};
+
+/* The model's answer, once the drain has begun to wait. */
+static void *finish_soon(void *data)
+{
+        struct answering *a = data;
+        close(a->connection->server);
+        close(a->connection->client);
+        return NULL;
+}
+
+static void drain_waits_for_the_last_request(void **state)
+{
+        (void)state;
+        struct connection c = open_connection();
+        struct answering answering = { .connection = &c };
+        struct hl_model model = { .port = c.port };
+        struct hl_err err = { 0 };
+        unsigned left = 42;
+        say(c.client, c.server, true);
+
+        uint64_t deadline_us = hl_clock_monotonic() + 250 * HL_USEC_PER_MSEC;
+        assert_int_equal(hl_drain(&model, deadline_us, &left, &err), 0);
+        assert_int_equal(left, 1); /* it was waited for, and it is no error */
+        assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
+
+        must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
+        assert_int_equal(hl_drain(&model, test_deadline(), &left, &err), 0);
+        assert_int_equal(left, 0);
+        must(pthread_join(answering.thread, NULL) == 0);
+        close(c.listener);
+
+        model.port = 0; /* nobody can ask it anything */
+        left = 42;
+        assert_int_equal(hl_drain(&model, test_deadline(), &left, &err), 0);
+        assert_int_equal(left, 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_counts_as_in_flight),
+                cmocka_unit_test(many_ports_in_one_look),
+                cmocka_unit_test(who_listens),
+                cmocka_unit_test(drain_waits_for_the_last_request),
+        };
+        return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
+}

@@ -1,0 +1,447 @@
+/* lab/units and lab/bus, with a systemd of the test's own. */
+#include "fake_bus.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "lab/units.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void states_of_many_take_one_call(void **state)
+{
+        (void)state;
+        enum { COUNT = 50 };
+        static const char *const words[] = { "active", "inactive",  "activating", "deactivating",
+                                             "failed", "reloading", "refreshing", "maintenance" };
+        static const enum hl_unit_active expected[] = { HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE, HL_UNIT_STARTING,
+                                                        HL_UNIT_STOPPING, HL_UNIT_FAILED,   HL_UNIT_ACTIVE,
+                                                        HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE };
+        struct fake_systemd systemd = { 0 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        char *names[COUNT];
+        enum hl_unit_active states[COUNT];
+        for (int i = 0; i < COUNT; i++)
+                names[i] = hl_format("model@%s-%d.service", words[i % 8], i);
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        int r = hl_units_states(&bus, (const char *const *)names, COUNT, states, &err);
+        unsigned calls = bus.calls, lists = fake_count(&fake, "ListUnitsByNames");
+        fake_stop(&fake, &bus);
+        assert_int_equal(r, 0);
+        assert_int_equal(calls, 1);
+        assert_int_equal(lists, 1);
+        for (int i = 0; i < COUNT; i++) {
+                assert_int_equal(states[i], expected[i % 8]);
+                free(names[i]);
+        }
+}
+
+static void no_units_take_no_call(void **state)
+{
+        (void)state;
+        struct hl_bus bus = HL_BUS_INIT;
+        struct hl_err err = { 0 };
+        bus.fd = 1000000; /* would fail, were it opened */
+        assert_int_equal(hl_units_states(&bus, NULL, 0, NULL, &err), 0);
+        assert_int_equal(hl_units_active_since(&bus, NULL, 0, NULL, &err), 0);
+        assert_int_equal(bus.calls, 0);
+        assert_null(bus.bus);
+}
+
+static void starts_are_asked_in_a_pipeline(void **state)
+{
+        (void)state;
+        enum { COUNT = 150 }; /* more than may be outstanding at once */
+        struct fake_systemd systemd = { 0 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        char *names[COUNT];
+        uint64_t since_us[COUNT];
+        for (int i = 0; i < COUNT; i++)
+                names[i] = hl_format("model@active-%d.service", i);
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        int r = hl_units_active_since(&bus, (const char *const *)names, COUNT, since_us, &err);
+        unsigned gets = fake_count(&fake, "Get");
+        fake_stop(&fake, &bus);
+        assert_int_equal(r, 0);
+        assert_int_equal(gets, COUNT);
+        for (int i = 0; i < COUNT; i++) {
+                assert_true(since_us[i] == (uint64_t)i * HL_USEC_PER_SEC);
+                free(names[i]);
+        }
+}
+
+static void detail_of_a_unit(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .result = "exit-code", .exit_code = CLD_EXITED, .exit_status = 3 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        struct hl_unit_detail d;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_detail(&bus, "model@active-9.service", &d, &err), 0);
+        assert_int_equal(bus.calls, 1);
+        fake_stop(&fake, &bus);
+        assert_int_equal(d.active, HL_UNIT_ACTIVE);
+        assert_true(d.found);
+        assert_true(d.since_us == 5000 && d.active_since_monotonic_us == 9 * HL_USEC_PER_SEC);
+        assert_int_equal(d.main_pid, 812);
+        assert_true(d.memory_bytes == 4096 && d.cpu_ns == HL_UNIT_UNKNOWN);
+        assert_int_equal(d.restarts, 2);
+        assert_int_equal(d.exit_code, CLD_EXITED);
+        assert_int_equal(d.exit_status, 3);
+        assert_string_equal(d.result, "exit-code");
+
+        systemd = (struct fake_systemd){ .load_state = "not-found" };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_detail(&bus, "model@x.service", &d, &err), 0);
+        fake_stop(&fake, &bus);
+        assert_false(d.found);
+        assert_int_equal(d.active, HL_UNIT_INACTIVE);
+}
+
+struct job_case {
+        enum hl_unit_verb verb;
+        struct fake_systemd systemd;
+        int result; /* 0 or -errno */
+        enum hl_err_kind kind;
+        const char *code, *words; /* words: in the message */
+};
+
+static void expect_job(const struct job_case *c)
+{
+        static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit" };
+        struct fake_systemd systemd = c->systemd;
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        int r = hl_units_job(&bus, c->verb, "model@x.service", test_deadline(), &err);
+        unsigned called = fake_count(&fake, methods[c->verb]);
+        fake_stop(&fake, &bus);
+        if (r != c->result || err.kind != c->kind || (c->code && strcmp(err.code, c->code) != 0) ||
+            (c->words && !strstr(err.message, c->words)))
+                fail_msg("job %s: %d, kind %d, %s: %s", c->systemd.job_result, r, (int)err.kind,
+                         err.code ? err.code : "", err.message);
+        assert_int_equal(called, 1);
+}
+
+static void jobs_that_succeed(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START, { .job_result = "done", .state_after = "active" } },
+                { HL_UNIT_START, { .job_result = "done", .state_after = "activating" } },
+                { HL_UNIT_START, { .job_result = "skipped", .state_after = "active" } },
+                { HL_UNIT_RESTART, { .job_result = "done", .state_after = "active" } },
+                { HL_UNIT_STOP, { .job_result = "done", .state_after = "inactive" } },
+                { HL_UNIT_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+/* JobRemoved may be told before the reply that says which job it is. */
+static void job_that_ends_before_its_reply(void **state)
+{
+        (void)state;
+        expect_job(
+                &(struct job_case){ HL_UNIT_START, { .job_result = "done", .state_after = "active", .early = true } });
+        expect_job(&(struct job_case){ HL_UNIT_START,
+                                       { .job_result = "failed", .state_after = "failed", .early = true },
+                                       -EIO,
+                                       HL_ERR_UPSTREAM });
+}
+
+static void jobs_that_fail(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START,
+                  { .job_result = "failed",
+                    .state_after = "failed",
+                    .result = "exit-code",
+                    .exit_code = CLD_EXITED,
+                    .exit_status = 3 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job failed, unit exit-code, status 3" },
+                { HL_UNIT_START,
+                  { .job_result = "failed",
+                    .state_after = "failed",
+                    .result = "signal",
+                    .exit_code = CLD_KILLED,
+                    .exit_status = 9 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "unit signal, signal 9" },
+                { HL_UNIT_START,
+                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job timeout, unit timeout" },
+                { HL_UNIT_START,
+                  { .job_result = "dependency", .state_after = "inactive" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job dependency" },
+                { HL_UNIT_START, /* it started, and was gone at once */
+                  { .job_result = "done", .state_after = "failed", .result = "exit-code", .exit_status = 1 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "\"journalctl -u model@x.service\" says why" },
+                { HL_UNIT_START,
+                  { .job_result = "done", .state_after = "inactive" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  NULL },
+                { HL_UNIT_START,
+                  { .job_result = "canceled", .state_after = "inactive" },
+                  -EINTR,
+                  HL_ERR_CONFLICT,
+                  "job_canceled",
+                  "called off" },
+                { HL_UNIT_STOP,
+                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "stop_failed",
+                  "stopping model@x.service failed" },
+                { HL_UNIT_START,
+                  { .job_result = "failed", .load_state = "not-found" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "there is no such unit" },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+/* An errno or a D-Bus name never becomes the client's fault. */
+static void refusals(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.NoSuchUnit" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  "starting model@x.service failed: " },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.UnitMasked" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.LoadFailed" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.BadUnitSetting" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_STOP,
+                  { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
+                  -EACCES,
+                  HL_ERR_INTERNAL,
+                  "internal_error",
+                  "stopping model@x.service failed: " },
+                { HL_UNIT_STOP,
+                  { .refusal = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED },
+                  -EACCES,
+                  HL_ERR_INTERNAL,
+                  "internal_error",
+                  NULL },
+                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_NO_REPLY }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_TIMEOUT }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_UNIT_RESTART,
+                  { .refusal = SD_BUS_ERROR_LIMITS_EXCEEDED },
+                  -ENOBUFS,
+                  HL_ERR_BUSY,
+                  "bus_busy",
+                  NULL },
+                { HL_UNIT_START, { .hang_up = true }, -ECONNRESET, HL_ERR_BUSY, "bus_busy", NULL },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+static void a_job_outlives_the_deadline(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        uint64_t deadline_us = hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC;
+        int r = hl_units_job(&bus, HL_UNIT_START, "model@x.service", deadline_us, &err);
+        assert_true(hl_clock_monotonic() >= deadline_us);
+        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
+        fake_stop(&fake, &bus);
+        assert_int_equal(r, -ETIMEDOUT);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_string_equal(err.code, "still_working");
+}
+
+static void queued_jobs_are_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_queue(&bus, HL_UNIT_STOP, "model@x.service", &err), 0);
+        assert_string_equal(fake.log.data, "StopUnit\n");
+        fake_stop(&fake, &bus);
+        systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_queue(&bus, HL_UNIT_START, "model@x.service", &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        fake_stop(&fake, &bus);
+}
+
+static void the_connection_serves_one_job_after_another(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = "done", .state_after = "active" };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(hl_units_job(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), 0);
+        fake_stop(&fake, &bus);
+}
+
+static void ended_units_say_why(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = {
+                .state_after = "failed", .result = "oom-kill", .exit_code = CLD_KILLED, .exit_status = 9
+        };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_ended(&bus, "model@x.service", &err), -EIO);
+        fake_stop(&fake, &bus);
+        assert_int_equal(err.kind, HL_ERR_UPSTREAM);
+        assert_non_null(strstr(err.message, "ended before it was ready: oom-kill, signal 9"));
+}
+
+static void questions_that_fail(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .list_error = SD_BUS_ERROR_ACCESS_DENIED };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        const char *name = "model@active-1.service";
+        enum hl_unit_active active = HL_UNIT_STOPPING;
+        struct hl_unit_detail detail = { .main_pid = 42 };
+        uint64_t since_us;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_states(&bus, &name, 1, &active, &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        assert_int_equal(active, HL_UNIT_STOPPING);
+        err = (struct hl_err){ 0 };
+        assert_int_equal(hl_units_detail(&bus, name, &detail, &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        assert_int_equal(detail.main_pid, 42);
+        err = (struct hl_err){ 0 };
+        assert_int_equal(hl_units_active_since(&bus, &name, 1, &since_us, &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        fake_stop(&fake, &bus);
+}
+
+static int say_nothing(struct fake_bus *fake, sd_bus_message *call, const char *member)
+{
+        (void)fake;
+        (void)call;
+        (void)member;
+        return 0;
+}
+
+/* A systemd that does not answer holds nobody up for long. */
+static void a_hung_peer_is_busy(void **state)
+{
+        (void)state;
+        struct fake_bus fake;
+        struct hl_bus bus;
+        const char *name = "model@active-1.service";
+        enum hl_unit_active active;
+        struct hl_err err = { 0 };
+        uint64_t usual_us = 0;
+        fake_start(&fake, say_nothing, NULL, &bus);
+        must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &usual_us) >= 0);
+        assert_true(usual_us == HL_BUS_CALL_TIMEOUT_US);
+        must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
+        assert_int_equal(hl_units_states(&bus, &name, 1, &active, &err), -ETIMEDOUT);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        err = (struct hl_err){ 0 };
+        uint64_t since_us;
+        assert_int_equal(hl_units_active_since(&bus, &name, 1, &since_us, &err), -ETIMEDOUT);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        fake_stop(&fake, &bus);
+}
+
+static void no_bus_is_busy(void **state)
+{
+        (void)state;
+        struct hl_bus bus = HL_BUS_INIT;
+        struct hl_err err = { 0 };
+        must(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1) == 0);
+        int r = hl_units_queue(&bus, HL_UNIT_START, "x.service", &err);
+        unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
+        assert_true(r < 0);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        assert_string_equal(err.code, "bus_unavailable");
+        assert_int_equal(bus.calls, 0);
+        hl_bus_free(&bus);
+        hl_bus_free(&bus);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(states_of_many_take_one_call),
+                cmocka_unit_test(no_units_take_no_call),
+                cmocka_unit_test(starts_are_asked_in_a_pipeline),
+                cmocka_unit_test(detail_of_a_unit),
+                cmocka_unit_test(jobs_that_succeed),
+                cmocka_unit_test(job_that_ends_before_its_reply),
+                cmocka_unit_test(jobs_that_fail),
+                cmocka_unit_test(refusals),
+                cmocka_unit_test(a_job_outlives_the_deadline),
+                cmocka_unit_test(queued_jobs_are_not_waited_for),
+                cmocka_unit_test(the_connection_serves_one_job_after_another),
+                cmocka_unit_test(ended_units_say_why),
+                cmocka_unit_test(questions_that_fail),
+                cmocka_unit_test(a_hung_peer_is_busy),
+                cmocka_unit_test(no_bus_is_busy),
+        };
+        return cmocka_run_group_tests_name("units", tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+/* lab/usage: what is active and what is idle, from the activity files, the sockets and a systemd of the test's own. */
+#include "fake_bus.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "lab/usage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MINUTE HL_USEC_PER_MINUTE
+
+static const struct hl_config config = { .active_threshold_us = 10 * MINUTE };
+
+static struct hl_catalog catalog_of(struct hl_model *models, size_t count)
+{
+        return (struct hl_catalog){ .models = models, .count = count };
+}
+
+static struct hl_model model_of(const char *name, const char *unit, uint64_t idle_timeout_us)
+{
+        struct hl_model model = { .idle_timeout_us = idle_timeout_us };
+        strcpy(model.name, name);
+        model.unit = hl_strdup(unit);
+        return model;
+}
+
+/* "model@active-SECONDS.service", which became active now. */
+static char *unit_started_now(void)
+{
+        return hl_format("model@active-%llu.service", (unsigned long long)(hl_clock_monotonic() / HL_USEC_PER_SEC));
+}
+
+static void report(const char *folder, const char *name, int64_t minutes_ago)
+{
+        struct timespec now, times[2];
+        must(clock_gettime(CLOCK_REALTIME, &now) == 0);
+        times[0] = times[1] = (struct timespec){ .tv_sec = now.tv_sec - minutes_ago * 60 };
+        char *path = hl_format("activity/%s", name);
+        test_write(folder, path, "");
+        must(utimensat(AT_FDCWD, test_path(folder, path), times, 0) == 0);
+        free(path);
+}
+
+static int read_usage(const struct hl_catalog *catalog, struct fake_systemd *systemd, struct hl_usage **usages,
+                      unsigned *calls, struct hl_err *err)
+{
+        struct fake_bus fake;
+        struct hl_bus bus;
+        fake_start(&fake, fake_systemd_answer, systemd, &bus);
+        int r = hl_usage_read(&bus, &config, catalog, usages, err);
+        *calls = bus.calls;
+        assert_int_equal(fake_count(&fake, "ListUnitsByNames"), 1);
+        fake_stop(&fake, &bus);
+        return r;
+}
+
+static bool about(uint64_t us, uint64_t expected_us)
+{
+        return us + 3 * HL_USEC_PER_SEC >= expected_us && us <= expected_us + 30 * HL_USEC_PER_SEC;
+}
+
+static void the_judgement(void **state)
+{
+        enum { NEVER_USED, REPORTED, OLD_REPORT, PINNED, STOPPED, IDLE, FUTURE, COUNT };
+        char *fresh = unit_started_now(), *fresher = hl_format("model@reloading-%s", strchr(fresh, '-') + 1);
+        struct hl_model models[COUNT] = {
+                [NEVER_USED] = model_of("never", "model@inactive-1.service", MINUTE),
+                [REPORTED] = model_of("reported", fresh, MINUTE),
+                [OLD_REPORT] = model_of("old", fresher, MINUTE),
+                [PINNED] = model_of("pinned", "model@active-1.service", HL_NEVER),
+                [STOPPED] = model_of("stopped", "model@failed-1.service", MINUTE),
+                [IDLE] = model_of("idle", "model@active-2.service", 1),
+                [FUTURE] = model_of("future", "model@active-3.service", 30 * MINUTE),
+        };
+        const struct hl_catalog catalog = catalog_of(models, COUNT);
+        struct fake_systemd systemd = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        report(*state, "reported", 5);
+        report(*state, "old", 60);
+        report(*state, "pinned", 60 * 24);
+        report(*state, "stopped", 60);
+        report(*state, "idle", 60);
+        report(*state, "future", -60);
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_int_equal(calls, 1 + 5); /* one for the states, one for the start of each that runs */
+
+        assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_NEVER);
+        assert_int_equal(hl_usage_last_activity(&u[NEVER_USED]), 0);
+        assert_true(u[REPORTED].is_active && !u[REPORTED].is_idle);
+        assert_true(about(u[OLD_REPORT].idle_us, 0)); /* its start is later than its last request */
+        assert_true(!u[OLD_REPORT].is_active && !u[OLD_REPORT].is_idle);
+        assert_true(u[PINNED].active == HL_UNIT_ACTIVE && !u[PINNED].is_active && !u[PINNED].is_idle);
+        assert_true(about(u[STOPPED].idle_us, 60 * MINUTE));
+        assert_true(!u[STOPPED].is_active && !u[STOPPED].is_idle); /* what does not run is not idle */
+        assert_true(!u[IDLE].is_active && u[IDLE].is_idle);
+        assert_true(u[FUTURE].is_active && !u[FUTURE].is_idle && u[FUTURE].idle_us == 0);
+        for (size_t i = 0; i < COUNT; i++)
+                free(models[i].unit);
+        free(u);
+        free(fresh);
+        free(fresher);
+}
+
+static void a_request_in_flight_is_activity(void **state)
+{
+        uint16_t port;
+        int listener = test_listen(&port), client = test_connect(port), server = accept(listener, NULL, NULL);
+        struct hl_model models[] = { model_of("m", "model@active-1.service", 1),
+                                     model_of("n", "model@active-2.service", 1) };
+        const struct hl_catalog catalog = catalog_of(models, 2);
+        struct fake_systemd systemd = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        must(write(client, "x", 1) == 1 && hl_wait_fd(server, POLLIN, test_deadline()) == 1);
+        models[0].port = port;
+        report(*state, "m", 60);
+        report(*state, "n", 60);
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_int_equal(u[0].in_flight, 1);
+        assert_true(u[0].is_active && !u[0].is_idle && about(u[0].idle_us, 0));
+        assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
+        assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].is_idle);
+        free(models[0].unit);
+        free(models[1].unit);
+        free(u);
+        close(client);
+        close(server);
+        close(listener);
+}
+
+/* When nothing is known, nothing may look idle. */
+static void without_systemd_nothing_is_known(void **state)
+{
+        (void)state;
+        struct hl_model model = model_of("m", "model@active-1.service", 1);
+        const struct hl_catalog catalog = catalog_of(&model, 1);
+        struct fake_systemd systemd = { .list_error = SD_BUS_ERROR_NO_REPLY };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        assert_true(read_usage(&catalog, &systemd, &u, &calls, &err) < 0);
+        assert_null(u);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        free(model.unit);
+}
+
+static void no_models_take_no_call(void **state)
+{
+        (void)state;
+        struct hl_bus bus = HL_BUS_INIT;
+        struct hl_catalog catalog = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_usage_read(&bus, &config, &catalog, &u, &err), 0);
+        assert_int_equal(bus.calls, 0);
+        assert_null(bus.bus);
+        free(u);
+}
+
+#define IN_FOLDER(function) cmocka_unit_test_setup_teardown(function, test_folder_setup, test_folder_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                IN_FOLDER(the_judgement),
+                IN_FOLDER(a_request_in_flight_is_activity),
+                IN_FOLDER(without_systemd_nothing_is_known),
+                IN_FOLDER(no_models_take_no_call),
+        };
+        return cmocka_run_group_tests_name("usage", tests, NULL, NULL);
+}
