@@ -133,10 +133,16 @@ static void check_files(struct check *c)
 
         c->cause = CAUSE_CONFIG;
         bool usable = hl_config_load(NULL, on_finding, c, &c->config, &err) == 0;
-        if (hl_tokens_load(on_finding, c, &tokens, &err) == 0)
-                hl_tokens_free(&tokens);
         if (total(c) == before)
-                line("ok", "configuration (%s/config.json) and tokens", hl_configuration_dir());
+                line("ok", "configuration (%s/config.json, or the defaults)", hl_configuration_dir());
+
+        HL_CLEANUP(hl_free_pointer) char *tokens_path = hl_format("%s/tokens", hl_configuration_dir());
+        bool plain_user = geteuid() != 0 && !(c->user && geteuid() == c->user->pw_uid);
+        if (plain_user && access(tokens_path, R_OK) < 0 && errno == EACCES)
+                line("ok", "tokens: only root and the services may read them");
+        else if (hl_tokens_load(on_finding, c, &tokens, &err) == 0)
+                line("ok", "%zu token%s", tokens.count, tokens.count == 1 ? "" : "s");
+        hl_tokens_free(&tokens);
         if (!usable)
                 return;
 
@@ -147,8 +153,17 @@ static void check_files(struct check *c)
                 problem(c, "%s", err.message);
         check_model_files(c, &catalog);
         if (total(c) == before)
-                line("ok", "%zu models in %s", catalog.count, c->config.models_dir);
+                line("ok", "%zu model%s in %s", catalog.count, catalog.count == 1 ? "" : "s", c->config.models_dir);
         hl_catalog_free(&catalog);
+}
+
+/* Root can read everything; what counts is what the services can. */
+static void check_files_as_service(struct check *c)
+{
+        bool become = geteuid() == 0 && c->user && setegid(c->user->pw_gid) == 0 && seteuid(c->user->pw_uid) == 0;
+        check_files(c);
+        if (become && (seteuid(0) < 0 || setegid(0) < 0))
+                abort();
 }
 
 static void check_state(struct check *c, const char *path)
@@ -179,7 +194,6 @@ static void check_permissions(struct check *c)
         HL_CLEANUP(hl_free_pointer) char *activity = hl_format("%s/activity", hl_state_dir());
         unsigned before = total(c);
         c->cause = CAUSE_PERMISSIONS;
-        c->user = getpwnam(SERVICE_USER);
         if (!c->user) {
                 problem(c, "there is no user %s: run install-services.sh", SERVICE_USER);
                 return;
@@ -248,15 +262,20 @@ static void check_bus_and_ports(struct check *c)
         for (size_t i = 0; i < HL_COUNT(ports); i++)
                 sockets[i] = ports[i].socket;
         c->cause = CAUSE_BUS;
-        if (hl_units_states(&c->bus, sockets, HL_COUNT(ports), states, &err) < 0)
-                problem(c, "%s", err.message);
-        else
+        bool known = hl_units_states(&c->bus, sockets, HL_COUNT(ports), states, &err) >= 0;
+        if (known)
                 line("ok", "system bus and systemd");
+        else
+                problem(c, "%s", err.message);
 
         unsigned before = total(c);
         c->cause = CAUSE_PORTS;
-        for (size_t i = 0; i < HL_COUNT(ports); i++)
-                check_port(c, ports[i].port, ports[i].socket, states[i] == HL_UNIT_ACTIVE);
+        /* Where systemd cannot be asked, a port that root holds is taken for ours. */
+        for (size_t i = 0; i < HL_COUNT(ports); i++) {
+                if (states[i] == HL_UNIT_FAILED)
+                        problem(c, "%s has failed, its port is closed: systemctl status %s", sockets[i], sockets[i]);
+                check_port(c, ports[i].port, ports[i].socket, !known || states[i] == HL_UNIT_ACTIVE);
+        }
         if (total(c) == before)
                 line("ok", "ports 5001, 5002, 5003");
 }
@@ -313,8 +332,8 @@ static void check_polkit(struct check *c)
 
 int hl_check(void)
 {
-        struct check c = { .bus = HL_BUS_INIT };
-        check_files(&c);
+        struct check c = { .bus = HL_BUS_INIT, .user = getpwnam(SERVICE_USER) };
+        check_files_as_service(&c);
         check_permissions(&c);
         check_bus_and_ports(&c);
         check_polkit(&c);

@@ -52,7 +52,12 @@ static int token_add(const char *name, const char *scope)
         char secret[HL_TOKEN_SECRET_SIZE];
         struct hl_err err = { 0 };
         if (hl_tokens_add(name, scope, secret, &err) == 0) {
-                puts(secret);
+                if (puts(secret) == EOF || fflush(stdout) == EOF) { /* nobody has seen it */
+                        hl_tokens_revoke(name, &err);
+                        hl_fail(&err, HL_ERR_INTERNAL, EIO, "internal_error",
+                                "the token could not be written out: it is revoked");
+                        return finish(&err);
+                }
                 fprintf(stderr,
                         "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\".\n");
         }
@@ -77,7 +82,8 @@ static int token_list(void)
 static int token_revoke(const char *name)
 {
         struct hl_err err = { 0 };
-        hl_tokens_revoke(name, &err);
+        if (hl_tokens_revoke(name, &err) == 0)
+                printf("Token %s is revoked.\n", name);
         return finish(&err);
 }
 
@@ -93,6 +99,10 @@ static int token(int argc, char **argv)
                 return token_add(argv[1], argv[3]);
         if (argc == 4 && strcmp(argv[0], "add") == 0 && strcmp(argv[1], "--scope") == 0)
                 return token_add(argv[3], argv[2]);
+        if (argc == 2 && strcmp(argv[0], "add") == 0) {
+                fputs("error: --scope is missing: read, control or power\n", stderr);
+                return EX_USAGE;
+        }
         if (argc == 1 && strcmp(argv[0], "list") == 0)
                 return token_list();
         if (argc == 2 && strcmp(argv[0], "revoke") == 0)

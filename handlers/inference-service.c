@@ -130,6 +130,25 @@ static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
         return 0;
 }
 
+/* Somebody else's server on the port would be taken for the model that could not get it. (Root's is let be: it may be
+ * systemd, which holds the port for the model.) */
+static int check_port_is_free(struct hl_call *call, const struct hl_model *model)
+{
+        struct hl_app *app = call->app;
+        struct hl_listener listener;
+        const char *unit = model->unit;
+        enum hl_unit_active active;
+        int r = hl_units_states(&app->bus, &unit, 1, &active, &call->err);
+        if (r < 0 || model->port == 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
+                return r;
+        r = hl_inflight_listener(model->port, &listener, &call->err);
+        if (r <= 0 || listener.uid == 0)
+                return r < 0 ? r : 0;
+        return hl_fail(&call->err, HL_ERR_CONFLICT, EADDRINUSE, "port_in_use",
+                       "port %u of %s is used by another program: \"ss -ltnp\" as root says which", model->port,
+                       model->name);
+}
+
 /* The rest of start, stop and restart, once all that the request says is known to be right. */
 static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait)
 {
@@ -147,8 +166,12 @@ static int change(struct hl_call *call, const struct hl_model *model, enum hl_un
         hl_json_set_string(call->out, "model_name", model->name);
         if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
                 return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
-        int r = wait == WAIT_NONE ? hl_units_queue(&app->bus, verb, model->unit, &call->err)
-                                  : hl_units_job(&app->bus, verb, model->unit, deadline_us, &call->err);
+        int r = verb == HL_UNIT_START ? check_port_is_free(call, model) : 0;
+        if (r < 0)
+                return r;
+        app->bus.queued = call->request->may_end;
+        r = wait == WAIT_NONE ? hl_units_queue(&app->bus, verb, model->unit, &call->err)
+                              : hl_units_job(&app->bus, verb, model->unit, deadline_us, &call->err);
         if (r == 0 && wait == WAIT_READY)
                 r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
         if (r < 0)

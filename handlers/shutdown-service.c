@@ -34,10 +34,12 @@ struct order {
         bool replace;
 };
 
+/* No control characters, of ASCII or beyond (U+0080 to U+009F), and no line ends (U+2028, U+2029): it goes to terminals. */
 static bool is_one_line(const char *text)
 {
-        for (; *text; text++)
-                if (iscntrl((unsigned char)*text))
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+                if (iscntrl(*c) || (c[0] == 0xC2 && c[1] < 0xA0) ||
+                    (c[0] == 0xE2 && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9)))
                         return false;
         return true;
 }
@@ -62,7 +64,8 @@ static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_a
                 return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send either \"minutes\" or \"at\", not both");
         if (order->message && !is_one_line(order->message))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "\"message\" must be one line");
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"message\" must be one line without control characters");
 
         uint64_t now_us = hl_clock_realtime(), at_us = 0;
         if (!order->at) {

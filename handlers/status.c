@@ -64,7 +64,7 @@ static const char *verdict(const struct hl_model *model, const struct hl_usage *
         if (usage->in_flight)
                 return "in use";
         if (usage->is_idle)
-                return "idle, to be stopped";
+                return "idle";
         return model->idle_timeout_us == HL_NEVER ? "pinned" : usage->is_active ? "active" : "unused";
 }
 
@@ -118,7 +118,7 @@ static void show_sweep(struct hl_bus *bus)
         struct hl_err err = { 0 };
         puts("\nNext sweep of idle models");
         if (hl_units_states(bus, &timer, 1, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
-                printf("  none: %s is not running\n", timer);
+                printf("  none: idle models are not stopped by themselves (%s does not run)\n", timer);
         else if (hl_units_timer_next(bus, timer, &next_us, &err) < 0)
                 printf("  not known: %s\n", err.message);
         else

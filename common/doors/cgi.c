@@ -69,6 +69,10 @@ int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, s
                 { "HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site" },
                 { "CONTENT_TYPE", "Content-Type" },
                 { "HTTP_AUTHORIZATION", "Authorization" },
+                { "HTTP_FORWARDED", "Forwarded" },
+                { "HTTP_X_FORWARDED_FOR", "X-Forwarded-For" },
+                { "HTTP_X_REAL_IP", "X-Real-IP" },
+                { "HTTP_VIA", "Via" },
         };
         const char *method = get(data, "REQUEST_METHOD"), *address = get(data, "REMOTE_ADDR");
         request->method = hl_method_parse(method ? method : "");

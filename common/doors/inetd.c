@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -149,6 +151,50 @@ static void linger(struct connection *c)
         }
 }
 
+/* While a request waits for something long (a model to load), its client may leave: then a process and a connection
+ * would wait for nobody. The kernel says when the client has sent its last byte, but not whether it still listens: an
+ * interim response (RFC 9110 15.2) makes a client that is gone answer with a reset. */
+static int watched_fd = -1;
+static volatile sig_atomic_t asked;
+
+static void on_client(int signal_number)
+{
+        static const char interim[] = "HTTP/1.1 102 Processing\r\n\r\n";
+        struct pollfd client = { .fd = watched_fd, .events = POLLRDHUP };
+        (void)signal_number;
+        if (poll(&client, 1, 0) <= 0)
+                return;
+        if (client.revents & (POLLERR | POLLHUP))
+                _exit(EXIT_SUCCESS);
+        if ((client.revents & POLLRDHUP) && !asked) {
+                asked = 1;
+                send(watched_fd, interim, sizeof(interim) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+}
+
+static void watch_client(void)
+{
+        const struct sigaction action = { .sa_handler = on_client, .sa_flags = SA_RESTART };
+        int flags = fcntl(watched_fd, F_GETFL);
+        if (sigaction(SIGIO, &action, NULL) == 0 && fcntl(watched_fd, F_SETOWN, getpid()) == 0 && flags >= 0 &&
+            fcntl(watched_fd, F_SETFL, flags | O_ASYNC) == 0)
+                raise(SIGIO); /* it may have left before */
+}
+
+static void answer_watched(struct connection *c, struct hl_request *request, bool http_1_1,
+                           struct hl_response *response)
+{
+        watched_fd = c->fd;
+        asked = 0;
+        request->may_end = http_1_1 ? watch_client : NULL; /* HTTP/1.0 knows no interim responses */
+        c->door->answer(c->door->app, request, response);
+        int flags = fcntl(c->fd, F_GETFL);
+        if (flags >= 0 && (flags & O_ASYNC)) {
+                fcntl(c->fd, F_SETFL, flags & ~O_ASYNC);
+                signal(SIGIO, SIG_IGN);
+        }
+}
+
 /* One request and its response. True when another may follow on this connection. */
 static bool serve_request(struct connection *c)
 {
@@ -166,7 +212,7 @@ static bool serve_request(struct connection *c)
                 if (send_response(c, &request, &response, false) == 0)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {
-                c->door->answer(c->door->app, &request, &response);
+                answer_watched(c, &request, hl_parser_is_http_1_1(parser), &response);
                 again = hl_parser_keeps_alive(parser) && hl_clock_monotonic() - c->began_us < c->limits->connection_us;
                 if (send_response(c, &request, &response, again) < 0)
                         again = false;

@@ -117,7 +117,8 @@ int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *reques
         if (changes && is_foreign_page(request))
                 return hl_problem(ret_problem, 403, "foreign_origin",
                                   "pages of other origins may not change anything here");
-        if (guard->trust_local && request->peer.local) {
+        /* A proxy on this machine is local; whom it asks for need not be. */
+        if (guard->trust_local && request->peer.local && !request->forwarded) {
                 *ret_scope = HL_SCOPE_POWER;
                 return 0;
         }

@@ -28,7 +28,7 @@ enum hl_scope {
 const char *hl_scope_name(enum hl_scope scope);
 
 struct hl_guard {
-        bool trust_local;              /* peers on this machine need no token */
+        bool trust_local;              /* peers on this machine need no token, unless they ask for somebody else */
         const char *const *host_names; /* further names of this host, NULL-terminated; may be NULL */
         /* The scope of a secret, HL_SCOPE_NONE for an unknown one, or -errno. */
         int (*scope_of)(void *data, const char *secret);

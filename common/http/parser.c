@@ -201,3 +201,8 @@ bool hl_parser_keeps_alive(const struct hl_parser *p)
 {
         return p->complete && llhttp_should_keep_alive(&p->llhttp);
 }
+
+bool hl_parser_is_http_1_1(const struct hl_parser *p)
+{
+        return p->llhttp.http_major == 1 && p->llhttp.http_minor == 1;
+}

@@ -29,7 +29,8 @@ struct hl_parser *hl_parser_free(struct hl_parser *parser); /* NULL is allowed; 
 enum hl_parse hl_parser_feed(struct hl_parser *parser, const char *bytes, size_t len, size_t *ret_used,
                              struct hl_problem *ret_problem);
 
-bool hl_parser_started(const struct hl_parser *parser);     /* any byte of the request was seen */
+bool hl_parser_started(const struct hl_parser *parser); /* any byte of the request was seen */
+bool hl_parser_is_http_1_1(const struct hl_parser *parser);
 bool hl_parser_keeps_alive(const struct hl_parser *parser); /* of a complete request: may another follow? */
 
 #endif

@@ -69,8 +69,18 @@ static const struct {
         { "Authorization", offsetof(struct hl_request, authorization) },
 };
 
+static bool is_forwarding(const char *name)
+{
+        static const char *const names[] = { "Forwarded", "X-Forwarded-For", "X-Real-IP", "Via" };
+        for (size_t i = 0; i < HL_COUNT(names); i++)
+                if (strcasecmp(names[i], name) == 0)
+                        return true;
+        return false;
+}
+
 int hl_request_header(struct hl_request *request, const char *name, const char *value, struct hl_problem *ret_problem)
 {
+        request->forwarded = request->forwarded || is_forwarding(name);
         for (size_t i = 0; i < HL_COUNT(kept); i++) {
                 if (strcasecmp(kept[i].name, name) != 0)
                         continue;

@@ -46,8 +46,12 @@ struct hl_request {
         char *sec_fetch_site;
         char *content_type;
         char *authorization;
+        bool forwarded; /* a proxy says that it asks for somebody else */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
+        /* From now on nothing is lost if this process ends because its client is gone: what was asked for goes on
+         * without us, and only the waiting for it is left. NULL behind doors whose process has other clients. */
+        void (*may_end)(void);
 };
 
 /* Gives the request its random id. */

@@ -37,7 +37,8 @@ static bool path_fits(const char *pattern, const char *path, char **ret_param)
         return true;
 }
 
-static void add_allow(const struct hl_service *service, const char *pattern, struct hl_response *response)
+/* Pattern NULL: of the whole service. free() */
+static char *allowed_methods(const struct hl_service *service, const char *pattern)
 {
         bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern;
         for (size_t i = 0; pattern && i < service->route_count; i++)
@@ -45,9 +46,7 @@ static void add_allow(const struct hl_service *service, const char *pattern, str
                         get = get || service->routes[i].method == HL_GET;
                         post = post || service->routes[i].method == HL_POST;
                 }
-        HL_CLEANUP(hl_free_pointer)
-        char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
-        hl_response_header(response, "Allow", allow);
+        return hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
 }
 
 static const char *method_name(enum hl_method method)
@@ -73,10 +72,17 @@ static int check_query(const struct hl_request *request, const char *known, stru
 {
         for (const char *s = request->query; s && *s;) {
                 size_t len = strcspn(s, "&"), name = strcspn(s, "=&");
-                if (name > 0 && !hl_in_list(known, s, name))
+                int shown = (int)(name < 40 ? name : 40);
+                if (len > 0 && !hl_in_list(known, s, name))
                         return hl_problem(problem, 400, "unknown_parameter",
-                                          "unknown query parameter \"%.*s\"; known here: %s",
-                                          (int)(name < 40 ? name : 40), s, known ? known : "none");
+                                          "unknown query parameter \"%.*s\"; known here: %s", shown, s,
+                                          known ? known : "none");
+                if (len > 0 && s[name] != '=')
+                        return hl_problem(problem, 400, "invalid_parameter", "\"%.*s\" needs a value: %.*s=…", shown, s,
+                                          shown, s);
+                for (const char *other = s + len; len > 0 && *other; other += 1 + strcspn(other + 1, "&"))
+                        if (strncmp(other + 1, s, name + 1) == 0)
+                                return hl_problem(problem, 400, "invalid_parameter", "send \"%.*s\" once", shown, s);
                 s += len + (s[len] == '&');
         }
         return 0;
@@ -167,16 +173,17 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
         bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
         if (!match.pattern && !any)
                 return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
+        HL_CLEANUP(hl_free_pointer) char *allow = allowed_methods(service, match.pattern);
         if (request->method == HL_OPTIONS) {
-                add_allow(service, match.pattern, call->response);
+                hl_response_header(call->response, "Allow", allow);
                 call->response->status = 204;
                 return 0;
         }
         bool index = !match.route && strcmp(match.pattern, "/") == 0 &&
                      (request->method == HL_GET || request->method == HL_HEAD);
         if (!match.route && !index) {
-                add_allow(service, match.pattern, call->response);
-                return hl_problem(problem, 405, "method_not_allowed", "this path has another method: see Allow");
+                hl_response_header(call->response, "Allow", allow);
+                return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
         if (match.route && scope < match.route->scope)
                 return hl_problem(problem, 403, "scope_too_small",

@@ -19,9 +19,10 @@ struct hl_err;
 #define HL_BUS_CALL_TIMEOUT_US (UINT64_C(5) * 1000 * 1000) /* of one call; sd-bus would wait 25 s for a hung polkitd */
 
 struct hl_bus {
-        sd_bus *bus;    /* NULL until it is needed */
-        int fd;         /* a connected socket to use instead of the system bus, for tests; -1: none */
-        unsigned calls; /* made so far: what a test of the number of calls reads */
+        sd_bus *bus;          /* NULL until it is needed */
+        int fd;               /* a connected socket to use instead of the system bus, for tests; -1: none */
+        void (*queued)(void); /* called when a job is queued and only the waiting for it is left; may be NULL */
+        unsigned calls;       /* made so far: what a test of the number of calls reads */
 };
 
 #define HL_BUS_INIT ((struct hl_bus){ .fd = -1 })

@@ -116,10 +116,20 @@ static char *unit_name(const char *template, const char *model)
         return hl_format("%.*s%s%s", (int)(hole - template), template, model, hole + 2);
 }
 
-static bool is_file(int dir_fd, const struct dirent *entry)
+/* What a name leads to, as in st_mode; 0: nowhere. A named pipe, above all, must never become a model: systemd would
+ * wait at its EnvironmentFile= for ever. */
+static mode_t type_of(int dir_fd, const char *name)
 {
         struct stat status;
-        return fstatat(dir_fd, entry->d_name, &status, 0) < 0 || !S_ISDIR(status.st_mode);
+        return fstatat(dir_fd, name, &status, 0) == 0 ? status.st_mode & S_IFMT : 0;
+}
+
+static void skip(const struct hl_config *config, const char *name, const char *why, hl_finding_fn *finding, void *data)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", config->models_dir, name);
+        hl_make_printable(path);
+        if (finding)
+                finding(data, path, 0, "", why);
 }
 
 static void add_model(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name,
@@ -158,17 +168,21 @@ int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding
                         continue;
                 if (only && strcmp(entry->d_name, only) != 0)
                         continue;
-                if (!is_file(dirfd(dir), entry) || catalog.count == HL_CATALOG_MAX)
+                const char *name = entry->d_name;
+                mode_t type = type_of(dirfd(dir), name);
+                if (type == S_IFDIR)
                         continue;
-                if (hl_model_name_valid(entry->d_name)) {
-                        add_model(&catalog, dirfd(dir), config, entry->d_name, finding, data);
-                } else if (finding) {
-                        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", config->models_dir, entry->d_name);
-                        hl_make_printable(path);
-                        finding(data, path, 0, "",
-                                "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or "
-                                "digit");
-                }
+                if (!hl_model_name_valid(name))
+                        skip(config, name,
+                             "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or "
+                             "digit",
+                             finding, data);
+                else if (type != S_IFREG)
+                        skip(config, name, "is skipped: it is no regular file", finding, data);
+                else if (catalog.count == HL_CATALOG_MAX)
+                        skip(config, name, "is skipped: there are more than 10000 models", finding, data);
+                else
+                        add_model(&catalog, dirfd(dir), config, name, finding, data);
         }
         if (catalog.count > 0)
                 qsort(catalog.models, catalog.count, sizeof(*catalog.models), by_name);

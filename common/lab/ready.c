@@ -68,9 +68,6 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
              pause_us = pause_us * 3 / 2 < LAST_PAUSE_US ? pause_us * 3 / 2 : LAST_PAUSE_US) {
                 uint64_t now = hl_clock_monotonic(), probe_us = now + WAIT_PROBE_US;
                 int status = hl_probe(model->port, model->health_path, probe_us < deadline_us ? probe_us : deadline_us);
-                if (is_ready(status))
-                        return 0;
-
                 const char *name = model->unit;
                 enum hl_unit_active active;
                 int r = hl_units_states(bus, &name, 1, &active, err);
@@ -78,6 +75,8 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
                         return r;
                 if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)
                         return hl_units_ended(bus, name, err);
+                if (is_ready(status) && active == HL_UNIT_ACTIVE)
+                        return 0;
                 if (hl_clock_monotonic() + pause_us >= deadline_us)
                         return not_ready(model, status, err);
                 struct timespec pause = { .tv_nsec = (long)(pause_us * 1000) };

@@ -346,7 +346,7 @@ static char *describe(const struct hl_unit_detail *d)
 {
         if (!d->found)
                 return hl_strdup("there is no such unit");
-        if (strcmp(d->result, "exit-code") == 0)
+        if (strcmp(d->result, "exit-code") == 0 && d->exit_code != 0)
                 return hl_format("exit-code, status %d", d->exit_status);
         if (d->exit_code == CLD_KILLED || d->exit_code == CLD_DUMPED)
                 return hl_format("%s, signal %d", d->result, d->exit_status);
@@ -399,6 +399,8 @@ int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, u
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
         r = call_verb(bus, verb, name, &job.path, err);
+        if (r >= 0 && bus->queued)
+                bus->queued();
         if (r >= 0) {
                 r = wait_for(bus->bus, &job, deadline_us);
                 if (r == -ETIMEDOUT)

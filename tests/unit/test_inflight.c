@@ -56,21 +56,32 @@ static void say(int from, int to, bool read_it)
                 must(read(to, bytes, sizeof(bytes)) == 5);
 }
 
+/* Writes until no more fits into both sides' queues. */
+static void stuff(int fd)
+{
+        char bytes[65536] = { 0 };
+        do {
+                while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        ;
+        } while (hl_wait_fd(fd, POLLOUT, hl_clock_monotonic() + 20 * HL_USEC_PER_MSEC) == 1);
+}
+
 /* One wait for all of these: a connection counts as recent for HL_INFLIGHT_RECENT_MS. */
 static void what_counts_as_in_flight(void **state)
 {
         (void)state;
         struct connection silent = open_connection(), unanswered = open_connection(), answered = open_connection(),
-                          waiting = open_connection(), left = open_connection();
+                          waiting = open_connection(), stuffed = open_connection(), left = open_connection();
         say(unanswered.client, unanswered.server, true);
         say(answered.client, answered.server, true);
         must(usleep(2000) == 0); /* the kernel's ages are milliseconds: the answer must be younger than the question */
         say(answered.server, answered.client, true);
-        say(waiting.client, waiting.server, true);
+        say(waiting.client, waiting.server, false); /* nobody has read this one */
         must(usleep(2000) == 0);
         say(waiting.server, waiting.client, true);
+        say(stuffed.client, stuffed.server, true);
         must(usleep(2000) == 0);
-        say(waiting.client, waiting.server, false); /* nobody has read this one */
+        stuff(stuffed.server); /* the client does not take its answer */
         say(left.client, left.server, true);
         shutdown(left.client, SHUT_WR);
         must(hl_wait_fd(left.server, POLLRDHUP, test_deadline()) == 1);
@@ -98,12 +109,14 @@ static void what_counts_as_in_flight(void **state)
         assert_int_equal(look(left.port).in_flight, 0);
         assert_int_equal(look(unanswered.port).in_flight, 1); /* a model that thinks for long */
         assert_int_equal(look(waiting.port).in_flight, 1);
+        assert_int_equal(look(stuffed.port).in_flight, 1);
         assert_int_equal(look(silent.port).in_flight, 0);
 
         close_connection(&silent);
         close_connection(&unanswered);
         close_connection(&answered);
         close_connection(&waiting);
+        close_connection(&stuffed);
         close_connection(&left);
 }
 
@@ -181,8 +194,10 @@ static void drain_waits_for_the_last_request(void **state)
         assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
 
         must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
-        assert_int_equal(hl_drain(&model, test_deadline(), &left, &err), 0);
+        deadline_us = test_deadline();
+        assert_int_equal(hl_drain(&model, deadline_us, &left, &err), 0);
         assert_int_equal(left, 0);
+        assert_true(hl_clock_monotonic() < deadline_us - TEST_TIMEOUT_US / 2); /* it does not wait for nothing */
         must(pthread_join(answering.thread, NULL) == 0);
         close(c.listener);
 

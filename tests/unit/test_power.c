@@ -217,7 +217,8 @@ static void the_past_is_refused(void **state)
 {
         (void)state;
         struct hl_shutdown before;
-        const uint64_t times[] = { 0, 1, hl_clock_realtime() - HL_USEC_PER_SEC, hl_clock_realtime() };
+        const uint64_t times[] = { 0, 1, hl_clock_realtime() - HL_USEC_PER_SEC, hl_clock_realtime(),
+                                   hl_clock_realtime() + HL_POWER_LEAST_US / 2 };
         for (size_t i = 0; i < HL_COUNT(times); i++) {
                 err = (struct hl_err){ 0 };
                 assert_int_equal(hl_power_schedule(&bus, "poweroff", times[i], NULL, true, &before, &err), -EINVAL);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Gives each connection the next of its answers, the last one again and again. */
@@ -202,15 +203,17 @@ static void ready_is_waited_for(void **state)
         int r = wait_ready(&model, &systemd, test_deadline(), &err);
         end(&s);
         assert_int_equal(r, 0);
-        assert_int_equal(systemd.lists, 3);
+        assert_int_equal(systemd.lists, 4); /* also once it answers: it might be another program that does */
 }
 
 static void a_unit_that_ends_is_not_waited_for(void **state)
 {
         (void)state;
-        struct fake_systemd systemd = {
-                .list_fails_after = 2, .state_after = "failed", .result = "exit-code", .exit_status = 7
-        };
+        struct fake_systemd systemd = { .list_fails_after = 2,
+                                        .state_after = "failed",
+                                        .result = "exit-code",
+                                        .exit_code = CLD_EXITED,
+                                        .exit_status = 7 };
         uint16_t port;
         struct hl_err err;
         close(test_listen(&port));
@@ -234,7 +237,7 @@ static void ready_has_a_deadline(void **state)
         assert_int_equal(r, -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_TIMEOUT);
         assert_string_equal(err.code, "not_ready");
-        assert_non_null(strstr(err.message, "/health: status 503"));
+        assert_non_null(strstr(err.message, ", /health: "));
 }
 
 static void ready_without_a_port_or_a_bus(void **state)

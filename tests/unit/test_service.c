@@ -270,6 +270,8 @@ static void query_parameters_are_known(void **state)
         expect(HL_POST, "/items/x?wait=", 450 + HL_ERR_INVALID, "\"code\":\"invalid_parameter\"");
         runs = 0;
         expect(HL_POST, "/items/x?Wait=none", 400, "unknown query parameter \\\"Wait\\\"; known here: wait,drain");
+        expect(HL_POST, "/items/x?drain", 400, "\\\"drain\\\" needs a value");
+        expect(HL_POST, "/items/x?drain=1&wait=none&drain=2", 400, "send \\\"drain\\\" once");
         expect(HL_GET, "/items?x", 400, "unknown query parameter \\\"x\\\"; known here: none");
         assert_int_equal(runs, 0);
 }

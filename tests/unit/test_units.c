@@ -394,7 +394,7 @@ static void a_hung_peer_is_busy(void **state)
         const char *name = "model@active-1.service";
         enum hl_unit_active active;
         struct hl_err err = { 0 };
-        uint64_t usual_us = 0;
+        uint64_t usual_us = 0, began_us = hl_clock_monotonic();
         fake_start(&fake, say_nothing, NULL, &bus);
         must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &usual_us) >= 0);
         assert_true(usual_us == HL_BUS_CALL_TIMEOUT_US);
@@ -405,6 +405,7 @@ static void a_hung_peer_is_busy(void **state)
         uint64_t since_us;
         assert_int_equal(hl_units_active_since(&bus, &name, 1, &since_us, &err), -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_BUSY);
+        assert_true(hl_clock_monotonic() - began_us < HL_BUS_CALL_TIMEOUT_US); /* not a moment longer than asked */
         fake_stop(&fake, &bus);
 }
 
