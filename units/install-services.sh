@@ -54,6 +54,7 @@ files() { # prints mode, source, destination of each file but model@.service
 	done
 	echo "0644 $here/$coordinator $unitdir/$coordinator"
 	echo "0644 $here/home-lab-services.target $unitdir/home-lab-services.target"
+	echo "0644 $here/model-gpu.service $unitdir/model-gpu.service"
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"
@@ -150,7 +151,7 @@ start() {
 		# A new port is the only thing that running services do not take up by themselves.
 		[[ " ${changed[*]-} " != *" $unitdir/$name.socket "* ]] || systemctl try-restart "$name.service"
 	done
-	if ! systemctl start "$coordinator" "${up[@]}"; then
+	if ! systemctl start "$coordinator" "${up[@]}" 2>/dev/null; then
 		journalctl --quiet --no-pager --output=cat --lines=20 --identifier=home-lab-services \
 			"_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value "$coordinator")" >&2 || true
 		die "everything is installed, but not everything runs: systemctl status $coordinator ${up[*]}
