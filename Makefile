@@ -1,4 +1,4 @@
-# Home Lab Services. `make help` says what there is to make.
+# Home Lab Services. The README says what there is to make.
 
 BUILD := build
 PREFIX := /usr/local
@@ -18,7 +18,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(EXTRA_CFLAGS
 # Debian 13 has llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled in.
 LLHTTP_SOURCES := $(if $(wildcard /usr/include/llhttp.h),,$(wildcard /usr/share/llhttp/*.c))
 LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
-LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp)
+LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
 PROGRAMS := $(SERVICES) home-lab-services
@@ -52,9 +52,9 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/common/http/parser.o: ALL_CFLAGS += $(LLHTTP_CFLAGS)
 
 # Not ours: built as it comes, without our warnings.
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
 	@mkdir -p $(@D); echo "  CC $<"
-	$(Q)$(CC) -O2 -fPIE -isystem /usr/share/include/llhttp $(EXTRA_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) -O2 -fPIE $(LLHTTP_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

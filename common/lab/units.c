@@ -56,7 +56,7 @@ static int read_states(sd_bus_message *reply, const char *const *names, size_t c
                                                   NULL, NULL, NULL)) > 0) {
                 for (size_t i = 0; i < count; i++, next++)
                         if (strcmp(names[next % count], name) == 0) {
-                                states[next % count] = parse_active(active);
+                                states[next++ % count] = parse_active(active);
                                 break;
                         }
         }
@@ -263,19 +263,15 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
 }
 
-/* A job that is waited for. Its end may be told before the reply that names it. */
+/* A job that is waited for. Should its end be told before the reply that names it, sd-bus keeps the signal until
+ * sd_bus_process() is called, and then the path is known. */
 struct job {
-        char *path; /* NULL until the reply came */
-        char *result;
-        char **early; /* pairs of path and result */
-        size_t early_count;
+        char *path;
+        char *result; /* NULL until it ended */
 };
 
 static void free_job(struct job *job)
 {
-        for (size_t i = 0; i < 2 * job->early_count; i++)
-                free(job->early[i]);
-        free(job->early);
         free(job->path);
         free(job->result);
 }
@@ -285,16 +281,9 @@ static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret
         (void)ret_error;
         struct job *job = data;
         const char *path, *result;
-        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) < 0)
-                return 0;
-        if (!job->path) {
-                job->early = hl_grow(job->early, 2 * (job->early_count + 1), sizeof(*job->early));
-                job->early[2 * job->early_count] = hl_strdup(path);
-                job->early[2 * job->early_count + 1] = hl_strdup(result);
-                job->early_count++;
-        } else if (!job->result && strcmp(path, job->path) == 0) {
+        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) >= 0 && !job->result &&
+            strcmp(path, job->path) == 0)
                 job->result = hl_strdup(result);
-        }
         return 0;
 }
 
@@ -324,9 +313,6 @@ int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name,
 
 static int wait_for(sd_bus *bus, struct job *job, uint64_t deadline_us)
 {
-        for (size_t i = 0; i < job->early_count && !job->result; i++)
-                if (strcmp(job->early[2 * i], job->path) == 0)
-                        job->result = hl_strdup(job->early[2 * i + 1]);
         while (!job->result) {
                 int r = sd_bus_process(bus, NULL);
                 if (r == 0) {

@@ -318,6 +318,10 @@ def report(lab, ask, headers=(), body=b"", peer="127.0.0.1"):
     ({"Origin": "null"}, 403, "foreign_origin"),
     ({"Sec-Fetch-Site": "cross-site"}, 403, "foreign_origin"),
     ({"Sec-Fetch-Site": "same-site"}, 403, "foreign_origin"),
+    ({"X-Forwarded-For": "192.0.2.7"}, 403, "token_required"),
+    ({"Forwarded": "for=192.0.2.7"}, 403, "token_required"),
+    ({"X-Real-IP": "127.0.0.1"}, 403, "token_required"),
+    ({"Via": "1.1 proxy"}, 403, "token_required"),
     ({"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
     ({"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
 ])

@@ -1,0 +1,240 @@
+"""machines.py - what the system tests hold a throwaway machine (tests/machine) by.
+
+Everything here works on the machine from outside: sockets are opened in its network namespace by this very process
+(a thread enters the namespace, opens a socket, and leaves again; the socket stays there), files are written through
+/proc/PID/root, and commands run by nsenter. So a request costs what the product costs, and no curl.
+"""
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+TOOL = pathlib.Path(__file__).resolve().parents[1] / "machine"
+SHUTDOWN, INFERENCE, MONITOR = PORTS = (5001, 5002, 5003)
+SERVICES = ("shutdown-service", "inference-service", "model-monitor-service")
+ETC = "/etc/home-lab-services"
+MODELS = ETC + "/models"
+ACTIVITY = "/var/lib/home-lab-services/activity"
+SOURCE = "/usr/src/home-lab-services"
+BUILD = "/usr/src/home-lab-services-build"
+DEMO_MODEL = "/usr/local/libexec/home-lab-services-demo/demo-model"
+
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+
+
+def wait_until(condition, seconds, what):
+    """Asks until the answer is true, and returns it."""
+    deadline, pause = time.monotonic() + seconds, 0.01
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)
+
+
+def tool(*arguments, check=True):
+    done = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"tests/machine {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
+    return done
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __getitem__(self, key):
+        return self.json[key]
+
+    def __repr__(self):
+        return f"{self.status} {self.body.decode(errors='replace')}"
+
+
+class Network:
+    """A network namespace: sockets of this process, opened in there."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @contextlib.contextmanager
+    def entered(self):  # this thread alone
+        with open("/proc/thread-self/ns/net") as home, open(self.path) as there:
+            self.set(there)
+            try:
+                yield
+            finally:
+                self.set(home)
+
+    @staticmethod
+    def set(namespace):
+        if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+    def socket(self):
+        with self.entered():
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    def connect(self, port, host="127.0.0.1", timeout=15):
+        connection = self.socket()
+        connection.settimeout(timeout)
+        try:
+            connection.connect((host, port))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def open(self, port, host="127.0.0.1", timeout=15):
+        """A connection that speaks HTTP, and is kept alive."""
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = self.connect(port, host, timeout)
+        connection.auto_open = 0
+        return connection
+
+    def http(self, method, port, path, body=None, headers={}, host="127.0.0.1", timeout=30):
+        """One request on a connection of its own. A body that is no text becomes JSON."""
+        if body is not None:
+            headers = {"Content-Type": "application/json"} | headers
+            body = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        with contextlib.closing(self.open(port, host, timeout)) as connection:
+            connection.request(method, path, body, headers)
+            return Answer(connection.getresponse())
+
+
+class Machine:
+    def __init__(self, name, *options):
+        self.name = name
+        if os.environ.get("RELEASE"):
+            options += ("--release", os.environ["RELEASE"])
+        self.down()
+        tool("up", name, *options)
+        self.find()
+
+    def find(self):
+        self.leader = int(tool("leader", self.name).stdout)
+        self.network = Network(f"/proc/{self.leader}/ns/net")
+        self.http = self.network.http
+        self.connect = self.network.connect
+        self.open = self.network.open
+
+    def down(self):
+        tool("down", self.name)
+
+    # ---- commands ----
+
+    def argv(self, command, user=None, env={}):
+        arguments = ["nsenter", "--target", str(self.leader), "--all", "--", "/usr/bin/env", "-i", "LANG=C.UTF-8", "TERM=dumb",
+                     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        arguments += [f"{name}={value}" for name, value in env.items()]
+        if user:
+            arguments += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
+        return arguments + (["sh", "-c", command] if isinstance(command, str) else list(command))
+
+    def run(self, command, user=None, env={}, timeout=60, **options):
+        """What a command did, whatever that is: .returncode, .stdout, .stderr."""
+        return subprocess.run(self.argv(command, user, env), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout, **options)
+
+    def sh(self, command, user=None, env={}, timeout=60):
+        """The output of a command that succeeds."""
+        done = self.run(command, user, env, timeout)
+        assert done.returncode == 0, f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def on_terminal(self, command):
+        """Runs a command on a terminal of its own."""
+        master, slave = os.openpty()
+        try:
+            subprocess.run(self.argv(command), stdin=slave, stdout=slave, stderr=slave, start_new_session=True, check=True,
+                           timeout=60)
+        finally:
+            os.close(slave)
+            os.close(master)
+
+    def is_active(self, *units):
+        return self.run(["systemctl", "is-active", *units]).stdout.split() == ["active"] * len(units)
+
+    def failed_units(self):
+        return self.sh("systemctl --failed --plain --no-legend")
+
+    def properties(self, unit, *names):
+        text = self.sh(["systemctl", "show", unit, *(f"--property={name}" for name in names)])
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def pids_of(self, user="home-lab-services"):
+        return [int(pid) for pid in self.run(["pgrep", "-u", user]).stdout.split()]
+
+    # ---- files ----
+
+    def path(self, path):
+        return pathlib.Path(f"/proc/{self.leader}/root{path}")
+
+    def put(self, path, text, mode=0o644):
+        file = self.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(file.name + "~")  # never half a file
+        new.write_text(text)
+        new.chmod(mode)
+        new.rename(file)
+
+    def config(self, **sections):
+        self.put(ETC + "/config.json", json.dumps(sections, indent=2))
+
+    def model(self, name, port=None, options="--load-seconds 0", command=None, extra=""):
+        """A model file: the demo model's, unless there is a command."""
+        if command is None:
+            command = f"{DEMO_MODEL} --name {name} --port {port} {options}"
+        self.put(f"{MODELS}/{name}", (f'PORT="{port}"\n' if port else "") + f'COMMAND="{command}"\n{extra}')
+
+    def reset(self):
+        """As it was after its installation and "tests/machine demo"."""
+        self.run(f"""
+            systemctl stop 'model@*.service'
+            shutdown -c
+            systemctl reset-failed
+            cd {ETC} && rm -rf config.json tokens models/* {ACTIVITY}/*
+            chmod 0755 models && install -m 0644 -t models {SOURCE}/tests/demo/models/*
+        """)
+
+    # ---- the product ----
+
+    def ready(self, port, seconds=10):
+        """Waits until a model answers its health path."""
+        def answers():
+            try:
+                return self.http("GET", port, "/health").status == 200
+            except OSError:
+                return False
+        wait_until(answers, seconds, f"a model answers on port {port}")
+
+    def ports_open(self):
+        """Which of the three ports answer."""
+        found = []
+        for port in PORTS:
+            with contextlib.suppress(OSError):
+                if self.http("GET", port, "/health").status == 200:
+                    found.append(port)
+        return found
+
+    def scheduled(self):
+        """logind's own word: (action, microseconds since the epoch), or None."""
+        text = self.sh(["busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1",
+                        "org.freedesktop.login1.Manager", "ScheduledShutdown"])
+        _, action, usec = text.split()
+        return (action.strip('"'), int(usec)) if action != '""' else None
+
+    def log(self):
+        return self.run("systemctl --failed --no-legend; journalctl --no-pager --output=short-monotonic --lines=60").stdout

@@ -1,0 +1,162 @@
+"""home-lab-services check and status, and the coordinator, which keeps everything down until the check is content."""
+import contextlib
+
+import pytest
+
+from machines import ACTIVITY, DEMO_MODEL, ETC, INFERENCE, MODELS, SERVICES, SHUTDOWN, tool, wait_until
+
+UNITS = ("home-lab-services.service", *(f"{service}.service" for service in SERVICES),
+         *(f"{service}.socket" for service in SERVICES))
+
+
+@pytest.fixture(scope="module")
+def broken(make_machine):
+    """A machine to break. Each test finds it whole."""
+    machine = make_machine()
+    tool("demo", machine.name)
+    return machine
+
+
+@pytest.fixture(autouse=True)
+def whole(broken):
+    yield
+    broken.reset()
+    broken.sh(f"install -d -o home-lab-services -g home-lab-services -m 0755 {ACTIVITY} && systemctl start {' '.join(UNITS)}")
+    assert check(broken)[0] == 0
+
+
+def check(machine, **env):
+    done = machine.run(["home-lab-services", "check"], env=env)
+    return done.returncode, done.stdout
+
+
+def test_all_is_well(broken):
+    status, text = check(broken)
+    assert status == 0 and "error" not in text and "Everything is in order." in text
+    done = broken.run(["home-lab-services", "check"], user="home-lab-services")
+    assert done.returncode == 0, done
+
+
+def test_errors_of_the_configuration_all_at_once(broken):
+    broken.put(ETC + "/config.json", """{
+  "shutdown": { "default_minutes": -1,
+                "default_action": "explode" },
+  "inferance": {},
+  "monitoring": {
+    "idle_threshold_minutes": "30"
+  },
+  "auth": { "loopback": "trust", "allowed_hosts": ["a", 5] },
+  "nginx": { "upstream_host": "localhost" }
+}
+""")
+    status, text = check(broken)
+    assert status == 78
+    for line, key in ((2, "shutdown.default_minutes"), (3, "shutdown.default_action"), (4, "inferance"),
+                      (6, "monitoring.idle_threshold_minutes"), (8, "auth.allowed_hosts"), (9, "nginx.upstream_host")):
+        assert f"error: {ETC}/config.json:{line}: {key} " in text, text
+    assert "6 errors." in text
+
+
+@pytest.mark.parametrize("text, line", [("{", 1), ('{\n  "shutdown": {},\n  "shutdown": {}\n}', 3), ("{}\n{}", 2), ("", 1), ("[]", 1),
+                                        ('{"auth": {\n"loopback": "no"}}', 2)])
+def test_a_configuration_that_is_not_right(broken, text, line):
+    broken.put(ETC + "/config.json", text)
+    status, output = check(broken)
+    assert status == 78 and f"{ETC}/config.json:{line}: " in output, output
+    answer = broken.http("GET", SHUTDOWN, "/health")  # nobody is let in by rules that cannot be read
+    assert answer.status == 500 and answer["code"] == "configuration_invalid", answer
+
+
+def test_model_files_that_are_not_right_are_an_error_of_their_own(broken):
+    broken.put(MODELS + "/bad port", 'PORT="1"\n')
+    broken.model("far", 70000)
+    broken.model("twin", 8198)
+    broken.put(MODELS + "/noise", "this is no assignment\n")
+    status, text = check(broken)
+    assert status == 65, text
+    for said in "bad port", f"{MODELS}/far:1: PORT", "tiny-llama", f"{MODELS}/noise:1:":
+        assert said in text, text
+    broken.sh("systemctl restart home-lab-services.service")  # the others are as good as ever
+    wait_until(lambda: len(broken.ports_open()) == 3, 10, "everything runs all the same")
+    names = [model["model_name"] for model in broken.http("GET", INFERENCE, "/models")["models"]]
+    assert "tiny-llama" in names and "bad port" not in names
+
+
+def test_permissions(broken):
+    broken.sh(f"chmod 0666 {MODELS}/tiny-llama")
+    status, text = check(broken)
+    assert status == 77 and f"{MODELS}/tiny-llama" in text and "chmod" in text, text
+    broken.sh(f"chmod 0644 {MODELS}/tiny-llama; chmod 0777 {MODELS}")
+    assert check(broken)[0] == 77
+    broken.sh(f"chmod 0755 {MODELS}; chown nobody {MODELS}/tiny-llama")
+    assert check(broken)[0] == 77
+
+
+def test_the_folder_of_activity(broken):
+    broken.sh(f"rm -r {ACTIVITY}")
+    status, text = check(broken)
+    assert status == 77 and ACTIVITY in text, text
+    broken.sh(f"install -d {ACTIVITY}")  # root's
+    assert check(broken)[0] == 77
+
+
+def test_a_port_that_somebody_else_has(broken):
+    broken.sh("systemctl stop home-lab-services.service")
+    broken.sh(f"systemd-run --quiet --unit=squatter {DEMO_MODEL} --name squatter --port 5002")
+    wait_until(lambda: broken.run("ss -Hltn 'sport = :5002'").stdout, 10, "it listens")
+    try:
+        status, text = check(broken)
+        assert status == 75 and "port 5002" in text and "demo-model (pid " in text, text
+        assert broken.run("systemctl start home-lab-services.service").returncode != 0
+        assert not any(broken.is_active(unit) for unit in UNITS)
+    finally:
+        broken.sh("systemctl stop squatter.service")
+
+
+def test_no_bus(broken):
+    status, text = check(broken, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere")
+    assert status == 69 and "bus" in text, text
+    done = broken.run(["home-lab-services", "status"], env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"})
+    assert done.returncode == 69 and "bus" in done.stderr, done
+
+
+def test_several_causes_at_once(broken):
+    broken.put(ETC + "/config.json", '{"x": 1}')
+    broken.sh(f"chmod 0666 {MODELS}/tiny-llama; rm -r {ACTIVITY}")
+    status, text = check(broken)
+    assert status == 78 and f"{ETC}/config.json:1: x" in text and ACTIVITY in text, text
+
+
+def test_status(broken):
+    broken.model("steady", 8310)
+    assert broken.http("POST", INFERENCE, "/models/steady/start?wait=ready").status == 200
+    assert broken.http("POST", SHUTDOWN, "/shutdown/schedule", {"minutes": 90.5, "action": "reboot"}).status == 200
+    text = broken.sh("home-lab-services status")
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    assert rows["steady"][1:3] == ["8310", "loaded"] and rows["tiny-llama"][1:3] == ["8198", "unloaded"], text
+    assert rows["reboot"][1] == "at" and "1h 30min" in text, text
+    assert rows["coordinator"][-1] == "up"
+
+
+def test_token_says_what_is_wrong(broken):
+    for arguments, status in (("add", 64), ("add x --scope all", 64), ("add '' --scope read", 64), ("revoke nobody", 65)):
+        done = broken.run(f"home-lab-services token {arguments}")
+        assert done.returncode == status and done.stderr, (arguments, done)
+    broken.sh("home-lab-services token add twice --scope read")
+    assert broken.run("home-lab-services token add twice --scope power").returncode == 65
+
+
+def test_a_broken_configuration_keeps_all_down_until_it_is_right(broken):
+    broken.put(ETC + "/config.json", '{\n  "shutdown": { "default_minutes": "soon" }\n}')
+    assert broken.run("systemctl restart home-lab-services.service").returncode != 0
+    shown = broken.run("systemctl status --no-pager --full --lines=20 home-lab-services.service").stdout
+    assert f"{ETC}/config.json:2: shutdown.default_minutes" in shown, shown
+    assert not any(broken.is_active(unit) for unit in UNITS)
+    assert broken.ports_open() == []
+    with contextlib.suppress(AssertionError):  # one more check, which fails again
+        wait_until(lambda: broken.ports_open(), 11, "it must not")
+    assert broken.ports_open() == []
+    broken.put(ETC + "/config.json", '{ "shutdown": { "default_minutes": 2 } }')
+    wait_until(lambda: len(broken.ports_open()) == 3, 15, "it heals by itself")
+    wait_until(lambda: broken.is_active(*UNITS), 5, "all units are up")
+    assert broken.failed_units() == ""

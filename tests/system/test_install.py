@@ -1,0 +1,203 @@
+"""Installing, and every command that an administrator is told to use."""
+import contextlib
+import subprocess
+
+import pytest
+
+from machines import BUILD, ETC, MODELS, PORTS, SERVICES, SHUTDOWN, SOURCE, wait_until
+
+INSTALL = SOURCE + "/units/install-services.sh"
+COORDINATOR = "home-lab-services.service"
+ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
+OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/lib/systemd/system", "/usr/local/lib/sysusers.d",
+        "/usr/local/lib/tmpfiles.d", "/etc/polkit-1/rules.d/60-home-lab-services.rules")
+
+
+def install(machine, *arguments, **options):
+    return machine.run([INSTALL, *arguments], env={"BUILD": BUILD}, **options)
+
+
+def all_open(machine, seconds=10):
+    wait_until(lambda: len(machine.ports_open()) == 3, seconds, "the three ports answer")
+
+
+def files(machine, *paths):
+    return machine.run(["sh", "-c", 'find "$@" -type f -exec sha256sum {} + | sort', "sh", *(paths or OURS)]).stdout
+
+
+@pytest.fixture(scope="module")
+def bare(make_machine):
+    return make_machine("--bare")
+
+
+@pytest.fixture(scope="module")
+def installed(bare):
+    """By the script alone, and over what the user had before."""
+    assert files(bare) == ""
+    bare.put(ETC + "/config.json", '{"shutdown": {"default_minutes": 7}}')
+    bare.put(MODELS + "/mine", 'PORT="8198"\nCOMMAND="sleep infinity"\n')
+    done = install(bare)
+    assert done.returncode == 0, done
+    all_open(bare)
+    return bare
+
+
+def test_what_is_refused_changes_nothing(bare):
+    before = files(bare, *OURS, "/etc")
+    done = bare.run([INSTALL], user="www-data", env={"BUILD": BUILD})
+    assert done.returncode != 0 and "root" in done.stderr, done
+    assert install(bare, "instal").returncode == 2
+    done = bare.run([INSTALL], env={"BUILD": "/nowhere"})
+    assert done.returncode != 0 and "make" in done.stderr, done
+
+    bare.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 5002")
+    wait_until(lambda: bare.run("ss -Hltn 'sport = :5002'").stdout, 10, "somebody has the port")
+    done = install(bare)
+    bare.sh("systemctl stop squatter.service")
+    assert done.returncode != 0 and "5002" in done.stderr and "python3" in done.stderr, done
+    assert files(bare, *OURS, "/etc") == before
+    assert bare.run("id home-lab-services").returncode != 0
+
+
+def test_installed_it_runs(installed):
+    assert installed.is_active(*ALL)
+    assert installed.sh(["systemctl", "is-enabled", *ALL]).split() == ["enabled"] * 4
+    assert installed.http("GET", SHUTDOWN, "/shutdown/system")["service_config"]["default_minutes"] == 7
+    assert installed.run("home-lab-services check").returncode == 0
+    assert installed.failed_units() == ""
+
+
+def test_twice_is_as_once(installed):
+    installed.model("own", command="sleep infinity")
+    before = files(installed), files(installed, ETC)
+    stamp = installed.properties(COORDINATOR, "ActiveEnterTimestampMonotonic")
+    done = install(installed)
+    assert done.returncode == 0, done
+    assert (files(installed), files(installed, ETC)) == before
+    assert installed.properties(COORDINATOR, "ActiveEnterTimestampMonotonic") == stamp  # not even restarted
+    assert len(installed.ports_open()) == 3
+
+
+def test_what_the_administrator_disabled_stays_so(installed):
+    installed.sh("systemctl disable --now inference-service.service")
+    assert install(installed).returncode == 0
+    assert installed.ports_open() == [5001, 5003]
+    installed.sh("systemctl enable --now inference-service.service")
+    all_open(installed)
+
+
+def test_a_model_unit_of_the_users_own(installed):
+    own = "[Service]\nExecStart=sleep infinity\n"
+    installed.put("/etc/systemd/system/model@.service", own)
+    try:
+        done = install(installed)
+        assert done.returncode == 0 and "/etc/systemd/system/model@.service" in done.stdout, done
+        assert installed.path("/etc/systemd/system/model@.service").read_text() == own
+        assert installed.http("POST", 5002, "/models/mine/start").status == 200
+        assert "sleep" in installed.sh("systemctl show --property=ExecStart model@mine.service")
+        assert installed.http("POST", 5002, "/models/mine/stop").status == 200
+    finally:
+        installed.sh("rm /etc/systemd/system/model@.service; systemctl daemon-reload")
+    assert install(installed).returncode == 0
+
+
+def test_the_commands_of_the_manual(installed):
+    """Installation, Status and Logs, Control Services: each as it stands there."""
+    installed.sh("systemctl daemon-reload")
+    for unit in ALL:
+        installed.sh(f"systemctl enable {unit}")
+    installed.sh(f"systemctl stop {' '.join(ALL)}")
+    for unit in ALL:
+        installed.sh(f"systemctl start {unit}")
+    all_open(installed)
+    for unit in ALL:
+        assert "Active: active" in installed.sh(f"systemctl status --no-pager {unit}")
+    for unit, port in zip(ALL, PORTS):
+        service = unit.removesuffix(".service")
+        installed.sh(f"systemctl restart {unit}")
+        all_open(installed)
+        installed.sh(f"systemctl stop {unit}")
+        assert installed.ports_open() == [other for other in PORTS if other != port]
+        assert not installed.is_active(unit) and not installed.is_active(f"{service}.socket")
+        with pytest.raises(ConnectionRefusedError):
+            installed.connect(port)
+        installed.sh(f"systemctl start {unit}")
+        all_open(installed)
+        assert installed.http("POST", port, "/nothing").status == 404
+        assert installed.sh(f"journalctl --no-pager --quiet -u {unit}").strip()
+        wait_until(lambda: "POST /nothing" in installed.sh(f"journalctl --no-pager --quiet -t {service}"), 5, "the request is logged")
+        follow = subprocess.Popen(installed.argv(["setpriv", "--pdeathsig=KILL", "journalctl", "-u", unit, "-f"]),
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert follow.stdout.readline()
+        follow.kill()
+        follow.communicate()
+    assert installed.failed_units() == ""
+
+
+def test_requests_are_seen_under_the_services_name(installed):
+    for service, port in zip(SERVICES, PORTS):
+        answer = installed.http("POST", port, "/x" + service)
+        assert answer.status == 404
+        wait_until(lambda: f"/x{service}" in installed.sh(f"journalctl --no-pager -u {service}.service -u '{service}@*'"), 5,
+                   f"journalctl -u {service} shows it")
+
+
+def test_the_coordinator_takes_all_down_and_up(installed):
+    installed.sh(f"systemctl stop {COORDINATOR}")
+    wait_until(lambda: installed.ports_open() == [], 5, "all ports are closed")
+    assert not any(installed.is_active(unit) for unit in ALL)
+    assert not any(installed.is_active(f"{service}.socket") for service in SERVICES)
+    installed.sh(f"systemctl start {COORDINATOR}")
+    all_open(installed)
+    installed.sh(f"systemctl restart {COORDINATOR}")
+    all_open(installed)
+    assert installed.failed_units() == ""
+
+
+def test_a_socket_that_fails_comes_back(installed):
+    for service in SERVICES:  # as if something had broken it
+        installed.sh(f"systemctl kill --signal=KILL {service}.socket || true")
+    installed.sh(f"systemctl stop {SERVICES[0]}.socket")  # by hand: it stays down, and so does its service
+    assert not installed.is_active(f"{SERVICES[0]}.service")
+    installed.sh(f"systemctl start {SERVICES[0]}.service")
+    all_open(installed)
+
+
+def test_it_runs_after_a_reboot(installed):
+    leader = installed.leader
+    with contextlib.suppress(AssertionError):
+        installed.sh("systemctl reboot")
+
+    def again():
+        with contextlib.suppress(AssertionError):
+            installed.find()
+            return installed.leader != leader and installed.run("systemctl is-system-running --wait").stdout.strip()
+    assert wait_until(again, 30, "it has booted again") == "running"
+    all_open(installed)
+    assert installed.is_active(*ALL)
+    assert installed.run("journalctl --boot | grep -i -e 'ordering cycle' -e 'deleted to break'").stdout == ""
+    assert installed.failed_units() == ""
+
+
+def test_units_are_understood(installed):
+    units = " ".join(f"/usr/local/lib/systemd/system/{name}" for service in SERVICES
+                     for name in (f"{service}.service", f"{service}@.service", f"{service}.socket"))
+    done = installed.run(f"systemd-analyze verify --recursive-errors=no {units} /usr/local/lib/systemd/system/{COORDINATOR}")
+    assert done.returncode == 0 and done.stderr == "", done
+
+
+def test_uninstall(installed):  # the last one
+    before = files(installed, ETC, "/var/lib/home-lab-services")
+    installed.http("POST", 5002, "/models/mine/start")
+    done = install(installed, "uninstall")
+    assert done.returncode == 0, done
+    assert installed.ports_open() == [] and installed.pids_of() == []
+    assert files(installed) == ""
+    assert files(installed, ETC, "/var/lib/home-lab-services") == before and MODELS in before
+    for unit in ALL:
+        assert installed.properties(unit, "LoadState")["LoadState"] == "not-found"
+    assert installed.run("find /etc/systemd/system -name '*service*' -lname '*home-lab*'").stdout == ""
+    assert installed.failed_units() == ""
+    assert install(installed, "uninstall").returncode == 0  # again: nothing to do
+    assert install(installed).returncode == 0  # and back
+    all_open(installed)
