@@ -7,6 +7,7 @@ set -euo pipefail
 umask 022
 
 PREFIX=${PREFIX:-/usr/local}
+PREFIX=${PREFIX%/}
 DESTDIR=${DESTDIR:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 BUILD=${BUILD:-${here%/*}/build}
@@ -222,9 +223,10 @@ uninstall_all() {
 	[[ -z $DESTDIR ]] || return 0
 	if [[ -d /run/systemd/system ]]; then
 		systemctl daemon-reload
-		systemctl reset-failed "${all[@]}" 2>/dev/null || true
+		systemctl reset-failed "${all[@]}" 'model@*.service' 2>/dev/null || true
 	fi
-	say "Home Lab Services are removed. Left as they are: /etc/home-lab-services, /var/lib/home-lab-services," \
+	say "Home Lab Services are removed. Left as they are: /etc/home-lab-services, your drop-ins in /etc/systemd/system," \
+		"/var/lib/home-lab-services," \
 		"/var/lib/home-lab-models and the users home-lab-services and home-lab-models."
 }
 
