@@ -28,7 +28,7 @@ PARTS_SERVICE := handlers/app.c
 SOURCES := $(wildcard common/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
 LIBRARY := $(BUILD)/libhomelab.a
-LIBS := -lsystemd -ljson-c -lmd $(LLHTTP_LIBS)
+LIBS := -lsystemd -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)

@@ -80,37 +80,33 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
                err->kind ? ": " : "", err->kind ? err->message : "", request->id);
 }
 
-static void answer(void *data, const struct hl_request *request, struct hl_response *response)
+static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
-        struct hl_app *app = data;
+        struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
         struct hl_err err = { 0 };
-        app->token = (struct hl_token){ 0 };
-        app->token_err = (struct hl_err){ 0 };
-        if (hl_config_load(NULL, NULL, NULL, &app->config, &err) < 0) {
+        if (hl_config_load(NULL, NULL, NULL, &app.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem = { 0 };
                 hl_problem(&problem, 500, "configuration_invalid",
                            "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, &problem);
         } else {
-                const struct hl_guard guard = { .trust_local = app->config.trust_loopback,
-                                                .host_names = app->config.allowed_hosts,
+                const struct hl_guard guard = { .trust_local = app.config.trust_loopback,
+                                                .host_names = app.config.allowed_hosts,
                                                 .scope_of = scope_of,
-                                                .data = app };
-                hl_service_answer(app->service, &guard, app, request, response, &err);
-                hl_config_free(&app->config);
+                                                .data = &app };
+                hl_service_answer(app.service, &guard, &app, request, response, &err);
+                hl_config_free(&app.config);
         }
-        log_request(app, request, response->status, err.kind ? &err : &app->token_err);
+        log_request(&app, request, response->status, app.token_err.kind ? &app.token_err : &err);
+        hl_bus_free(&app.bus);
 }
 
 int hl_app_main(const struct hl_service *service)
 {
-        struct hl_app app = { .service = service, .bus = HL_BUS_INIT };
-        struct hl_door door = { .name = service->name, .answer = answer, .app = &app };
+        struct hl_door door = { .name = service->name, .answer = answer, .app = service };
         hl_log_open(service->name);
-        int status = hl_door_run(&door);
-        hl_bus_free(&app.bus);
-        return status;
+        return hl_door_run(&door);
 }
 
 int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog)

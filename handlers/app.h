@@ -1,10 +1,10 @@
 /* app.h - what the three services share: where a request's route meets the lab.
  *
- * Shape    configuration and tokens are read for every request, the bus is opened by the
- *          first that needs it, and nothing else is kept.
+ * Shape    a struct hl_app is one request's: configuration and tokens are read anew, the bus is
+ *          opened if a route needs it, and nothing is kept.
  * Errors   this is where an error's kind becomes an HTTP status, and where requests are
  *          logged: what changes something at "notice", what failed at "err".
- * Process  one request at a time.
+ * Process  each request has its own; several may be answered at once.
  * Tests    tests/doors/, tests/system/
  */
 #ifndef HL_HANDLERS_APP_H
@@ -19,7 +19,7 @@
 struct hl_app {
         const struct hl_service *service;
         struct hl_bus bus;
-        struct hl_config config; /* of the request being answered */
+        struct hl_config config;
         struct hl_token token;   /* that let its peer in; .name "" where none was needed */
         struct hl_err token_err; /* why tokens could not be read */
 };

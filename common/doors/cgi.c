@@ -116,6 +116,13 @@ static int read_body(int fd, size_t len, struct hl_buf *body, struct hl_problem 
         return 0;
 }
 
+void hl_cgi_response(const struct hl_request *request, const struct hl_response *response, struct hl_buf *out)
+{
+        hl_response_head(response, request, HL_HEAD_CGI, NULL, out);
+        if (request->method != HL_HEAD)
+                hl_buf_add(out, response->body.data, response->body.len);
+}
+
 int hl_cgi_serve(int in, int out, const struct hl_door *door)
 {
         struct hl_request request;
@@ -130,9 +137,7 @@ int hl_cgi_serve(int in, int out, const struct hl_door *door)
                 door->answer(door->app, &request, &response);
 
         struct hl_buf text = { 0 };
-        hl_response_head(&response, &request, HL_HEAD_CGI, NULL, &text);
-        if (request.method != HL_HEAD)
-                hl_buf_add(&text, response.body.data, response.body.len);
+        hl_cgi_response(&request, &response, &text);
         int r = hl_write_all(out, text.data, text.len, hl_clock_monotonic() + WRITE_TIMEOUT);
         hl_buf_free(&text);
         hl_request_free(&request);

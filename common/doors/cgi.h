@@ -18,6 +18,9 @@ typedef const char *hl_cgi_get_fn(void *data, const char *name);
 int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, size_t *ret_body_len,
                    struct hl_problem *ret_problem);
 
+/* The response as CGI wants it: head and, unless it was a HEAD request, body. */
+void hl_cgi_response(const struct hl_request *request, const struct hl_response *response, struct hl_buf *out);
+
 /* Answers the request of the process' environment. Returns the exit status. */
 int hl_cgi_serve(int in, int out, const struct hl_door *door);
 

@@ -1,6 +1,7 @@
 #include "door.h"
 
 #include "cgi.h"
+#include "fastcgi.h"
 #include "inetd.h"
 
 #include <signal.h>
@@ -17,6 +18,13 @@ static bool is_connection(int fd)
         return getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
+static bool is_listening(int fd)
+{
+        int listening = 0;
+        socklen_t len = sizeof(listening);
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
 int hl_door_run(const struct hl_door *door)
 {
         signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */
@@ -27,6 +35,8 @@ int hl_door_run(const struct hl_door *door)
                 hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, door);
                 return EXIT_SUCCESS;
         }
+        if (is_listening(STDIN_FILENO))
+                return hl_fastcgi_serve(STDIN_FILENO, &hl_fastcgi_limits, door) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         fprintf(stderr,
                 "%s answers requests: it is started by systemd for each connection to %s.socket,\n"
                 "or by a web server that speaks CGI/1.1. Try: systemctl start %s.service\n",

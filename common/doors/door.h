@@ -1,11 +1,11 @@
-/* door.h - the ways in: a connection from systemd (inetd style), or a CGI environment.
+/* door.h - the ways in: a connection from systemd (inetd style), a CGI environment, or a listening FastCGI socket.
  *
  * Shape    a program gives hl_door_run() the function that answers a request; which door
  *          it was started behind is found out here, and the answer is the same bytes of
- *          body through each of them. (The FastCGI door stands beside them.)
+ *          body through each of them.
  * Errors   hl_door_run() returns the program's exit status: 0, or EX_USAGE when it was
  *          started in no way that is known here.
- * Process  SIGPIPE is ignored. One request at a time.
+ * Process  SIGPIPE is ignored. Behind FastCGI, answer is called from several threads at once.
  * Source   systemd.socket(5) Accept=yes, RFC 3875.
  * Tests    tests/unit/test_doors.c, tests/doors/
  */
@@ -19,8 +19,8 @@
 
 struct hl_door {
         const char *name; /* of the program: for its usage message */
-        void (*answer)(void *app, const struct hl_request *request, struct hl_response *response);
-        void *app;
+        void (*answer)(const void *app, const struct hl_request *request, struct hl_response *response);
+        const void *app;
 };
 
 int hl_door_run(const struct hl_door *door);

@@ -1,0 +1,48 @@
+"""A FastCGI client as small as the protocol allows: one request a connection, as NGINX speaks to a service."""
+import socket
+import struct
+
+BEGIN_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
+RESPONDER = 1
+
+
+def record(kind, content=b""):
+    return struct.pack(">BBHHBB", 1, kind, 1, len(content), 0, 0) + content
+
+
+def stream(kind, content):
+    pieces = [content[i:i + 65535] for i in range(0, len(content), 65535)]
+    return b"".join(record(kind, piece) for piece in pieces) + record(kind)
+
+
+def length(n):
+    return bytes([n]) if n < 128 else struct.pack(">I", n | 1 << 31)
+
+
+def parameters(variables):
+    return b"".join(length(len(name)) + length(len(value)) + name + value
+                    for name, value in ((k.encode(), v.encode()) for k, v in variables.items()))
+
+
+def request(path, variables, body=b"", timeout=30):
+    """(status, headers, body) of one request to the unix socket at path."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        connection.connect(path)
+        connection.sendall(record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0))
+                           + stream(PARAMS, parameters(variables)) + stream(STDIN, body))
+        answer, output = connection.makefile("rb"), b""
+        while True:
+            header = answer.read(8)
+            if len(header) < 8:
+                raise ConnectionError("the worker closed the connection before its answer was whole")
+            _, kind, _, size, padding, _ = struct.unpack(">BBHHBB", header)
+            content = answer.read(size)
+            answer.read(padding)
+            if kind == STDOUT:
+                output += content
+            elif kind == END_REQUEST:
+                break
+    head, _, content = output.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+    return int(headers["Status"].split()[0]), headers, content
