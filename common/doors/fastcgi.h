@@ -8,7 +8,7 @@
  *          hl_door.answer is called from several threads at once.
  * Source   FastCGI 1.0; libfcgi's fcgiapp.h. Connections are accepted here and handed to libfcgi, whose own
  *          accept could be waited for neither with a limit nor together with a signal.
- * Tests    tests/unit/test_fastcgi.c, tests/doors/
+ * Tests    tests/unit/test_fastcgi.c, tests/doors/test_fastcgi.py
  */
 #ifndef HL_DOORS_FASTCGI_H
 #define HL_DOORS_FASTCGI_H
