@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "doors/door.h"
+#include "lab/units.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -138,6 +139,16 @@ void hl_app_health_note(struct hl_call *call, const char *what, int result, cons
         hl_json_set_string(call->out, what, result < 0 ? err->message : "ok");
         if (result < 0)
                 hl_fail(&call->err, HL_ERR_BUSY, -result, "unhealthy", "%s: %s", what, err->message);
+}
+
+void hl_app_health_systemd(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_err err = { 0 };
+        const char *unit = "home-lab-services.service";
+        enum hl_unit_active ignored;
+        int r = hl_units_states(&app->bus, &unit, 1, &ignored, &err);
+        hl_app_health_note(call, "systemd", r, &err);
 }
 
 int hl_app_health(struct hl_call *call)

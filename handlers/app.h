@@ -38,6 +38,7 @@ int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const str
 /* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
  * hl_app_health(). */
 void hl_app_health_note(struct hl_call *call, const char *what, int result, const struct hl_err *err);
+void hl_app_health_systemd(struct hl_call *call); /* the note on whether systemd answers */
 int hl_app_health(struct hl_call *call);
 
 #endif

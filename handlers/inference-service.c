@@ -239,12 +239,7 @@ static int run_health(struct hl_call *call)
         struct hl_err err = { 0 };
         int r = hl_catalog_load(&app->config, "", NULL, NULL, &catalog, &err);
         hl_app_health_note(call, "models_dir", r, &err);
-
-        const char *unit = "home-lab-services.service";
-        enum hl_unit_active ignored;
-        err = (struct hl_err){ 0 };
-        r = hl_units_states(&app->bus, &unit, 1, &ignored, &err);
-        hl_app_health_note(call, "systemd", r, &err);
+        hl_app_health_systemd(call);
         return hl_app_health(call);
 }
 

@@ -108,19 +108,13 @@ static int run_report(struct hl_call *call)
 
 static int run_health(struct hl_call *call)
 {
-        struct hl_app *app = call->app;
         HL_CLEANUP(hl_free_pointer) char *folder = hl_format("%s/activity", hl_state_dir());
         struct hl_err err = { 0 };
         int r = access(folder, W_OK | X_OK) == 0
                         ? 0
                         : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
         hl_app_health_note(call, "activity_dir", r, &err);
-
-        const char *unit = "home-lab-services.service";
-        enum hl_unit_active ignored;
-        err = (struct hl_err){ 0 };
-        r = hl_units_states(&app->bus, &unit, 1, &ignored, &err);
-        hl_app_health_note(call, "systemd", r, &err);
+        hl_app_health_systemd(call);
         return hl_app_health(call);
 }
 
