@@ -22,9 +22,9 @@
 #define LARGE_BODY (4 * 1024 * 1024) /* more than a socket holds */
 
 /* Answers with what it was asked; "/large" with very much. */
-static void answer(void *app, const struct hl_request *request, struct hl_response *response)
+static void answer(const void *app, const struct hl_request *request, struct hl_response *response)
 {
-        unsigned *count = app;
+        unsigned *count = (unsigned *)(uintptr_t)app; /* every door of these tests gives one that may be written */
         ++*count;
         response->status = 200;
         response->content_type = "text/plain";
