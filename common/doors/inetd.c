@@ -161,15 +161,15 @@ static void on_client(int signal_number)
 {
         static const char interim[] = "HTTP/1.1 102 Processing\r\n\r\n";
         struct pollfd client = { .fd = watched_fd, .events = POLLRDHUP };
+        int interrupted_errno = errno;
         (void)signal_number;
-        if (poll(&client, 1, 0) <= 0)
-                return;
-        if (client.revents & (POLLERR | POLLHUP))
+        if (poll(&client, 1, 0) > 0 && (client.revents & (POLLERR | POLLHUP)))
                 _exit(EXIT_SUCCESS);
         if ((client.revents & POLLRDHUP) && !asked) {
                 asked = 1;
                 send(watched_fd, interim, sizeof(interim) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         }
+        errno = interrupted_errno;
 }
 
 static void watch_client(void)
