@@ -138,8 +138,10 @@ static int check_port_is_free(struct hl_call *call, const struct hl_model *model
         struct hl_listener listener;
         const char *unit = model->unit;
         enum hl_unit_active active;
+        if (model->port == 0)
+                return 0;
         int r = hl_units_states(&app->bus, &unit, 1, &active, &call->err);
-        if (r < 0 || model->port == 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
+        if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
                 return r;
         r = hl_inflight_listener(model->port, &listener, &call->err);
         if (r <= 0 || listener.uid == 0)

@@ -29,22 +29,22 @@ static char *encode_path(const char *path)
         return out.data;
 }
 
-static char *find_target(hl_cgi_get_fn *get, void *data)
+static char *find_target(const struct hl_cgi_source *source)
 {
-        const char *path_info = get(data, "PATH_INFO"), *uri = get(data, "REQUEST_URI"),
-                   *query = get(data, "QUERY_STRING");
+        const char *path_info = source->get(source->data, "PATH_INFO"), *uri = source->get(source->data, "REQUEST_URI"),
+                   *query = source->get(source->data, "QUERY_STRING");
         if (!path_info || !*path_info)
                 return hl_strdup(uri && *uri ? uri : "/");
         HL_CLEANUP(hl_free_pointer) char *path = encode_path(path_info);
         return hl_format("%s%s%s", path, query && *query ? "?" : "", query ? query : "");
 }
 
-static int find_body_len(hl_cgi_get_fn *get, void *data, size_t *ret_len, struct hl_problem *ret_problem)
+static int find_body_len(const struct hl_cgi_source *source, size_t *ret_len, struct hl_problem *ret_problem)
 {
-        const char *text = get(data, "CONTENT_LENGTH");
+        const char *text = source->get(source->data, "CONTENT_LENGTH");
         uint64_t len = 0;
         if (!text || !*text) {
-                if (get(data, "HTTP_TRANSFER_ENCODING"))
+                if (source->get(source->data, "HTTP_TRANSFER_ENCODING"))
                         return hl_problem(ret_problem, 411, "length_required", "send a Content-Length with a body");
         } else {
                 int r = hl_parse_uint(text, HL_REQUEST_BODY_MAX, &len);
@@ -58,8 +58,9 @@ static int find_body_len(hl_cgi_get_fn *get, void *data, size_t *ret_len, struct
         return 0;
 }
 
-int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, size_t *ret_body_len,
-                   struct hl_problem *ret_problem)
+/* All but the body; *ret_body_len is how long it is. */
+static int read_request(struct hl_request *request, const struct hl_cgi_source *source, size_t *ret_body_len,
+                        struct hl_problem *ret_problem)
 {
         static const struct {
                 const char *variable, *header;
@@ -74,23 +75,24 @@ int hl_cgi_request(struct hl_request *request, hl_cgi_get_fn *get, void *data, s
                 { "HTTP_X_REAL_IP", "X-Real-IP" },
                 { "HTTP_VIA", "Via" },
         };
-        const char *method = get(data, "REQUEST_METHOD"), *address = get(data, "REMOTE_ADDR");
+        const char *method = source->get(source->data, "REQUEST_METHOD"),
+                   *address = source->get(source->data, "REMOTE_ADDR");
         request->method = hl_method_parse(method ? method : "");
         snprintf(request->peer.name, sizeof(request->peer.name), "%s", address && *address ? address : "unknown");
         hl_make_printable(request->peer.name);
         request->peer.local = hl_address_is_local(request->peer.name);
 
-        HL_CLEANUP(hl_free_pointer) char *target = find_target(get, data);
+        HL_CLEANUP(hl_free_pointer) char *target = find_target(source);
         if (strlen(target) > HL_REQUEST_TARGET_MAX)
                 return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes",
                                   HL_REQUEST_TARGET_MAX);
         int r = hl_request_target(request, target, ret_problem);
         for (size_t i = 0; r == 0 && i < HL_COUNT(headers); i++) {
-                const char *value = get(data, headers[i].variable);
+                const char *value = source->get(source->data, headers[i].variable);
                 if (value && *value)
                         r = hl_request_header(request, headers[i].header, value, ret_problem);
         }
-        return r < 0 ? r : find_body_len(get, data, ret_body_len, ret_problem);
+        return r < 0 ? r : find_body_len(source, ret_body_len, ret_problem);
 }
 
 static const char *from_environment(void *data, const char *name)
@@ -99,8 +101,9 @@ static const char *from_environment(void *data, const char *name)
         return getenv(name);
 }
 
-static int read_body(int fd, size_t len, struct hl_buf *body, struct hl_problem *problem)
+static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_problem *problem)
 {
+        int fd = *(const int *)data;
         uint64_t deadline_us = hl_clock_monotonic() + BODY_TIMEOUT;
         while (body->len < len) {
                 char bytes[4096];
@@ -116,31 +119,32 @@ static int read_body(int fd, size_t len, struct hl_buf *body, struct hl_problem 
         return 0;
 }
 
-void hl_cgi_response(const struct hl_request *request, const struct hl_response *response, struct hl_buf *out)
-{
-        hl_response_head(response, request, HL_HEAD_CGI, NULL, out);
-        if (request->method != HL_HEAD)
-                hl_buf_add(out, response->body.data, response->body.len);
-}
-
-int hl_cgi_serve(int in, int out, const struct hl_door *door)
+void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, struct hl_buf *out)
 {
         struct hl_request request;
         struct hl_response response = { 0 };
         struct hl_problem problem = { 0 };
         size_t body_len = 0;
         hl_request_init(&request);
-        if (hl_cgi_request(&request, from_environment, NULL, &body_len, &problem) < 0 ||
-            read_body(in, body_len, &request.body, &problem) < 0)
+        if (read_request(&request, source, &body_len, &problem) < 0 ||
+            source->read_body(source->data, body_len, &request.body, &problem) < 0)
                 hl_response_problem(&response, &problem);
         else
                 door->answer(door->app, &request, &response);
 
-        struct hl_buf text = { 0 };
-        hl_cgi_response(&request, &response, &text);
-        int r = hl_write_all(out, text.data, text.len, hl_clock_monotonic() + WRITE_TIMEOUT);
-        hl_buf_free(&text);
+        hl_response_head(&response, &request, HL_HEAD_CGI, NULL, out);
+        if (request.method != HL_HEAD)
+                hl_buf_add(out, response.body.data, response.body.len);
         hl_request_free(&request);
         hl_response_free(&response);
+}
+
+int hl_cgi_serve(int in, int out, const struct hl_door *door)
+{
+        const struct hl_cgi_source source = { .get = from_environment, .read_body = from_stream, .data = &in };
+        struct hl_buf text = { 0 };
+        hl_cgi_answer(door, &source, &text);
+        int r = hl_write_all(out, text.data, text.len, hl_clock_monotonic() + WRITE_TIMEOUT);
+        hl_buf_free(&text);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -44,8 +44,9 @@ static const char *from_parameters(void *data, const char *name)
         return FCGX_GetParam(name, fcgi->envp);
 }
 
-static int read_body(FCGX_Request *fcgi, size_t len, struct hl_buf *body, struct hl_problem *problem)
+static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_problem *problem)
 {
+        FCGX_Request *fcgi = data;
         while (body->len < len) {
                 char bytes[4096];
                 size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
@@ -59,23 +60,11 @@ static int read_body(FCGX_Request *fcgi, size_t len, struct hl_buf *body, struct
 
 static void answer(FCGX_Request *fcgi, const struct hl_door *door)
 {
-        struct hl_request request;
-        struct hl_response response = { 0 };
-        struct hl_problem problem = { 0 };
-        size_t body_len = 0;
-        hl_request_init(&request);
-        if (hl_cgi_request(&request, from_parameters, fcgi, &body_len, &problem) < 0 ||
-            read_body(fcgi, body_len, &request.body, &problem) < 0)
-                hl_response_problem(&response, &problem);
-        else
-                door->answer(door->app, &request, &response);
-
+        const struct hl_cgi_source source = { .get = from_parameters, .read_body = from_stream, .data = fcgi };
         struct hl_buf text = { 0 };
-        hl_cgi_response(&request, &response, &text);
+        hl_cgi_answer(door, &source, &text);
         FCGX_PutStr(text.data, (int)text.len, fcgi->out);
         hl_buf_free(&text);
-        hl_request_free(&request);
-        hl_response_free(&response);
 }
 
 static void *run_job(void *data)

@@ -60,7 +60,7 @@ static int on_header_value(llhttp_t *llhttp, const char *bytes, size_t len)
         return count_header_bytes(p, len);
 }
 
-/* RFC 9110 5.6.2. Debian 12's llhttp is built to let spaces pass in a header's name. */
+/* RFC 9110 5.6.2, also where llhttp was not built in its strict mode and lets spaces pass in a header's name. */
 #define TOKEN_CHARACTERS "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 static int take_header(struct hl_parser *p, const char *name, const char *value)

@@ -37,8 +37,8 @@ static bool path_fits(const char *pattern, const char *path, char **ret_param)
         return true;
 }
 
-/* Pattern NULL: of the whole service. free() */
-static char *allowed_methods(const struct hl_service *service, const char *pattern)
+/* Adds the Allow header, and returns what it says; free(). Pattern NULL: of the whole service. */
+static char *add_allow(const struct hl_service *service, const char *pattern, struct hl_response *response)
 {
         bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern;
         for (size_t i = 0; pattern && i < service->route_count; i++)
@@ -46,7 +46,9 @@ static char *allowed_methods(const struct hl_service *service, const char *patte
                         get = get || service->routes[i].method == HL_GET;
                         post = post || service->routes[i].method == HL_POST;
                 }
-        return hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
+        char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
+        hl_response_header(response, "Allow", allow);
+        return allow;
 }
 
 static const char *method_name(enum hl_method method)
@@ -173,16 +175,16 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
         bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
         if (!match.pattern && !any)
                 return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
-        HL_CLEANUP(hl_free_pointer) char *allow = allowed_methods(service, match.pattern);
+        HL_CLEANUP(hl_free_pointer) char *allow = NULL;
         if (request->method == HL_OPTIONS) {
-                hl_response_header(call->response, "Allow", allow);
+                allow = add_allow(service, match.pattern, call->response);
                 call->response->status = 204;
                 return 0;
         }
         bool index = !match.route && strcmp(match.pattern, "/") == 0 &&
                      (request->method == HL_GET || request->method == HL_HEAD);
         if (!match.route && !index) {
-                hl_response_header(call->response, "Allow", allow);
+                allow = add_allow(service, match.pattern, call->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
         if (match.route && scope < match.route->scope)
