@@ -15,25 +15,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define SPAN_SIZE 32
 #define SWEEP_TIMER "model-idle-sweep.timer"
-
-/* "3h 05min", "12min 40s", "8s" */
-static const char *format_span(uint64_t us, char *buffer)
-{
-        unsigned long long s = us / HL_USEC_PER_SEC;
-        if (us == HL_NEVER)
-                snprintf(buffer, SPAN_SIZE, "-");
-        else if (s >= 86400)
-                snprintf(buffer, SPAN_SIZE, "%llud %lluh", s / 86400, s % 86400 / 3600);
-        else if (s >= 3600)
-                snprintf(buffer, SPAN_SIZE, "%lluh %02llumin", s / 3600, s % 3600 / 60);
-        else if (s >= 60)
-                snprintf(buffer, SPAN_SIZE, "%llumin %02llus", s / 60, s % 60);
-        else
-                snprintf(buffer, SPAN_SIZE, "%llus", s);
-        return buffer;
-}
 
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
@@ -82,12 +64,12 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                 printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "");
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_model *model = &catalog.models[i];
-                char port[8] = "-", span[SPAN_SIZE];
+                char port[8] = "-", span[HL_SPAN_SIZE];
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
                 printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port,
                        hl_model_state_name(hl_ready_state(model, usages[i].active)),
-                       format_span(usages[i].idle_us, span), usages[i].in_flight, verdict(model, &usages[i]));
+                       hl_format_span(usages[i].idle_us, span), usages[i].in_flight, verdict(model, &usages[i]));
         }
         return 0;
 }
@@ -96,7 +78,7 @@ static void show_shutdown(struct hl_bus *bus)
 {
         struct hl_shutdown s;
         struct hl_err err = { 0 };
-        char at[HL_RFC3339_SIZE], span[SPAN_SIZE];
+        char at[HL_RFC3339_SIZE], span[HL_SPAN_SIZE];
         printf("\nShutdown\n  ");
         if (hl_power_get(bus, &s, &err) < 0) {
                 printf("not known: %s\n", err.message);
@@ -105,14 +87,14 @@ static void show_shutdown(struct hl_bus *bus)
         } else {
                 uint64_t now_us = hl_clock_realtime();
                 printf("%s at %s, in %s\n", s.action, hl_format_rfc3339(s.at_us, at),
-                       format_span(s.at_us > now_us ? s.at_us - now_us : 0, span));
+                       hl_format_span(s.at_us > now_us ? s.at_us - now_us : 0, span));
         }
 }
 
 static void show_sweep(struct hl_bus *bus)
 {
         uint64_t next_us = 0, now_us = hl_clock_monotonic();
-        char span[SPAN_SIZE];
+        char span[HL_SPAN_SIZE];
         const char *timer = SWEEP_TIMER;
         enum hl_unit_active active = HL_UNIT_INACTIVE;
         struct hl_err err = { 0 };
@@ -122,7 +104,7 @@ static void show_sweep(struct hl_bus *bus)
         else if (hl_units_timer_next(bus, timer, &next_us, &err) < 0)
                 printf("  not known: %s\n", err.message);
         else
-                printf("  in %s\n", format_span(next_us > now_us ? next_us - now_us : 0, span));
+                printf("  in %s\n", hl_format_span(next_us > now_us ? next_us - now_us : 0, span));
 }
 
 int hl_status(void)

@@ -46,6 +46,22 @@ char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)
         return buffer;
 }
 
+char *hl_format_span(uint64_t us, char *buffer)
+{
+        unsigned long long s = us / HL_USEC_PER_SEC;
+        if (us == UINT64_MAX)
+                snprintf(buffer, HL_SPAN_SIZE, "-");
+        else if (s >= 86400)
+                snprintf(buffer, HL_SPAN_SIZE, "%llud %lluh", s / 86400, s % 86400 / 3600);
+        else if (s >= 3600)
+                snprintf(buffer, HL_SPAN_SIZE, "%lluh %02llumin", s / 3600, s % 3600 / 60);
+        else if (s >= 60)
+                snprintf(buffer, HL_SPAN_SIZE, "%llumin %02llus", s / 60, s % 60);
+        else
+                snprintf(buffer, HL_SPAN_SIZE, "%llus", s);
+        return buffer;
+}
+
 /* Exactly `digits` digits at *text, within min and max; moves *text behind them. */
 static int take_number(const char **text, int digits, int min, int max)
 {
@@ -191,4 +207,11 @@ int hl_parse_timespan(const char *text, uint64_t *ret_us)
                 return -EINVAL;
         *ret_us = total;
         return 0;
+}
+
+uint64_t hl_idle_of_environment(uint64_t usual_us)
+{
+        const char *text = getenv("HL_IDLE_SECONDS");
+        uint64_t us;
+        return text && hl_parse_timespan(text, &us) == 0 && us <= HL_IDLE_MAX_US ? us : usual_us;
 }

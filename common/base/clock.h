@@ -25,7 +25,17 @@ char *hl_format_rfc3339(uint64_t realtime_us, char *buffer);
 /* An offset ("Z", "+01:00") is required: a time without one means different instants to different people. */
 int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us);
 
+/* For people: "3d 2h", "3h 05min", "12min 40s", "8s"; "-" for one that does not end (UINT64_MAX).
+ * buffer: HL_SPAN_SIZE bytes. Returns it. */
+#define HL_SPAN_SIZE 32
+char *hl_format_span(uint64_t us, char *buffer);
+
 /* "30min", "1h 30min", "90" (seconds), "500ms". Not negative. */
 int hl_parse_timespan(const char *text, uint64_t *ret_us);
+
+/* How long a program waits for more to do before it ends: HL_IDLE_SECONDS in the environment, a time span of at most a
+ * day; usual_us where that says nothing, or nothing that makes sense. */
+#define HL_IDLE_MAX_US (24 * 60 * HL_USEC_PER_MINUTE)
+uint64_t hl_idle_of_environment(uint64_t usual_us);
 
 #endif

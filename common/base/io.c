@@ -83,8 +83,10 @@ int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode
                 return -errno;
 
         int r = hl_write_all(fd, bytes, len, UINT64_MAX);
-        if (r == 0 &&
-            (fchown(fd, (uid_t)-1, gid) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0))
+        /* Not asked for where nothing is to change: services may not change owners at all. */
+        if (r == 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) < 0)
+                r = -errno;
+        if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0))
                 r = -errno;
         if (r < 0)
                 unlink(temporary);

@@ -261,6 +261,51 @@ const char *hl_json_string_at(const hl_json *array, size_t index)
         return json_object_get_string(json_object_array_get_idx(array, index));
 }
 
+static hl_json *find(const hl_json *object, const char *key, json_type type)
+{
+        hl_json *value = NULL;
+        if (json_object_is_type(object, json_type_object) && json_object_object_get_ex(object, key, &value) &&
+            json_object_is_type(value, type))
+                return value;
+        return NULL;
+}
+
+const hl_json *hl_json_get_object(const hl_json *object, const char *key)
+{
+        return find(object, key, json_type_object);
+}
+
+const hl_json *hl_json_get_array(const hl_json *object, const char *key)
+{
+        return find(object, key, json_type_array);
+}
+
+const char *hl_json_get_string(const hl_json *object, const char *key)
+{
+        hl_json *value = find(object, key, json_type_string);
+        const char *text = value ? json_object_get_string(value) : NULL;
+        return text && strlen(text) == (size_t)json_object_get_string_len(value) ? text : NULL;
+}
+
+int64_t hl_json_get_int(const hl_json *object, const char *key, int64_t otherwise)
+{
+        hl_json *value = find(object, key, json_type_int);
+        return value ? json_object_get_int64(value) : otherwise;
+}
+
+bool hl_json_is_null(const hl_json *object, const char *key)
+{
+        hl_json *value = NULL;
+        return json_object_is_type(object, json_type_object) && json_object_object_get_ex(object, key, &value) &&
+               !value;
+}
+
+const hl_json *hl_json_object_at(const hl_json *array, size_t index)
+{
+        hl_json *item = json_object_array_get_idx(array, index);
+        return json_object_is_type(item, json_type_object) ? item : NULL;
+}
+
 int hl_json_parse(const char *text, size_t len, hl_json **ret_object, struct hl_err *err)
 {
         int r = hl_json_walk(text, len, NULL, NULL, err);

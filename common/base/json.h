@@ -7,7 +7,7 @@
  * Owner    hl_json_set() and hl_json_push() take the child. Strings that hl_json_read()
  *          gives belong to the object read.
  * Source   RFC 8259; json-c.
- * Tests    tests/unit/test_json.c, tests/fuzz/fuzz_json.c
+ * Tests    tests/unit/test_json.c, tests/unit/test_json_find.c, tests/fuzz/fuzz_json.c
  */
 #ifndef HL_BASE_JSON_H
 #define HL_BASE_JSON_H
@@ -48,6 +48,13 @@ int hl_json_parse(const char *text, size_t len, hl_json **ret_object, struct hl_
  * stands in a text that hl_json_parse() accepts; 1 where there is none. */
 unsigned hl_json_line_of(const char *text, size_t len, const char *path);
 
+/* The value of one key, which is ASCII, of an object of any size; it must be a string. The grammar is checked as by
+ * hl_json_parse(); of all other keys nothing is kept, so that these may also appear twice, and time grows with the
+ * text's length alone. *ret_value: NULL where there is no such key, else free(). */
+#define HL_JSON_FIND_DEPTH_MAX 200
+#define HL_JSON_FIND_VALUE_MAX 65536 /* bytes, as they stand in the text */
+int hl_json_find_string(const char *text, size_t len, const char *key, char **ret_value, struct hl_err *err);
+
 enum hl_json_kind {
         HL_JSON_BOOL,    /* bool */
         HL_JSON_INTEGER, /* int64_t */
@@ -76,5 +83,14 @@ int hl_json_read(const hl_json *object, const char *path, const struct hl_json_f
 
 size_t hl_json_length(const hl_json *array);
 const char *hl_json_string_at(const hl_json *array, size_t index);
+
+/* For what other programs answer, of which we need a part: NULL where the key is absent, of another
+ * kind, or the object is NULL. A string with a NUL in it is none. */
+const hl_json *hl_json_get_object(const hl_json *object, const char *key);
+const hl_json *hl_json_get_array(const hl_json *object, const char *key);
+const char *hl_json_get_string(const hl_json *object, const char *key);
+int64_t hl_json_get_int(const hl_json *object, const char *key, int64_t otherwise);
+bool hl_json_is_null(const hl_json *object, const char *key);         /* it is there, and null */
+const hl_json *hl_json_object_at(const hl_json *array, size_t index); /* NULL: not an object */
 
 #endif

@@ -69,6 +69,7 @@ static int read_request(struct hl_request *request, const struct hl_cgi_source *
                 { "HTTP_ORIGIN", "Origin" },
                 { "HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site" },
                 { "CONTENT_TYPE", "Content-Type" },
+                { "HTTP_ACCEPT", "Accept" },
                 { "HTTP_AUTHORIZATION", "Authorization" },
                 { "HTTP_FORWARDED", "Forwarded" },
                 { "HTTP_X_FORWARDED_FOR", "X-Forwarded-For" },

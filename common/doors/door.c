@@ -18,7 +18,7 @@ static bool is_connection(int fd)
         return getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
-static bool is_listening(int fd)
+bool hl_is_listening(int fd)
 {
         int listening = 0;
         socklen_t len = sizeof(listening);
@@ -35,8 +35,10 @@ int hl_door_run(const struct hl_door *door)
                 hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, door);
                 return EXIT_SUCCESS;
         }
-        if (is_listening(STDIN_FILENO))
-                return hl_fastcgi_serve(STDIN_FILENO, &hl_fastcgi_limits, door) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (hl_is_listening(STDIN_FILENO)) {
+                struct hl_fastcgi_limits limits = hl_fastcgi_limits_of_environment();
+                return hl_fastcgi_serve(STDIN_FILENO, &limits, door) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
         fprintf(stderr,
                 "%s answers requests: it is started by systemd for each connection to %s.socket,\n"
                 "or by a web server that speaks CGI/1.1. Try: systemctl start %s.service\n",

@@ -15,6 +15,7 @@
 #include "http/request.h"
 #include "http/response.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hl_door {
@@ -24,5 +25,8 @@ struct hl_door {
 };
 
 int hl_door_run(const struct hl_door *door);
+
+/* Whether fd is a listening socket. */
+bool hl_is_listening(int fd);
 
 #endif

@@ -1,26 +1,28 @@
 #include "fastcgi.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cgi.h"
+#include "fastcgi_request.h"
 
 #include <errno.h>
-#include <fcgiapp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #define STACK_SIZE (512 * 1024)
 
 const struct hl_fastcgi_limits hl_fastcgi_limits = {
+        .first_us = HL_USEC_PER_SEC,
         .idle_us = 30 * HL_USEC_PER_SEC,
+        .drain_us = 20 * HL_USEC_PER_SEC,
         .receive_us = 10 * HL_USEC_PER_SEC,
         .threads_max = 64,
 };
@@ -31,54 +33,47 @@ struct worker {
         int listen_fd, signal_fd;
         int done_fd; /* an eventfd: each thread that ends adds one */
         unsigned active;
+        bool served, stopping;
+        uint64_t since_us; /* when the last request ended, or SIGTERM came */
 };
 
 struct job {
         const struct hl_door *door;
         int fd, done_fd;
+        uint64_t receive_us;
 };
 
 static const char *from_parameters(void *data, const char *name)
 {
-        FCGX_Request *fcgi = data;
-        return FCGX_GetParam(name, fcgi->envp);
+        return hl_fastcgi_get(data, name);
 }
 
 static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_problem *problem)
 {
-        FCGX_Request *fcgi = data;
         while (body->len < len) {
                 char bytes[4096];
                 size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
-                int n = FCGX_GetStr(bytes, (int)want, fcgi->in);
-                if (n <= 0)
+                size_t n = hl_fastcgi_body(data, bytes, want);
+                if (n == 0)
                         return hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
-                hl_buf_add(body, bytes, (size_t)n);
+                hl_buf_add(body, bytes, n);
         }
         return 0;
-}
-
-static void answer(FCGX_Request *fcgi, const struct hl_door *door)
-{
-        const struct hl_cgi_source source = { .get = from_parameters, .read_body = from_stream, .data = fcgi };
-        struct hl_buf text = { 0 };
-        hl_cgi_answer(door, &source, &text);
-        FCGX_PutStr(text.data, (int)text.len, fcgi->out);
-        hl_buf_free(&text);
 }
 
 static void *run_job(void *data)
 {
         struct job *job = data;
-        FCGX_Request fcgi;
-        FCGX_InitRequest(&fcgi, -1, 0); /* no socket to accept from: it fails where it would try to */
-        fcgi.ipcFd = job->fd;
-        fcgi.keepConnection = 1; /* or FCGX_Accept_r() begins with closing the connection it was given */
-        if (FCGX_Accept_r(&fcgi) == 0) {
-                answer(&fcgi, job->door);
-                FCGX_Finish_r(&fcgi);
+        struct hl_fastcgi_request *request = hl_fastcgi_read(job->fd, job->receive_us);
+        if (request) {
+                const struct hl_cgi_source source = { .get = from_parameters,
+                                                      .read_body = from_stream,
+                                                      .data = request };
+                struct hl_buf text = { 0 };
+                hl_cgi_answer(job->door, &source, &text);
+                hl_fastcgi_finish(request, text.data, text.len);
+                hl_buf_free(&text);
         }
-        FCGX_Free(&fcgi, 1);
         eventfd_write(job->done_fd, 1);
         free(job);
         return NULL;
@@ -87,12 +82,8 @@ static void *run_job(void *data)
 /* A connection that no thread can be had for is closed: the web server answers 502, and the next may fare better. */
 static void start_job(struct worker *w, int fd)
 {
-        struct timeval receive = { .tv_sec = (time_t)(w->limits->receive_us / HL_USEC_PER_SEC),
-                                   .tv_usec = (suseconds_t)(w->limits->receive_us % HL_USEC_PER_SEC) };
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive));
-
         struct job *job = hl_alloc(sizeof(*job));
-        *job = (struct job){ .door = w->door, .fd = fd, .done_fd = w->done_fd };
+        *job = (struct job){ .door = w->door, .fd = fd, .done_fd = w->done_fd, .receive_us = w->limits->receive_us };
         pthread_attr_t attributes;
         pthread_t thread;
         pthread_attr_init(&attributes);
@@ -107,40 +98,70 @@ static void start_job(struct worker *w, int fd)
         pthread_attr_destroy(&attributes);
 }
 
+/* For poll(): how long what is waited for may take, in milliseconds; -1 is for ever. */
+static int patience(const struct worker *w)
+{
+        if (w->active > 0 && !w->stopping)
+                return -1;
+        uint64_t limit_us = w->stopping ? w->limits->drain_us : w->served ? w->limits->idle_us : w->limits->first_us;
+        uint64_t passed_us = hl_clock_monotonic() - w->since_us;
+        return passed_us < limit_us ? (int)((limit_us - passed_us) / HL_USEC_PER_MSEC) + 1 : 0;
+}
+
+/* Nothing happened for as long as it may. */
+static void end(const struct worker *w)
+{
+        if (w->stopping) {
+                hl_log(LOG_WARNING, NULL, "told to stop: cuts off requests that take too long (%u)", w->active);
+                _exit(EXIT_SUCCESS); /* their threads still use what a return would take from under them */
+        }
+        if (!w->served)
+                hl_log(LOG_NOTICE, NULL, "nobody asks yet: its sockets start a process when somebody does");
+        hl_log_status("ended by itself: a request to its sockets starts it");
+}
+
 /* Until nothing came for a while, or SIGTERM. */
 static int serve(struct worker *w)
 {
-        uint64_t quiet_since_us = hl_clock_monotonic();
-        for (bool stopping = false; !stopping || w->active > 0;) {
+        w->since_us = hl_clock_monotonic();
+        while (!w->stopping || w->active > 0) {
                 bool full = w->active >= w->limits->threads_max;
                 struct pollfd fds[] = { { .fd = w->done_fd, .events = POLLIN },
-                                        { .fd = w->signal_fd, .events = POLLIN },
-                                        { .fd = stopping || full ? -1 : w->listen_fd, .events = POLLIN } };
-                uint64_t quiet_us = hl_clock_monotonic() - quiet_since_us;
-                int timeout = -1;
-                if (w->active == 0 && !stopping)
-                        timeout = quiet_us < w->limits->idle_us
-                                          ? (int)((w->limits->idle_us - quiet_us) / HL_USEC_PER_MSEC) + 1
-                                          : 0;
-                int r = poll(fds, HL_COUNT(fds), timeout);
+                                        { .fd = w->stopping ? -1 : w->signal_fd, .events = POLLIN },
+                                        { .fd = w->stopping || full ? -1 : w->listen_fd, .events = POLLIN } };
+                int r = poll(fds, HL_COUNT(fds), patience(w));
                 if (r < 0 && errno != EINTR)
                         return -errno;
-                if (r == 0)
+                if (r == 0) {
+                        end(w);
                         return 0;
+                }
                 eventfd_t done = 0;
                 if (fds[0].revents && eventfd_read(w->done_fd, &done) == 0) {
                         w->active -= (unsigned)done;
-                        quiet_since_us = hl_clock_monotonic();
+                        if (!w->stopping)
+                                w->since_us = hl_clock_monotonic();
                 }
-                if (fds[1].revents)
-                        stopping = true;
-                if (fds[2].revents) {
+                if (fds[1].revents) {
+                        w->stopping = true;
+                        w->since_us = hl_clock_monotonic();
+                }
+                if (fds[2].revents && !w->stopping) {
                         int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-                        if (fd >= 0)
+                        if (fd >= 0) {
+                                w->served = true;
                                 start_job(w, fd);
+                        }
                 }
         }
         return 0;
+}
+
+struct hl_fastcgi_limits hl_fastcgi_limits_of_environment(void)
+{
+        struct hl_fastcgi_limits limits = hl_fastcgi_limits;
+        limits.idle_us = hl_idle_of_environment(limits.idle_us);
+        return limits;
 }
 
 int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_door *door)
@@ -153,9 +174,9 @@ int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, cons
         HL_CLEANUP(hl_close_fd) int done_fd = eventfd(0, EFD_CLOEXEC);
         if (signal_fd < 0 || done_fd < 0)
                 return -errno;
-        if (FCGX_Init() != 0)
-                return -EIO;
-        signal(SIGPIPE, SIG_IGN); /* FCGX_Init() put a handler of its own in its place */
+        int r = hl_fastcgi_init();
+        if (r < 0)
+                return r;
 
         struct worker w = {
                 .door = door, .limits = limits, .listen_fd = listen_fd, .signal_fd = signal_fd, .done_fd = done_fd

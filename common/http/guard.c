@@ -53,7 +53,7 @@ static bool is_own_name(const char *name)
                (!name[label] || strcasecmp(name + label, ".local") == 0);
 }
 
-static bool is_our_host(const struct hl_guard *guard, const char *host)
+bool hl_guard_is_our_host(const struct hl_guard *guard, const char *host)
 {
         HL_CLEANUP(hl_free_pointer) char *name = host_without_port(host);
         if (!name)
@@ -109,7 +109,7 @@ static int admit_by_token(const struct hl_guard *guard, const struct hl_request 
 int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *request, enum hl_scope *ret_scope,
                    struct hl_problem *ret_problem)
 {
-        if (request->host && !is_our_host(guard, request->host))
+        if (request->host && !hl_guard_is_our_host(guard, request->host))
                 return hl_problem(ret_problem, 403, "host_not_allowed",
                                   "this host does not go by that name: use its address or add the name to "
                                   "auth.allowed_hosts");

@@ -39,4 +39,7 @@ struct hl_guard {
 int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *request, enum hl_scope *ret_scope,
                    struct hl_problem *ret_problem);
 
+/* Whether a Host header means this machine: its address, a name of its own, or one of host_names. */
+bool hl_guard_is_our_host(const struct hl_guard *guard, const char *host);
+
 #endif

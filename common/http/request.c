@@ -31,6 +31,7 @@ void hl_request_free(struct hl_request *request)
         free(request->origin);
         free(request->sec_fetch_site);
         free(request->content_type);
+        free(request->accept);
         free(request->authorization);
         hl_buf_free(&request->body);
         *request = (struct hl_request){ 0 };
@@ -61,11 +62,13 @@ int hl_problem(struct hl_problem *ret_problem, int status, const char *code, con
 static const struct {
         const char *name;
         size_t offset;
+        bool may_repeat; /* then the first counts */
 } kept[] = {
         { "Host", offsetof(struct hl_request, host) },
         { "Origin", offsetof(struct hl_request, origin) },
         { "Sec-Fetch-Site", offsetof(struct hl_request, sec_fetch_site) },
         { "Content-Type", offsetof(struct hl_request, content_type) },
+        { "Accept", offsetof(struct hl_request, accept), .may_repeat = true },
         { "Authorization", offsetof(struct hl_request, authorization) },
 };
 
@@ -85,6 +88,8 @@ int hl_request_header(struct hl_request *request, const char *name, const char *
                 if (strcasecmp(kept[i].name, name) != 0)
                         continue;
                 char **field = (char **)((char *)request + kept[i].offset);
+                if (*field && kept[i].may_repeat)
+                        return 0;
                 if (*field)
                         return hl_problem(ret_problem, 400, "duplicate_header", "send the %s header once",
                                           kept[i].name);

@@ -45,6 +45,7 @@ struct hl_request {
         char *origin;
         char *sec_fetch_site;
         char *content_type;
+        char *accept;
         char *authorization;
         bool forwarded; /* a proxy says that it asks for somebody else */
         struct hl_peer peer;

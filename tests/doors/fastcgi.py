@@ -45,4 +45,4 @@ def request(path, variables, body=b"", timeout=30):
                 break
     head, _, content = output.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-    return int(headers["Status"].split()[0]), headers, content
+    return int(headers.get("Status", "200").split()[0]), headers, content

@@ -172,6 +172,11 @@ NEEDS_NO_BUS = [
     ("inference-service", "GET", "/models", {}, b"", 200, None),
     ("inference-service", "HEAD", "/models", {}, b"", 200, None),
     ("inference-service", "GET", "/models?x=1", {}, b"", 400, "unknown_parameter"),
+    ("inference-service", "GET", "/models/tiny/logs", {}, b"", 200, None),
+    ("inference-service", "GET", "/models/tiny/logs?lines=0", {}, b"", 400, "invalid_parameter"),
+    ("inference-service", "GET", "/models/tiny/logs?lines=10001", {}, b"", 400, "invalid_parameter"),
+    ("inference-service", "GET", "/models/tiny/logs?format=xml", {}, b"", 400, "invalid_parameter"),
+    ("inference-service", "GET", "/models/nobody/logs", {}, b"", 404, "model_not_found"),
     ("inference-service", "OPTIONS", "/models/tiny/start", {}, b"", 204, None),
     ("inference-service", "GET", "/models/tiny/start", {}, b"", 405, "method_not_allowed"),
     ("inference-service", "GET", "/models/absent", {}, b"", 404, "model_not_found"),
@@ -234,10 +239,14 @@ NEEDS_THE_BUS = [
     ("inference-service", "POST", "/models/tiny/stop"),
     ("inference-service", "POST", "/models/tiny/restart"),
     ("inference-service", "POST", "/models/tiny/start?wait=none"),
+    ("inference-service", "GET", "/v1/models"),
+    ("inference-service", "GET", "/v1/models/tiny"),
     ("inference-service", "GET", "/health"),
     ("model-monitor-service", "GET", "/models/active"),
     ("model-monitor-service", "GET", "/models/idle"),
     ("model-monitor-service", "GET", "/models/activity"),
+    ("model-monitor-service", "GET", "/models/tiny/why"),
+    ("model-monitor-service", "GET", "/metrics"),
     ("model-monitor-service", "GET", "/health"),
 ]
 
@@ -250,6 +259,16 @@ def test_without_a_bus_503_says_when_to_retry(lab, service, method, target):
         assert int(answer.headers["retry-after"]) > 0
         assert answer.json["status"] == "error" and answer.json["message"]
     assert answers[0].body == answers[1].body
+
+
+@pytest.mark.parametrize("target, accept, content_type", [
+    ("", None, "application/json"), ("", "*/*", "application/json"), ("", "text/plain", "text/plain; charset=utf-8"),
+    ("", "text/plain, application/json", "application/json"), ("?format=json", "text/plain", "application/json"),
+    ("?format=text", None, "text/plain; charset=utf-8")])
+@both_doors
+def test_logs_are_text_for_who_wants_text(lab, ask, target, accept, content_type):
+    answer = ask(lab, "inference-service", "GET", "/models/tiny/logs" + target, {"Accept": accept})
+    assert answer.status == 200 and answer.headers["content-type"] == content_type, answer
 
 
 def test_every_route_is_tried_here(lab):

@@ -1,6 +1,8 @@
-/* What hl_json_parse() accepts is printed as something that it accepts again, and that prints the same. */
+/* What hl_json_parse() accepts is printed as something that it accepts again, and that prints the same;
+ * hl_json_find_string() accepts it, too, and finds what it holds. */
 #include "base/err.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 #include <stdlib.h>
@@ -15,6 +17,23 @@ static void ignore(void *data, const char *path, const char *problem)
                 abort();
 }
 
+/* parsed: NULL where hl_json_parse() refused the text. */
+static void find(const char *text, size_t size, const hl_json *parsed)
+{
+        struct hl_err err = { 0 };
+        const char *expected = NULL;
+        const struct hl_json_field field = { "b", HL_JSON_STRING, &expected, .max = 1e9 };
+        HL_CLEANUP(hl_free_pointer) char *value = NULL;
+        int r = hl_json_find_string(text, size, "b", &value, &err);
+        if (r < 0 && (err.kind != HL_ERR_INVALID || value || (parsed && strcmp(err.code, "invalid_value") != 0)))
+                abort();
+        if (r == 0 && parsed) {
+                hl_json_read(parsed, "", &field, 1, ignore, NULL);
+                if (!expected != !value || (value && strcmp(value, expected) != 0))
+                        abort();
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const char *text = (const char *)data;
@@ -24,8 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (hl_json_parse(text, size, &first, &err) < 0) {
                 if (err.kind != HL_ERR_INVALID || !*err.message || first)
                         abort();
+                find(text, size, NULL);
                 return 0;
         }
+        find(text, size, first);
 
         double number = 0;
         const char *string = NULL;

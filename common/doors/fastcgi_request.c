@@ -1,0 +1,86 @@
+#include "fastcgi_request.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+struct hl_fastcgi_request {
+        FCGX_Request fcgi;
+        int fd;
+};
+
+int hl_fastcgi_init(void)
+{
+        if (FCGX_Init() != 0)
+                return -EIO;
+        signal(SIGPIPE, SIG_IGN); /* FCGX_Init() put a handler of its own in its place */
+        return 0;
+}
+
+/* libfcgi would wait for the web server to close first, and with select(), which takes no descriptor above 1023. After
+ * a failure it has closed the connection all the same. */
+static void let_go(struct hl_fastcgi_request *request)
+{
+        bool open = request->fcgi.ipcFd >= 0;
+        FCGX_Free(&request->fcgi, 0);
+        if (open)
+                close(request->fd);
+        free(request);
+}
+
+struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
+{
+        struct timeval receive = { .tv_sec = (time_t)(receive_us / HL_USEC_PER_SEC),
+                                   .tv_usec = (suseconds_t)(receive_us % HL_USEC_PER_SEC) };
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive));
+
+        struct hl_fastcgi_request *request = hl_alloc(sizeof(*request));
+        request->fd = fd;
+        FCGX_InitRequest(&request->fcgi, -1, 0); /* no socket to accept from: it fails where it would try to */
+        request->fcgi.ipcFd = fd;
+        request->fcgi.keepConnection = 1; /* or FCGX_Accept_r() begins with closing the connection it was given */
+        /* It takes parameters that break off for all there are: a request without its Origin, or its body's length. */
+        if (FCGX_Accept_r(&request->fcgi) == 0 && FCGX_GetError(request->fcgi.in) == 0)
+                return request;
+        let_go(request);
+        return NULL;
+}
+
+const char *hl_fastcgi_get(const struct hl_fastcgi_request *request, const char *name)
+{
+        return FCGX_GetParam(name, request->fcgi.envp);
+}
+
+size_t hl_fastcgi_body(struct hl_fastcgi_request *request, void *bytes, size_t size)
+{
+        int n = FCGX_GetStr(bytes, size < INT_MAX ? (int)size : INT_MAX, request->fcgi.in);
+        return n > 0 ? (size_t)n : 0;
+}
+
+int hl_fastcgi_fd(const struct hl_fastcgi_request *request)
+{
+        return request->fd;
+}
+
+void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len)
+{
+        if (text) {
+                /* Closed with something unread, the connection would be reset, and the answer lost with it. */
+                char unread[4096];
+                while (hl_fastcgi_body(request, unread, sizeof(unread)) > 0)
+                        ;
+                FCGX_PutStr(text, (int)len, request->fcgi.out);
+                FCGX_FClose(request->fcgi.err);
+                FCGX_FClose(request->fcgi.out); /* the last of both ends the request */
+        }
+        let_go(request);
+}
