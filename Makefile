@@ -23,6 +23,7 @@ LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLH
 SERVICES := shutdown-service inference-service model-monitor-service
 PROGRAMS := $(SERVICES) home-lab-services
 PARTS_home-lab-services := handlers/check.c handlers/status.c
+PARTS_inference-service := handlers/inference_logs.c
 PARTS_SERVICE := handlers/app.c
 
 SOURCES := $(wildcard common/*/*.c)

@@ -3,15 +3,18 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "inference_logs.h"
 #include "lab/activity.h"
 #include "lab/drain.h"
 #include "lab/inflight.h"
+#include "lab/jobs.h"
 #include "lab/ready.h"
 #include "lab/units.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
 #define DRAIN_MAX_SECONDS 3000                  /* below RuntimeMaxSec= of the unit that waits */
@@ -39,18 +42,29 @@ static int run_models(struct hl_call *call)
         return 0;
 }
 
-static int run_running(struct hl_call *call)
+/* The catalogue, and the state of each unit in it. *ret_states: free() */
+static int read_states(struct hl_call *call, struct hl_catalog *ret_catalog, enum hl_unit_active **ret_states)
 {
         struct hl_app *app = call->app;
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        int r = hl_app_catalog(call, &catalog);
+        int r = hl_app_catalog(call, ret_catalog);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog.count * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(catalog.count * sizeof(*states));
-        for (size_t i = 0; i < catalog.count; i++)
-                units[i] = catalog.models[i].unit;
-        r = hl_units_states(&app->bus, units, catalog.count, states, &call->err);
+        size_t count = ret_catalog->count;
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
+        for (size_t i = 0; i < count; i++)
+                units[i] = ret_catalog->models[i].unit;
+        r = hl_units_states(&app->bus, units, count, states, &call->err);
+        if (r == 0)
+                *ret_states = hl_steal(states);
+        return r;
+}
+
+static int run_running(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
+        int r = read_states(call, &catalog, &states);
         if (r < 0)
                 return r;
         hl_json *running = hl_json_new_array();
@@ -130,29 +144,9 @@ static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
         return 0;
 }
 
-/* Somebody else's server on the port would be taken for the model that could not get it. (Root's is let be: it may be
- * systemd, which holds the port for the model.) */
-static int check_port_is_free(struct hl_call *call, const struct hl_model *model)
-{
-        struct hl_app *app = call->app;
-        struct hl_listener listener;
-        const char *unit = model->unit;
-        enum hl_unit_active active;
-        if (model->port == 0)
-                return 0;
-        int r = hl_units_states(&app->bus, &unit, 1, &active, &call->err);
-        if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
-                return r;
-        r = hl_inflight_listener(model->port, &listener, &call->err);
-        if (r <= 0 || listener.uid == 0)
-                return r < 0 ? r : 0;
-        return hl_fail(&call->err, HL_ERR_CONFLICT, EADDRINUSE, "port_in_use",
-                       "port %u of %s is used by another program: \"ss -ltnp\" as root says which", model->port,
-                       model->name);
-}
-
-/* The rest of start, stop and restart, once all that the request says is known to be right. */
-static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait)
+/* The rest of start, stop and restart, once all that the request says is known to be right. hold: of a model that has
+ * nothing in flight, or -1. */
+static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait, int hold)
 {
         static const char *const done[] = {
                 [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted"
@@ -168,12 +162,16 @@ static int change(struct hl_call *call, const struct hl_model *model, enum hl_un
         hl_json_set_string(call->out, "model_name", model->name);
         if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
                 return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
-        int r = verb == HL_UNIT_START ? check_port_is_free(call, model) : 0;
-        if (r < 0)
-                return r;
-        app->bus.queued = call->request->may_end;
-        r = wait == WAIT_NONE ? hl_units_queue(&app->bus, verb, model->unit, &call->err)
-                              : hl_units_job(&app->bus, verb, model->unit, deadline_us, &call->err);
+        HL_CLEANUP(hl_job_free)
+        struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
+        int r = verb == HL_UNIT_START ? hl_ready_check_port(&app->bus, model, &call->err) : 0;
+        app->bus.queued = wait == WAIT_NONE ? NULL : call->request->may_end;
+        if (r == 0)
+                r = hl_job_begin(&job, &call->err);
+        if (r == 0 && hold >= 0)
+                hl_activity_stop_begun(hold);
+        if (r == 0 && wait != WAIT_NONE)
+                r = hl_job_wait(&job, deadline_us, &call->err);
         if (r == 0 && wait == WAIT_READY)
                 r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
         if (r < 0)
@@ -200,7 +198,7 @@ static int start(struct hl_call *call, enum hl_unit_verb verb)
                 r = read_wait(call, "job,ready,none", &wait);
         if (r == 0)
                 r = hl_app_model(call, &catalog, &model);
-        return r < 0 ? r : change(call, model, verb, wait);
+        return r < 0 ? r : change(call, model, verb, wait, -1);
 }
 
 static int run_start(struct hl_call *call)
@@ -220,6 +218,7 @@ static int run_stop(struct hl_call *call)
         enum wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;
+        int hold = -1;
         int r = hl_call_read_body(call, NULL, 0);
         if (r == 0)
                 r = read_wait(call, "job,none", &wait);
@@ -228,10 +227,75 @@ static int run_stop(struct hl_call *call)
         if (r == 0)
                 r = hl_app_model(call, &catalog, &model);
         if (r == 0 && drain_seconds > 0) {
-                r = hl_drain(model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &call->err);
+                r = hl_drain(model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold, &call->err);
                 hl_json_set_int(call->out, "cut_requests", left);
+                if (left > 0) { /* what is cut now was not to be waited for any longer */
+                        hl_close_fd(&hold);
+                        hold = -1;
+                }
         }
-        return r < 0 ? r : change(call, model, HL_UNIT_STOP, wait);
+        if (r == 0)
+                r = change(call, model, HL_UNIT_STOP, wait, hold);
+        hl_activity_stop_ended(&hold, 1);
+        return r;
+}
+
+/* ---- the OpenAI API's list; "status" as llama.cpp's router has it ---- */
+
+static int set_openai(struct hl_app *app, hl_json *json, const struct hl_model *model, enum hl_unit_active active,
+                      struct hl_err *err)
+{
+        hl_json *status = hl_json_new();
+        struct stat file;
+        hl_json_set_string(json, "id", model->name);
+        hl_json_set_string(json, "object", "model");
+        hl_json_set_int(json, "created", stat(model->file_path, &file) == 0 ? file.st_mtime : 0);
+        hl_json_set_string(json, "owned_by", "home-lab-services");
+        hl_json_set(json, "status", status);
+        enum hl_model_state state = hl_ready_state(model, active);
+        if (state != HL_MODEL_FAILED) {
+                hl_json_set_string(status, "value", hl_model_state_name(state));
+                return 0;
+        }
+        struct hl_unit_detail detail;
+        int r = hl_units_detail(&app->bus, model->unit, &detail, err);
+        if (r < 0)
+                return r;
+        hl_json_set_string(status, "value", hl_model_state_name(HL_MODEL_UNLOADED));
+        hl_json_set_bool(status, "failed", true);
+        hl_json_set_int(status, "exit_code", detail.exit_status);
+        return 0;
+}
+
+static int run_openai_models(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
+        int r = read_states(call, &catalog, &states);
+        if (r < 0)
+                return r;
+        hl_json *data = hl_json_new_array();
+        for (size_t i = 0; r == 0 && i < catalog.count; i++) {
+                hl_json *json = hl_json_new();
+                r = set_openai(app, json, &catalog.models[i], states[i], &call->err);
+                hl_json_push(data, json);
+        }
+        hl_json_set_string(call->out, "object", "list");
+        hl_json_set(call->out, "data", data);
+        return r;
+}
+
+static int run_openai_model(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        enum hl_unit_active active = HL_UNIT_INACTIVE;
+        int r = hl_app_model(call, &catalog, &model);
+        if (r == 0)
+                r = hl_units_states(&app->bus, (const char *const[]){ model->unit }, 1, &active, &call->err);
+        return r < 0 ? r : set_openai(app, call->out, model, active, &call->err);
 }
 
 static int run_health(struct hl_call *call)
@@ -250,12 +314,17 @@ static const struct hl_route routes[] = {
         { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
         { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL,
           "One model: state, process, last result, requests in flight" },
+        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_READ, "lines,format",
+          "What a model logged; ?lines=1 to 10000, ?format=json or text" },
         { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
           "Start a model; ?wait=job, ready or none" },
         { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain",
           "Stop a model; ?wait=job or none, ?drain=SECONDS" },
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
           "Restart a model; ?wait=job, ready or none" },
+        { HL_GET, "/v1/models", run_openai_models, HL_SCOPE_READ, NULL,
+          "All models as the OpenAI API lists them, with their status" },
+        { HL_GET, "/v1/models/{model}", run_openai_model, HL_SCOPE_READ, NULL, "One of them" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 

@@ -75,10 +75,9 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                         tell(reading, line, name, "must be a path that begins with /");
                 }
         } else if (strcmp(name, "IDLE_TIMEOUT") == 0) {
-                if (strcmp(value, "never") == 0)
-                        model->idle_timeout_us = HL_NEVER;
-                else if (hl_parse_timespan(value, &span) == 0 && span > 0)
-                        model->idle_timeout_us = span;
+                bool never = strcmp(value, "never") == 0 || strcmp(value, "infinity") == 0; /* systemd's own word */
+                if (never || (hl_parse_timespan(value, &span) == 0 && span > 0))
+                        model->idle_timeout_us = never ? HL_NEVER : span;
                 else
                         tell(reading, line, name, "must be a time span such as \"45min\", or \"never\"");
         } else if (strcmp(name, "START_TIMEOUT") == 0) {
@@ -96,7 +95,7 @@ static void read_model(int dir_fd, const struct hl_config *config, struct hl_mod
         struct reading reading = { .model = model, .file = model->file_path, .finding = finding, .data = data };
         struct hl_buf text = { 0 };
         model->health_path = hl_strdup(config->health_path);
-        model->idle_timeout_us = config->idle_threshold_us;
+        model->idle_timeout_us = 0; /* not said */
         model->start_timeout_us = config->start_timeout_us;
 
         int r = hl_read_file(dir_fd, model->name, HL_MODEL_FILE_SIZE_MAX, &text);
@@ -107,6 +106,8 @@ static void read_model(int dir_fd, const struct hl_config *config, struct hl_mod
                                  data);
         if (r == 0 && model->port == 0 && (!text.data || !strstr(text.data, "PORT")))
                 tell(&reading, 0, "PORT", "is missing: without it the model cannot be reached");
+        if (model->idle_timeout_us == 0) /* without a port nobody can see whether it is in use: it may be, always */
+                model->idle_timeout_us = model->port ? config->idle_threshold_us : HL_NEVER;
         hl_buf_free(&text);
 }
 

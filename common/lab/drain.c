@@ -1,22 +1,47 @@
 #include "drain.h"
 
+#include "activity.h"
 #include "base/clock.h"
-#include "inflight.h"
+#include "base/mem.h"
+#include "busy.h"
 
 #include <time.h>
 
 #define LOOK_EVERY_US (100 * HL_USEC_PER_MSEC) /* the kernel has no event for "the answer was sent" */
+#define ANNOUNCED_US HL_USEC_PER_SEC           /* a request announced so shortly ago may be on its way to the model */
 
-int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, struct hl_err *err)
+static int look(const struct hl_model *model, unsigned *ret_left, struct hl_err *err)
+{
+        struct hl_traffic traffic;
+        int r = hl_inflight_read(&model->port, 1, &traffic, err);
+        if (r >= 0)
+                *ret_left = hl_busy(model, &traffic, false);
+        return r;
+}
+
+int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold, struct hl_err *err)
 {
         for (;;) {
-                struct hl_traffic traffic;
-                int r = hl_inflight_read(&model->port, 1, &traffic, err);
+                unsigned left = 0;
+                int r = look(model, &left, err);
                 if (r < 0)
                         return r;
-                if (traffic.in_flight == 0 || hl_clock_monotonic() + LOOK_EVERY_US >= deadline_us) {
-                        *ret_left = traffic.in_flight;
-                        return 0;
+                bool late = hl_clock_monotonic() + LOOK_EVERY_US >= deadline_us;
+                if (left == 0 || late) {
+                        HL_CLEANUP(hl_close_fd) int hold = -1;
+                        struct hl_activity activity;
+                        r = hl_activity_hold(model->name, &hold, err);
+                        if (r >= 0)
+                                r = look(model, &left, err);
+                        if (r < 0)
+                                return r;
+                        hl_activity_read(model->name, &activity);
+                        if ((left == 0 && activity.age_us > ANNOUNCED_US) || late) {
+                                *ret_left = left;
+                                *ret_hold = hold;
+                                hold = -1;
+                                return 0;
+                        }
                 }
                 struct timespec pause = { .tv_nsec = (long)(LOOK_EVERY_US * 1000) };
                 nanosleep(&pause, NULL);

@@ -1,7 +1,9 @@
-/* drain.h - lets the requests of a model finish before it is stopped.
+/* drain.h - lets the requests of a model finish, and stops it in the moment in which it has none.
  *
+ * Shape    hl_drain() holds the model (activity.h) over its last look, and leaves it held: who hands on requests, and
+ *          announces each by hl_activity_touch(), loses none if the stop is queued before *ret_hold is closed.
  * Units    deadline_us is CLOCK_MONOTONIC.
- * Errors   as in inflight.h. That requests are left when the deadline passes is no error:
+ * Errors   as in inflight.h and activity.h. That requests are left when the deadline passes is no error:
  *          *ret_left says how many.
  * Tests    tests/unit/test_inflight.c
  */
@@ -10,6 +12,7 @@
 
 #include "catalog.h"
 
-int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, struct hl_err *err);
+/* *ret_hold: to be closed once the stop is queued, whatever *ret_left is. */
+int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold, struct hl_err *err);
 
 #endif

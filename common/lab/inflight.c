@@ -102,26 +102,38 @@ struct counting {
         struct hl_traffic *by_port[UINT16_MAX + 1]; /* NULL: not asked for */
 };
 
-static bool is_in_flight(const struct inet_diag_msg *socket, const struct tcp_info *t)
+/* Also as a dual-stack listener sees it, ::ffff:127.104.108.115. */
+static bool is_our_own(const struct inet_diag_msg *socket)
+{
+        return socket->id.idiag_dst[socket->idiag_family == AF_INET6 ? 3 : 0] == htonl(HL_INFLIGHT_OWN_SOURCE);
+}
+
+static bool is_moving(const struct tcp_info *t)
+{
+        return (t->tcpi_bytes_received > 0 || t->tcpi_bytes_sent > 0) &&
+               (t->tcpi_last_data_recv < HL_INFLIGHT_RECENT_MS || t->tcpi_last_data_sent < HL_INFLIGHT_RECENT_MS);
+}
+
+static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info *t)
 {
         if (t->tcpi_bytes_received == 0 && t->tcpi_bytes_sent == 0)
                 return false;
-        bool recent = t->tcpi_last_data_recv < HL_INFLIGHT_RECENT_MS || t->tcpi_last_data_sent < HL_INFLIGHT_RECENT_MS;
         if (socket->idiag_state == STATE_CLOSE_WAIT) /* the client has said its last word: it may wait, or be gone */
-                return recent;
+                return false;
         bool unanswered = t->tcpi_bytes_received > 0 &&
                           (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent);
-        return recent || unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
+        return unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
 }
 
 static void count_socket(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
 {
         struct counting *counting = data;
         struct hl_traffic *traffic = counting->by_port[ntohs(socket->id.idiag_sport)];
-        if (!traffic)
+        if (!traffic || is_our_own(socket))
                 return;
-        traffic->connections += socket->idiag_state == STATE_ESTABLISHED;
-        traffic->in_flight += is_in_flight(socket, info);
+        traffic->connections++;
+        traffic->moving += is_moving(info);
+        traffic->in_flight += is_moving(info) || is_waiting(socket, info);
         if (info->tcpi_bytes_received > 0 && info->tcpi_last_data_recv < traffic->last_byte_age_ms)
                 traffic->last_byte_age_ms = info->tcpi_last_data_recv;
         if (info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent < traffic->last_byte_age_ms)

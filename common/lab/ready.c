@@ -1,8 +1,10 @@
 #include "ready.h"
 
+#include "activity.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "inflight.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #define FIRST_PAUSE_US                                                                                                 \
         (20 * HL_USEC_PER_MSEC) /* a server cannot tell us that it is ready: it is asked, ever less often */
 #define LAST_PAUSE_US (250 * HL_USEC_PER_MSEC)
+#define NOTE_EVERY_US HL_USEC_PER_SEC /* that somebody waits for it: however long it loads, it is not idle */
 
 const char *hl_model_state_name(enum hl_model_state state)
 {
@@ -25,7 +28,7 @@ const char *hl_model_state_name(enum hl_model_state state)
 }
 
 /* A server that wants a key for its health path has finished loading, too. */
-static bool is_ready(int status)
+bool hl_ready_status(int status)
 {
         return (status >= 200 && status < 400) || status == 401 || status == 403;
 }
@@ -46,10 +49,10 @@ enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_ac
         if (model->port == 0)
                 return HL_MODEL_LOADED;
         int status = hl_probe(model->port, model->health_path, hl_clock_monotonic() + STATE_PROBE_US);
-        return is_ready(status) || status == -ETIMEDOUT ? HL_MODEL_LOADED : HL_MODEL_LOADING;
+        return hl_ready_status(status) || status == -ETIMEDOUT ? HL_MODEL_LOADED : HL_MODEL_LOADING;
 }
 
-static int not_ready(const struct hl_model *model, int status, struct hl_err *err)
+int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer)
         char *last = status < 0 ? hl_strdup(strerror(-status)) : hl_format("status %d", status);
@@ -59,11 +62,30 @@ static int not_ready(const struct hl_model *model, int status, struct hl_err *er
                        model->name, model->port, model->health_path, last, model->file_path);
 }
 
+int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
+{
+        struct hl_listener listener;
+        const char *unit = model->unit;
+        enum hl_unit_active active;
+        if (model->port == 0)
+                return 0;
+        int r = hl_units_states(bus, &unit, 1, &active, err);
+        if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
+                return r;
+        r = hl_inflight_listener(model->port, &listener, err);
+        if (r <= 0 || listener.uid == 0)
+                return r < 0 ? r : 0;
+        return hl_fail(err, HL_ERR_CONFLICT, EADDRINUSE, "port_in_use",
+                       "port %u of %s is used by another program: \"ss -ltnp\" as root says which", model->port,
+                       model->name);
+}
+
 int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
 {
         if (model->port == 0)
                 return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
                                "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
+        uint64_t note_us = hl_clock_monotonic() + NOTE_EVERY_US;
         for (uint64_t pause_us = FIRST_PAUSE_US;;
              pause_us = pause_us * 3 / 2 < LAST_PAUSE_US ? pause_us * 3 / 2 : LAST_PAUSE_US) {
                 uint64_t now = hl_clock_monotonic(), probe_us = now + WAIT_PROBE_US;
@@ -75,10 +97,15 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
                         return r;
                 if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)
                         return hl_units_ended(bus, name, err);
-                if (is_ready(status) && active == HL_UNIT_ACTIVE)
+                if (hl_ready_status(status) && active == HL_UNIT_ACTIVE)
                         return 0;
+                if (hl_clock_monotonic() >= note_us) {
+                        struct hl_err ignored = { 0 };
+                        hl_activity_touch(model->name, &ignored);
+                        note_us = hl_clock_monotonic() + NOTE_EVERY_US;
+                }
                 if (hl_clock_monotonic() + pause_us >= deadline_us)
-                        return not_ready(model, status, err);
+                        return hl_ready_timeout(model, status, err);
                 struct timespec pause = { .tv_nsec = (long)(pause_us * 1000) };
                 nanosleep(&pause, NULL);
         }

@@ -27,6 +27,16 @@ const char *hl_model_state_name(enum hl_model_state state);
 /* Asks the health path where the unit is active. One that is too busy to answer is loaded. */
 enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_active active);
 
+/* Before a model is started: somebody else's server on its port would be taken for it. -EADDRINUSE/CONFLICT. (Root's is
+ * let be: it may be systemd, which holds the port for the model.) */
+int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
+
+/* Whether what the health path was answered with, a status or -errno, means "loaded". */
+bool hl_ready_status(int status);
+
+/* -ETIMEDOUT/TIMEOUT: it runs, and this is what it said last. */
+int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *err);
+
 int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define DESTINATION "org.freedesktop.systemd1"
@@ -16,13 +17,6 @@
 
 /* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
 #define PIPELINE_MAX 64
-
-static const char *const methods[] = {
-        [HL_UNIT_START] = "StartUnit", [HL_UNIT_STOP] = "StopUnit", [HL_UNIT_RESTART] = "RestartUnit"
-};
-static const char *const doing[] = {
-        [HL_UNIT_START] = "starting", [HL_UNIT_STOP] = "stopping", [HL_UNIT_RESTART] = "restarting"
-};
 
 static enum hl_unit_active parse_active(const char *word)
 {
@@ -94,6 +88,18 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
                 return hl_bus_fail(err, r, &error, "reading systemd's answer");
         memcpy(ret_states, states, count * sizeof(*states));
         return 0;
+}
+
+/* Of no published interface, so never the last word: a link that systemd makes anew at each start of a unit, for journald. */
+#define STARTED_LINK "/run/systemd/units/invocation:%s"
+
+uint64_t hl_units_started_about(const char *name)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format(STARTED_LINK, name);
+        struct stat status;
+        if (lstat(path, &status) < 0)
+                return 0;
+        return (uint64_t)status.st_mtim.tv_sec * HL_USEC_PER_SEC + (uint64_t)status.st_mtim.tv_nsec / 1000;
 }
 
 struct since {
@@ -263,72 +269,7 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
 }
 
-/* A job that is waited for. Should its end be told before the reply that names it, sd-bus keeps the signal until
- * sd_bus_process() is called, and then the path is known. */
-struct job {
-        char *path;
-        char *result; /* NULL until it ended */
-};
-
-static void free_job(struct job *job)
-{
-        free(job->path);
-        free(job->result);
-}
-
-static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret_error)
-{
-        (void)ret_error;
-        struct job *job = data;
-        const char *path, *result;
-        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) >= 0 && !job->result &&
-            strcmp(path, job->path) == 0)
-                job->result = hl_strdup(result);
-        return 0;
-}
-
-static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, char **ret_path, struct hl_err *err)
-{
-        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
-        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
-        HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", doing[verb], name);
-        const char *path = NULL;
-        bus->calls++;
-        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[verb], &error, &reply, "ss",
-                                   name, "replace");
-        if (r >= 0)
-                r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0)
-                return hl_bus_fail(err, r, &error, what);
-        if (ret_path)
-                *ret_path = hl_strdup(path);
-        return 0;
-}
-
-int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err)
-{
-        int r = hl_bus_open(bus, err);
-        return r < 0 ? r : call_verb(bus, verb, name, NULL, err);
-}
-
-static int wait_for(sd_bus *bus, struct job *job, uint64_t deadline_us)
-{
-        while (!job->result) {
-                int r = sd_bus_process(bus, NULL);
-                if (r == 0) {
-                        uint64_t now = hl_clock_monotonic();
-                        if (now >= deadline_us)
-                                return -ETIMEDOUT;
-                        r = sd_bus_wait(bus, deadline_us - now);
-                }
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* "exit-code (status 3)", "signal (9)": what a person wants to know of a failed unit. */
-static char *describe(const struct hl_unit_detail *d)
+char *hl_units_describe(const struct hl_unit_detail *d)
 {
         if (!d->found)
                 return hl_strdup("there is no such unit");
@@ -339,62 +280,13 @@ static char *describe(const struct hl_unit_detail *d)
         return hl_strdup(d->result);
 }
 
-/* The job's end says little: "done" also ends the start of a unit that failed at once. */
-static int judge(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, const char *result, struct hl_err *err)
-{
-        struct hl_unit_detail detail;
-        int r = hl_units_detail(bus, name, &detail, err);
-        if (r < 0)
-                return r;
-        bool done = strcmp(result, "done") == 0 || strcmp(result, "skipped") == 0;
-        if (done && verb == HL_UNIT_STOP)
-                return 0;
-        if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
-                return 0;
-        if (strcmp(result, "canceled") == 0)
-                return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request",
-                               doing[verb], name);
-        HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
-        return hl_fail(err, HL_ERR_UPSTREAM, EIO, verb == HL_UNIT_STOP ? "stop_failed" : "start_failed",
-                       "%s %s failed: job %s, unit %s; \"journalctl -u %s\" says why", doing[verb], name, result, why,
-                       name);
-}
-
 int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
 {
         struct hl_unit_detail detail;
         int r = hl_units_detail(bus, name, &detail, err);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_free_pointer) char *why = describe(&detail);
+        HL_CLEANUP(hl_free_pointer) char *why = hl_units_describe(&detail);
         return hl_fail(err, HL_ERR_UPSTREAM, EIO, "start_failed",
                        "%s ended before it was ready: %s; \"journalctl -u %s\" says why", name, why, name);
-}
-
-int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
-{
-        HL_CLEANUP(free_job) struct job job = { 0 };
-        int r = hl_bus_open(bus, err);
-        if (r < 0)
-                return r;
-
-        /* The match comes first, or the job may end unseen. */
-        sd_bus_slot *slot = NULL;
-        r = sd_bus_match_signal(bus->bus, &slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed,
-                                &job);
-        if (r < 0)
-                return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
-        r = call_verb(bus, verb, name, &job.path, err);
-        if (r >= 0 && bus->queued)
-                bus->queued();
-        if (r >= 0) {
-                r = wait_for(bus->bus, &job, deadline_us);
-                if (r == -ETIMEDOUT)
-                        hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
-                                "%s %s takes longer than was waited for; it goes on", doing[verb], name);
-                else if (r < 0)
-                        hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
-        }
-        sd_bus_slot_unref(slot);
-        return r < 0 ? r : judge(bus, verb, name, job.result, err);
 }

@@ -1,14 +1,12 @@
-/* units.h - start, stop and look at systemd units over D-Bus.
+/* units.h - look at systemd units over D-Bus. What changes them is in jobs.h.
  *
  * Shape    states and details are copies of what systemd said at one instant.
- * Units    deadline_us is CLOCK_MONOTONIC; *_us of a detail are CLOCK_REALTIME, 0 for never,
+ * Units    *_us of a detail are CLOCK_REALTIME, 0 for never,
  *          unless the name says monotonic.
- * Errors   hl_units_job(): -EIO/UPSTREAM: the job ended and the unit is not as asked, with
- *          systemd's result; -ETIMEDOUT/TIMEOUT: the deadline passed, the job goes on;
- *          -ENOENT/UPSTREAM: the unit cannot be loaded. All: BUSY and INTERNAL as in bus.h.
+ * Errors   BUSY and INTERNAL as in bus.h.
  * Owner    the bus is the caller's; results are by value.
  * Process  no logging, no globals, no threads.
- * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, StartUnit, JobRemoved.
+ * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, org.freedesktop.DBus.Properties.
  * Tests    tests/unit/test_units.c
  */
 #ifndef HL_LAB_UNITS_H
@@ -31,6 +29,10 @@ enum hl_unit_active {
 /* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
 int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
                     struct hl_err *err);
+
+/* When a running unit was started, CLOCK_REALTIME and without a call: systemd leaves a mark for the journal when it
+ * starts one. 0: not known. For a first look: where much hangs on it, ask hl_units_active_since(). */
+uint64_t hl_units_started_about(const char *name);
 
 /* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */
 int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
@@ -55,18 +57,11 @@ struct hl_unit_detail {
 
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);
 
-enum hl_unit_verb { HL_UNIT_START, HL_UNIT_STOP, HL_UNIT_RESTART };
-
-/* Queues the job and does not wait for it. */
-int hl_units_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err);
-
-/* Queues the job, waits for its end, and looks whether the unit then is as asked. What is
- * so already succeeds at once. */
-int hl_units_job(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us,
-                 struct hl_err *err);
-
 /* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);
+
+/* How a unit ended, for people: "exit-code, status 3". free() */
+char *hl_units_describe(const struct hl_unit_detail *detail);
 
 /* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
 int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);

@@ -2,10 +2,14 @@
 
 #include "activity.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
+#include "busy.h"
 #include "inflight.h"
+#include "ready.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* CLOCK_REALTIME of something that happened age_us ago. */
 static uint64_t ago(uint64_t now_us, uint64_t age_us)
@@ -13,48 +17,23 @@ static uint64_t ago(uint64_t now_us, uint64_t age_us)
         return age_us < now_us ? now_us - age_us : 1;
 }
 
-/* A time in the future (the clock was set back) counts as now. */
-static uint64_t age(uint64_t now_us, uint64_t at_us)
+static uint64_t earlier(uint64_t a_us, uint64_t b_us)
 {
-        return at_us == 0 ? HL_NEVER : at_us < now_us ? now_us - at_us : 0;
+        return a_us < b_us ? a_us : b_us;
 }
 
-static void judge(struct hl_usage *u, const struct hl_model *model, const struct hl_config *config, uint64_t now_us)
-{
-        uint64_t request_age_us = age(now_us, hl_usage_last_activity(u)), start_age_us = age(now_us, u->started_at_us);
-        u->idle_us = request_age_us < start_age_us ? request_age_us : start_age_us;
-        u->is_active = u->in_flight > 0 || request_age_us <= config->active_threshold_us;
-        u->is_idle = u->active == HL_UNIT_ACTIVE && u->in_flight == 0 && model->idle_timeout_us != HL_NEVER &&
-                     u->idle_us > model->idle_timeout_us;
-}
-
-/* Everything that is asked for all models at once; arrays of catalog->count items. */
+/* Everything that is known of all models; arrays of catalog->count items. */
 struct answers {
         enum hl_unit_active *states;
-        uint64_t *since_us; /* CLOCK_MONOTONIC */
         struct hl_traffic *traffic;
+        struct hl_usage *usages;
 };
 
 static void free_answers(struct answers *a)
 {
         free(a->states);
-        free(a->since_us);
         free(a->traffic);
-}
-
-static int ask_starts(struct hl_bus *bus, const char *const *units, size_t count, struct answers *a, struct hl_err *err)
-{
-        HL_CLEANUP(hl_free_pointer) const char **running = hl_alloc(count * sizeof(*running));
-        HL_CLEANUP(hl_free_pointer) uint64_t *since_us = hl_alloc(count * sizeof(*since_us));
-        size_t n = 0;
-        for (size_t i = 0; i < count; i++)
-                if (a->states[i] == HL_UNIT_ACTIVE)
-                        running[n++] = units[i];
-        int r = hl_units_active_since(bus, running, n, since_us, err);
-        for (size_t i = 0, j = 0; r >= 0 && i < count; i++)
-                if (a->states[i] == HL_UNIT_ACTIVE)
-                        a->since_us[i] = since_us[j++];
-        return r;
+        free(a->usages);
 }
 
 static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answers *a, struct hl_err *err)
@@ -67,39 +46,123 @@ static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answ
                 ports[i] = catalog->models[i].port;
         }
         int r = hl_units_states(bus, units, count, a->states, err);
-        if (r >= 0)
-                r = ask_starts(bus, units, count, a, err);
         return r < 0 ? r : hl_inflight_read(ports, count, a->traffic, err);
+}
+
+static void read_requests(struct hl_usage *u, const char *model, const struct hl_traffic *t)
+{
+        struct hl_activity activity;
+        hl_activity_read(model, &activity);
+        u->reported_at_us = activity.at_us;
+        u->is_report_adoptable = activity.adoptable;
+        u->in_flight = u->seen_in_flight = t->in_flight;
+        u->traffic_age_us = HL_NEVER;
+        if (t->last_byte_age_ms != HL_AGE_NEVER) {
+                u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
+                u->traffic_at_us = ago(hl_clock_realtime(), u->traffic_age_us);
+        }
+        u->request_age_us = u->idle_us = earlier(activity.age_us, u->traffic_age_us);
+}
+
+static void set_start(struct hl_usage *u, uint64_t age_us)
+{
+        u->started_at_us = ago(hl_clock_realtime(), age_us);
+        u->start_age_us = age_us;
+        u->idle_us = earlier(u->request_age_us, age_us);
+}
+
+/* Takes the mark of a unit's start where that says enough: that it is too young to be idle. Where the host was suspended
+ * or its clock changed, the mark is wrong. */
+static bool is_young(struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
+{
+        uint64_t about_us = hl_units_started_about(model->unit), now_us = hl_clock_realtime();
+        if (about_us == 0 || about_us > now_us)
+                return false;
+        set_start(u, now_us - about_us);
+        return u->idle_us <= earlier(model->idle_timeout_us, config->host_idle_us);
+}
+
+/* Since when the running models run. */
+static int read_starts(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                       struct hl_usage *usages, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog->count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) uint64_t *since_us = hl_alloc(catalog->count * sizeof(*since_us));
+        HL_CLEANUP(hl_free_pointer) struct hl_usage **asked = hl_alloc(catalog->count * sizeof(*asked));
+        size_t n = 0;
+        for (size_t i = 0; i < catalog->count; i++)
+                if (usages[i].active == HL_UNIT_ACTIVE && !is_young(&usages[i], &catalog->models[i], config)) {
+                        asked[n] = &usages[i];
+                        units[n++] = catalog->models[i].unit;
+                }
+        int r = hl_units_active_since(bus, units, n, since_us, err);
+        uint64_t monotonic_us = hl_clock_monotonic();
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (since_us[i])
+                        set_start(asked[i], monotonic_us - since_us[i]);
+        return r;
+}
+
+/* Its server still listens where its file told it at its start, and nobody can tell who uses it there. */
+static bool has_moved(const struct hl_usage *u, const struct hl_model *model)
+{
+        struct stat file;
+        struct hl_listener listener;
+        struct hl_err ignored = { 0 };
+        return model->port != 0 && stat(model->file_path, &file) == 0 &&
+               (uint64_t)file.st_mtim.tv_sec * HL_USEC_PER_SEC > u->started_at_us &&
+               hl_inflight_listener(model->port, &listener, &ignored) == 0;
+}
+
+static void judge(struct hl_usage *u, const struct hl_model *model, const struct hl_traffic *traffic,
+                  const struct hl_config *config, bool may_ask)
+{
+        u->is_over_time = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_NEVER &&
+                          u->idle_us > model->idle_timeout_us;
+        if (u->is_over_time && may_ask)
+                u->in_flight = hl_busy(model, traffic, true);
+        u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
+        u->is_idle = u->is_over_time && u->in_flight == 0;
+        /* Somebody waits for it, as a rule; and it has had no time to be of use. */
+        u->is_loading = u->is_idle && may_ask && u->start_age_us <= model->start_timeout_us &&
+                        hl_ready_state(model, u->active) == HL_MODEL_LOADING;
+        u->is_changed = u->is_idle && !u->is_loading && has_moved(u, model);
+        u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
+}
+
+static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                      bool may_ask, struct hl_usage **ret_usages, struct hl_err *err)
+{
+        size_t count = catalog->count;
+        HL_CLEANUP(free_answers)
+        struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
+                             .traffic = hl_alloc(count * sizeof(*a.traffic)),
+                             .usages = hl_alloc(count * sizeof(*a.usages)) };
+        int r = ask(bus, catalog, &a, err);
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                a.usages[i].active = a.states[i];
+                read_requests(&a.usages[i], catalog->models[i].name, &a.traffic[i]);
+        }
+        if (r >= 0)
+                r = read_starts(bus, config, catalog, a.usages, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < count; i++)
+                judge(&a.usages[i], &catalog->models[i], &a.traffic[i], config, may_ask);
+        *ret_usages = hl_steal(a.usages);
+        return 0;
 }
 
 int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                   struct hl_usage **ret_usages, struct hl_err *err)
 {
-        size_t count = catalog->count;
-        HL_CLEANUP(free_answers)
-        struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
-                             .since_us = hl_alloc(count * sizeof(*a.since_us)),
-                             .traffic = hl_alloc(count * sizeof(*a.traffic)) };
-        int r = ask(bus, catalog, &a, err);
-        if (r < 0)
-                return r;
+        return read_usage(bus, config, catalog, true, ret_usages, err);
+}
 
-        struct hl_usage *usages = hl_alloc(count * sizeof(*usages));
-        uint64_t now_us = hl_clock_realtime(), monotonic_us = hl_clock_monotonic();
-        for (size_t i = 0; i < count; i++) {
-                struct hl_usage *u = &usages[i];
-                const struct hl_traffic *t = &a.traffic[i];
-                u->active = a.states[i];
-                u->in_flight = t->in_flight;
-                u->reported_at_us = hl_activity_last(catalog->models[i].name);
-                if (t->last_byte_age_ms != HL_AGE_NEVER)
-                        u->traffic_at_us = ago(now_us, t->last_byte_age_ms * HL_USEC_PER_MSEC);
-                if (a.since_us[i])
-                        u->started_at_us = ago(now_us, monotonic_us - a.since_us[i]);
-                judge(u, &catalog->models[i], config, now_us);
-        }
-        *ret_usages = usages;
-        return 0;
+int hl_usage_look(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                  struct hl_usage **ret_usages, struct hl_err *err)
+{
+        return read_usage(bus, config, catalog, false, ret_usages, err);
 }
 
 uint64_t hl_usage_last_activity(const struct hl_usage *usage)

@@ -4,6 +4,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,7 +13,6 @@
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define MANAGER SYSTEMD ".Manager"
-#define JOB_PATH SYSTEMD_PATH "/job/17"
 
 static int on_message(sd_bus_message *message, void *data, sd_bus_error *ret_error)
 {
@@ -158,14 +158,16 @@ static int start_job(struct fake_bus *fake, sd_bus_message *call)
                 fake->hang_up = true;
                 return -ECONNRESET;
         }
+        job_removed(fake->bus, SYSTEMD_PATH "/job/16", "failed"); /* somebody else's job is none of ours */
         if (s->refusal)
                 return fake_refuse(call, s->refusal);
-        job_removed(fake->bus, SYSTEMD_PATH "/job/16", "failed"); /* somebody else's job is none of ours */
+        char path[sizeof(SYSTEMD_PATH) + 32];
+        snprintf(path, sizeof(path), SYSTEMD_PATH "/job/%u", 17 + s->jobs++);
         if (s->job_result && s->early)
-                job_removed(fake->bus, JOB_PATH, s->job_result);
-        int r = sd_bus_reply_method_return(call, "o", JOB_PATH);
+                job_removed(fake->bus, path, s->job_result);
+        int r = sd_bus_reply_method_return(call, "o", path);
         if (s->job_result && !s->early)
-                job_removed(fake->bus, JOB_PATH, s->job_result);
+                job_removed(fake->bus, path, s->job_result);
         return r;
 }
 
@@ -174,7 +176,8 @@ int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char 
         struct fake_systemd *s = fake->data;
         if (strcmp(member, "ListUnitsByNames") == 0)
                 return list_units(fake, call);
-        if (strcmp(member, "StartUnit") == 0 || strcmp(member, "StopUnit") == 0 || strcmp(member, "RestartUnit") == 0)
+        if (strcmp(member, "StartUnit") == 0 || strcmp(member, "StopUnit") == 0 || strcmp(member, "RestartUnit") == 0 ||
+            strcmp(member, "ReloadUnit") == 0)
                 return start_job(fake, call);
 
         char *unit = NULL;

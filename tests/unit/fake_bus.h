@@ -48,7 +48,7 @@ struct fake_systemd {
         const char *result;      /* NULL: "success" */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */
-        unsigned lists;
+        unsigned lists, jobs;      /* calls so far */
 };
 
 fake_answer_fn fake_systemd_answer; /* data is a struct fake_systemd * */

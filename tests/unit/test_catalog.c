@@ -177,8 +177,34 @@ static void wrong_values_are_told_and_left_out(void **state)
                 assert_int_equal(catalog.count, 1); /* listed, without what was wrong */
                 assert_int_equal(catalog.models[0].port, strncmp(wrong[i].text, "PORT=1", 6) == 0 ? 1 : 0);
                 assert_string_equal(catalog.models[0].health_path, "/health");
-                assert_true(catalog.models[0].idle_timeout_us == 30 * HL_USEC_PER_MINUTE);
+                assert_true(catalog.models[0].idle_timeout_us ==
+                            (catalog.models[0].port ? 30 * HL_USEC_PER_MINUTE : HL_NEVER));
                 assert_true(catalog.models[0].start_timeout_us == 120 * HL_USEC_PER_SEC);
+                hl_catalog_free(&catalog);
+                hl_buf_free(&findings);
+        }
+}
+
+static void when_a_model_is_idle(void **state)
+{
+        static const struct {
+                const char *text;
+                uint64_t us;
+        } files[] = {
+                { "PORT=1\n", 30 * HL_USEC_PER_MINUTE },
+                { "PORT=1\nIDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },
+                { "PORT=1\nIDLE_TIMEOUT=never\n", HL_NEVER },
+                { "PORT=1\nIDLE_TIMEOUT=infinity\n", HL_NEVER }, /* systemd's word for it */
+                { "A=1\n", HL_NEVER },                           /* nobody can tell whether it is in use, */
+                { "IDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },   /* and somebody says that it does not matter */
+        };
+        for (size_t i = 0; i < HL_COUNT(files); i++) {
+                struct hl_catalog catalog;
+                struct hl_buf findings = { 0 };
+                test_write(*state, "models/m", files[i].text);
+                load(*state, NULL, &catalog, &findings);
+                if (catalog.models[0].idle_timeout_us != files[i].us)
+                        fail_msg("%s: %llu", files[i].text, (unsigned long long)catalog.models[0].idle_timeout_us);
                 hl_catalog_free(&catalog);
                 hl_buf_free(&findings);
         }
@@ -260,6 +286,7 @@ int main(void)
                 cmocka_unit_test(envfile_tells_what_is_no_assignment),
                 IN_FOLDER(models_are_read_and_sorted),
                 IN_FOLDER(wrong_values_are_told_and_left_out),
+                IN_FOLDER(when_a_model_is_idle),
                 IN_FOLDER(hostile_names),
                 IN_FOLDER(odd_files_are_told),
                 IN_FOLDER(absent_and_unreadable_folders),

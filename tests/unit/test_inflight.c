@@ -4,9 +4,12 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "lab/activity.h"
 #include "lab/drain.h"
 #include "lab/inflight.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +97,8 @@ static void what_counts_as_in_flight(void **state)
         assert_int_equal(look(answered.port).in_flight, 1); /* bytes moved just now */
         assert_true(look(answered.port).last_byte_age_ms < HL_INFLIGHT_RECENT_MS);
         assert_int_equal(look(waiting.port).in_flight, 1);
-        assert_int_equal(look(left.port).in_flight, 1); /* it may still wait for its answer */
-        assert_int_equal(look(left.port).connections, 0);
+        assert_int_equal(look(left.port).in_flight, 1);   /* it may still wait for its answer */
+        assert_int_equal(look(left.port).connections, 1); /* until the server closes it, too */
 
         uint64_t deadline_us = test_deadline();
         while (look(answered.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
@@ -145,6 +148,29 @@ static void many_ports_in_one_look(void **state)
         close_connection(&b);
 }
 
+/* To ask a model is not to use it: what comes from our own address is not there. */
+static void our_own_questions_are_not_seen(void **state)
+{
+        (void)state;
+        uint16_t port;
+        int listener = test_listen(&port), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HL_INFLIGHT_OWN_SOURCE) };
+        must(bind(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        address = (struct sockaddr_in){ .sin_family = AF_INET,
+                                        .sin_port = htons(port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        must(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        int server = accept(listener, NULL, NULL);
+        say(client, server, false);
+        struct hl_traffic t = look(port);
+        assert_int_equal(t.connections, 0);
+        assert_int_equal(t.in_flight, 0);
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        close(client);
+        close(server);
+        close(listener);
+}
+
 static void who_listens(void **state)
 {
         (void)state;
@@ -178,33 +204,58 @@ static void *finish_soon(void *data)
         return NULL;
 }
 
+/* What a drain leaves held keeps a touch waiting until the stop is queued. */
+static void *touch(void *data)
+{
+        struct hl_err err = { 0 };
+        must(hl_activity_touch(data, &err) == 0);
+        return NULL;
+}
+
 static void drain_waits_for_the_last_request(void **state)
 {
         (void)state;
         struct connection c = open_connection();
         struct answering answering = { .connection = &c };
-        struct hl_model model = { .port = c.port };
+        struct hl_model model = { .name = "m", .port = c.port };
         struct hl_err err = { 0 };
         unsigned left = 42;
+        int hold = -1;
         say(c.client, c.server, true);
 
         uint64_t deadline_us = hl_clock_monotonic() + 250 * HL_USEC_PER_MSEC;
-        assert_int_equal(hl_drain(&model, deadline_us, &left, &err), 0);
+        assert_int_equal(hl_drain(&model, deadline_us, &left, &hold, &err), 0);
         assert_int_equal(left, 1); /* it was waited for, and it is no error */
         assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
+        close(hold);
 
         must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
         deadline_us = test_deadline();
-        assert_int_equal(hl_drain(&model, deadline_us, &left, &err), 0);
+        assert_int_equal(hl_drain(&model, deadline_us, &left, &hold, &err), 0);
         assert_int_equal(left, 0);
         assert_true(hl_clock_monotonic() < deadline_us - TEST_TIMEOUT_US / 2); /* it does not wait for nothing */
         must(pthread_join(answering.thread, NULL) == 0);
         close(c.listener);
 
+        pthread_t toucher;
+        must(pthread_create(&toucher, NULL, touch, model.name) == 0);
+        must(usleep(50 * 1000) == 0);
+        assert_true(hl_activity_last("m") == 0); /* it waits, and the model was never used */
+        close(hold);
+        must(pthread_join(toucher, NULL) == 0);
+        assert_true(hl_activity_last("m") > 0);
+
         model.port = 0; /* nobody can ask it anything */
         left = 42;
-        assert_int_equal(hl_drain(&model, test_deadline(), &left, &err), 0);
+        assert_int_equal(hl_drain(&model, test_deadline(), &left, &hold, &err), 0);
         assert_int_equal(left, 0);
+        close(hold);
+
+        setenv("STATE_DIRECTORY", "/nonexistent", 1); /* what cannot be held is not stopped */
+        hold = 42;
+        left = 42;
+        assert_int_equal(hl_drain(&model, test_deadline(), &left, &hold, &err), -ENOENT);
+        assert_true(left == 42 && hold == 42);
 }
 
 int main(void)
@@ -212,8 +263,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_counts_as_in_flight),
                 cmocka_unit_test(many_ports_in_one_look),
+                cmocka_unit_test(our_own_questions_are_not_seen),
                 cmocka_unit_test(who_listens),
-                cmocka_unit_test(drain_waits_for_the_last_request),
+                cmocka_unit_test_setup_teardown(drain_waits_for_the_last_request, test_folder_setup,
+                                                test_folder_teardown),
         };
         return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
 }

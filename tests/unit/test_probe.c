@@ -1,9 +1,11 @@
-/* lab/probe and lab/ready: a small model server in a thread, and a systemd of the test's own. */
+/* lab/probe, lab/busy and lab/ready: a small model server in a thread, and a systemd of the test's own. */
 #include "fake_bus.h"
+#include "fake_model.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "lab/busy.h"
 #include "lab/probe.h"
 #include "lab/ready.h"
 
@@ -16,64 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Gives each connection the next of its answers, the last one again and again. */
-struct server {
-        pthread_t thread;
-        int listener;
-        uint16_t port;
-        const char *const *answers; /* NULL-terminated; "" closes at once; "…" stays silent until the client leaves */
-        struct hl_buf requests;
-};
-
-static void answer_one(struct server *s, int fd, const char *answer)
-{
-        char bytes[1024];
-        if (hl_wait_fd(fd, POLLIN, test_deadline()) == 1) {
-                ssize_t n = read(fd, bytes, sizeof(bytes));
-                hl_buf_add(&s->requests, bytes, n > 0 ? (size_t)n : 0);
-        }
-        if (strcmp(answer, "…") == 0)
-                (void)!read(fd, bytes, sizeof(bytes));
-        else
-                hl_write_all(fd, answer, strlen(answer), test_deadline());
-}
-
-static void *serve(void *data)
-{
-        struct server *s = data;
-        const char *const *next = s->answers;
-        int fd;
-        while ((fd = accept(s->listener, NULL, NULL)) >= 0) {
-                answer_one(s, fd, *next);
-                close(fd);
-                next += next[1] != NULL;
-        }
-        return NULL;
-}
-
-static void begin(struct server *s, const char *const *answers)
-{
-        *s = (struct server){ .answers = answers };
-        s->listener = test_listen(&s->port);
-        must(pthread_create(&s->thread, NULL, serve, s) == 0);
-}
-
-static void end(struct server *s)
-{
-        shutdown(s->listener, SHUT_RDWR); /* accept() returns */
-        must(pthread_join(s->thread, NULL) == 0);
-        close(s->listener);
-        hl_buf_free(&s->requests);
-}
-
-#define ANSWERS(...) ((const char *const[]){ __VA_ARGS__, NULL })
-
 static void expect_probe(const char *answer, int expected)
 {
-        struct server s;
-        begin(&s, ANSWERS(answer));
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS(answer));
         int status = hl_probe(s.port, "/health", test_deadline());
-        end(&s);
+        fake_model_stop(&s);
         if (status != expected)
                 fail_msg("%s: %d", answer, status);
 }
@@ -101,18 +51,15 @@ static void what_is_not_http_is_eproto(void **state)
 static void the_request_is_a_plain_get(void **state)
 {
         (void)state;
-        struct server s;
-        begin(&s, ANSWERS("HTTP/1.1 200 OK\r\n\r\n"));
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS("HTTP/1.1 200 OK\r\n\r\n"));
         assert_int_equal(hl_probe(s.port, "/v1/health?x=1", test_deadline()), 200);
         char *host = hl_format("\r\nHost: 127.0.0.1:%u\r\n", s.port);
-        shutdown(s.listener, SHUT_RDWR);
-        must(pthread_join(s.thread, NULL) == 0);
         assert_int_equal(strncmp(s.requests.data, "GET /v1/health?x=1 HTTP/1.1\r\n", 29), 0);
         assert_true(test_contains(&s.requests, host));
         assert_true(test_contains(&s.requests, "\r\nConnection: close\r\n\r\n"));
         free(host);
-        close(s.listener);
-        hl_buf_free(&s.requests);
+        fake_model_stop(&s);
 }
 
 static void nobody_listens(void **state)
@@ -126,12 +73,53 @@ static void nobody_listens(void **state)
 static void no_answer_in_time(void **state)
 {
         (void)state;
-        struct server s;
-        begin(&s, ANSWERS("…"));
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS("…"));
         uint64_t deadline_us = hl_clock_monotonic() + 30 * HL_USEC_PER_MSEC;
         assert_int_equal(hl_probe(s.port, "/", deadline_us), -ETIMEDOUT);
         assert_true(hl_clock_monotonic() >= deadline_us);
-        end(&s);
+        fake_model_stop(&s);
+}
+
+/* A program with an event loop asks step by step, and is never kept waiting. */
+static void steps_do_not_wait(void **state)
+{
+        (void)state;
+        struct hl_probe probe;
+        uint16_t port;
+        short events = 0;
+        char request[512];
+        HL_CLEANUP(hl_close_fd) int listener = test_listen(&port);
+        assert_int_equal(hl_probe_begin(&probe, port, "/health"), 0);
+        assert_int_equal(hl_probe_step(&probe, &events), -EAGAIN);
+        assert_int_equal(events, POLLIN);
+        HL_CLEANUP(hl_close_fd) int fd = accept(listener, NULL, NULL);
+        assert_true(read(fd, request, sizeof(request)) > 0);
+        static const char *const pieces[] = { "H", "TTP/1.1 5", "03" };
+        for (size_t i = 0; i < HL_COUNT(pieces); i++) {
+                assert_int_equal(hl_probe_step(&probe, &events), -EAGAIN);
+                must(write(fd, pieces[i], strlen(pieces[i])) == (ssize_t)strlen(pieces[i]));
+                assert_int_equal(hl_wait_fd(probe.fd, POLLIN, test_deadline()), 1);
+        }
+        assert_int_equal(hl_probe_step(&probe, &events), 503);
+        hl_probe_end(&probe);
+        assert_int_equal(probe.fd, -1);
+        hl_probe_end(&probe); /* nothing left to end */
+}
+
+static void a_full_socket_is_waited_for(void **state)
+{
+        (void)state;
+        struct hl_probe probe;
+        uint16_t port;
+        short events = 0;
+        HL_CLEANUP(hl_close_fd) int listener = test_listen(&port);
+        HL_CLEANUP(hl_free_pointer) char *path = hl_alloc(16 * 1024 * 1024 + 1);
+        memset(path, 'x', 16 * 1024 * 1024);
+        assert_int_equal(hl_probe_begin(&probe, port, path), 0);
+        assert_int_equal(hl_probe_step(&probe, &events), -EAGAIN);
+        assert_int_equal(events, POLLOUT);
+        hl_probe_end(&probe);
 }
 
 static struct hl_model model_at(uint16_t port)
@@ -142,11 +130,11 @@ static struct hl_model model_at(uint16_t port)
 
 static void expect_state(const char *answer, enum hl_model_state expected)
 {
-        struct server s;
-        begin(&s, ANSWERS(answer));
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS(answer));
         struct hl_model model = model_at(s.port);
         enum hl_model_state is = hl_ready_state(&model, HL_UNIT_ACTIVE);
-        end(&s);
+        fake_model_stop(&s);
         if (is != expected)
                 fail_msg("%s: %s", answer, hl_model_state_name(is));
 }
@@ -195,13 +183,13 @@ static void ready_is_waited_for(void **state)
 {
         (void)state;
         struct fake_systemd systemd = { 0 };
-        struct server s;
+        struct fake_model s;
         struct hl_err err;
-        begin(&s,
-              ANSWERS("", "HTTP/1.1 503 Loading\r\n\r\n", "HTTP/1.1 503 Loading\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"));
+        fake_model_start(&s, FAKE_ANSWERS("", "HTTP/1.1 503 Loading\r\n\r\n", "HTTP/1.1 503 Loading\r\n\r\n",
+                                          "HTTP/1.1 200 OK\r\n\r\n"));
         struct hl_model model = model_at(s.port);
         int r = wait_ready(&model, &systemd, test_deadline(), &err);
-        end(&s);
+        fake_model_stop(&s);
         assert_int_equal(r, 0);
         assert_int_equal(systemd.lists, 4); /* also once it answers: it might be another program that does */
 }
@@ -228,12 +216,12 @@ static void ready_has_a_deadline(void **state)
 {
         (void)state;
         struct fake_systemd systemd = { 0 };
-        struct server s;
+        struct fake_model s;
         struct hl_err err;
-        begin(&s, ANSWERS("HTTP/1.1 503 Loading\r\n\r\n"));
+        fake_model_start(&s, FAKE_ANSWERS("HTTP/1.1 503 Loading\r\n\r\n"));
         struct hl_model model = model_at(s.port);
         int r = wait_ready(&model, &systemd, hl_clock_monotonic() + 100 * HL_USEC_PER_MSEC, &err);
-        end(&s);
+        fake_model_stop(&s);
         assert_int_equal(r, -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_TIMEOUT);
         assert_string_equal(err.code, "not_ready");
@@ -257,14 +245,83 @@ static void ready_without_a_port_or_a_bus(void **state)
         assert_int_equal(err.kind, HL_ERR_BUSY);
 }
 
+static void expect_requests(const char *text, int expected)
+{
+        unsigned requests = 0;
+        int r = hl_busy_parse(text, &requests);
+        if (r != (expected < 0 ? expected : 0) || (r == 0 && (int)requests != expected))
+                fail_msg("%s: %d, %u", text, r, requests);
+}
+
+static void the_requests_that_a_server_counts(void **state)
+{
+        (void)state;
+        expect_requests("", -ENOENT);
+        expect_requests("# HELP llamacpp:requests_processing Number\nllamacpp:requests_processing 2\n", 2);
+        expect_requests("llamacpp:requests_processing 0\nllamacpp:requests_deferred 3", 3);
+        expect_requests("vllm:num_requests_running{engine=\"0\",model_name=\"a} 7\"} 1.0\n"
+                        "vllm:num_requests_waiting{engine=\"0\"} 4.0 1700000000\n",
+                        5);
+        expect_requests("vllm:num_requests_running_total 5\nxllamacpp:requests_processing 5\n", -ENOENT);
+        expect_requests("llamacpp:requests_processing\n7\n", -ENOENT); /* another line is no value */
+        expect_requests("llamacpp:requests_processing NaN\n", -ENOENT);
+        expect_requests("llamacpp:requests_processing -1\n", -ENOENT);
+        expect_requests("vllm:num_requests_running{x=\"1\n", -ENOENT);
+}
+
+#define METRICS(lines) "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" lines
+
+/* connections, in_flight and moving of the kernel; what the server says; what follows. */
+static void expect_busy(unsigned connections, unsigned in_flight, unsigned moving, bool silent, const char *answer,
+                        unsigned expected, bool asked)
+{
+        const struct hl_traffic traffic = { .connections = connections, .in_flight = in_flight, .moving = moving };
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS(answer));
+        const struct hl_model model = { .port = s.port };
+        unsigned requests = hl_busy(&model, &traffic, silent);
+        bool was_asked = s.asked > 0;
+        fake_model_stop(&s);
+        if (requests != expected || was_asked != asked)
+                fail_msg("%u connections, %u in flight, %u moving, \"%s\": %u", connections, in_flight, moving, answer,
+                         requests);
+}
+
+static void the_model_is_asked_where_the_kernel_cannot_tell(void **state)
+{
+        (void)state;
+        const char *two = METRICS("llamacpp:requests_processing 2\n"),
+                   *none = METRICS("llamacpp:requests_processing 0\n");
+        expect_busy(0, 0, 0, true, two, 0, false);   /* nobody is connected */
+        expect_busy(1, 0, 0, true, two, 2, true);    /* a silent stream, */
+        expect_busy(1, 0, 0, true, none, 0, true);   /* or kept alive */
+        expect_busy(3, 1, 0, false, none, 1, false); /* a question that waits for its answer */
+        expect_busy(3, 1, 0, true, none, 0, true);   /* for too long, and nobody works on it */
+        expect_busy(3, 1, 0, true, two, 2, true);
+        expect_busy(3, 1, 1, true, none, 1, false);                /* bytes are bytes */
+        expect_busy(3, 1, 0, true, METRICS("other 0\n"), 1, true); /* a server that publishes nothing of it */
+        expect_busy(3, 1, 0, true, "HTTP/1.1 404 Not Found\r\n\r\nllamacpp:requests_processing 0\n", 1, true);
+        expect_busy(1, 0, 0, true, "", 0, true);
+        expect_busy(1, 1, 0, true, "…", 1, true); /* it hangs */
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(statuses_are_read),          cmocka_unit_test(what_is_not_http_is_eproto),
-                cmocka_unit_test(the_request_is_a_plain_get), cmocka_unit_test(nobody_listens),
-                cmocka_unit_test(no_answer_in_time),          cmocka_unit_test(states_of_models),
-                cmocka_unit_test(ready_is_waited_for),        cmocka_unit_test(a_unit_that_ends_is_not_waited_for),
-                cmocka_unit_test(ready_has_a_deadline),       cmocka_unit_test(ready_without_a_port_or_a_bus),
+                cmocka_unit_test(the_requests_that_a_server_counts),
+                cmocka_unit_test(the_model_is_asked_where_the_kernel_cannot_tell),
+                cmocka_unit_test(statuses_are_read),
+                cmocka_unit_test(what_is_not_http_is_eproto),
+                cmocka_unit_test(the_request_is_a_plain_get),
+                cmocka_unit_test(nobody_listens),
+                cmocka_unit_test(steps_do_not_wait),
+                cmocka_unit_test(a_full_socket_is_waited_for),
+                cmocka_unit_test(no_answer_in_time),
+                cmocka_unit_test(states_of_models),
+                cmocka_unit_test(ready_is_waited_for),
+                cmocka_unit_test(a_unit_that_ends_is_not_waited_for),
+                cmocka_unit_test(ready_has_a_deadline),
+                cmocka_unit_test(ready_without_a_port_or_a_bus),
         };
         signal(SIGPIPE, SIG_IGN);
         return cmocka_run_group_tests_name("probe", tests, NULL, NULL);

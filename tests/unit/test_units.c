@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "lab/jobs.h"
 #include "lab/units.h"
 
 #include <errno.h>
@@ -108,234 +109,6 @@ static void detail_of_a_unit(void **state)
         assert_int_equal(d.active, HL_UNIT_INACTIVE);
 }
 
-struct job_case {
-        enum hl_unit_verb verb;
-        struct fake_systemd systemd;
-        int result; /* 0 or -errno */
-        enum hl_err_kind kind;
-        const char *code, *words; /* words: in the message */
-};
-
-static void expect_job(const struct job_case *c)
-{
-        static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit" };
-        struct fake_systemd systemd = c->systemd;
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        int r = hl_units_job(&bus, c->verb, "model@x.service", test_deadline(), &err);
-        unsigned called = fake_count(&fake, methods[c->verb]);
-        fake_stop(&fake, &bus);
-        if (r != c->result || err.kind != c->kind || (c->code && strcmp(err.code, c->code) != 0) ||
-            (c->words && !strstr(err.message, c->words)))
-                fail_msg("job %s: %d, kind %d, %s: %s", c->systemd.job_result, r, (int)err.kind,
-                         err.code ? err.code : "", err.message);
-        assert_int_equal(called, 1);
-}
-
-static void jobs_that_succeed(void **state)
-{
-        (void)state;
-        static const struct job_case cases[] = {
-                { HL_UNIT_START, { .job_result = "done", .state_after = "active" } },
-                { HL_UNIT_START, { .job_result = "done", .state_after = "activating" } },
-                { HL_UNIT_START, { .job_result = "skipped", .state_after = "active" } },
-                { HL_UNIT_RESTART, { .job_result = "done", .state_after = "active" } },
-                { HL_UNIT_STOP, { .job_result = "done", .state_after = "inactive" } },
-                { HL_UNIT_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
-        };
-        for (size_t i = 0; i < HL_COUNT(cases); i++)
-                expect_job(&cases[i]);
-}
-
-/* JobRemoved may be told before the reply that says which job it is. */
-static void job_that_ends_before_its_reply(void **state)
-{
-        (void)state;
-        expect_job(
-                &(struct job_case){ HL_UNIT_START, { .job_result = "done", .state_after = "active", .early = true } });
-        expect_job(&(struct job_case){ HL_UNIT_START,
-                                       { .job_result = "failed", .state_after = "failed", .early = true },
-                                       -EIO,
-                                       HL_ERR_UPSTREAM });
-}
-
-static void jobs_that_fail(void **state)
-{
-        (void)state;
-        static const struct job_case cases[] = {
-                { HL_UNIT_START,
-                  { .job_result = "failed",
-                    .state_after = "failed",
-                    .result = "exit-code",
-                    .exit_code = CLD_EXITED,
-                    .exit_status = 3 },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "job failed, unit exit-code, status 3" },
-                { HL_UNIT_START,
-                  { .job_result = "failed",
-                    .state_after = "failed",
-                    .result = "signal",
-                    .exit_code = CLD_KILLED,
-                    .exit_status = 9 },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "unit signal, signal 9" },
-                { HL_UNIT_START,
-                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "job timeout, unit timeout" },
-                { HL_UNIT_START,
-                  { .job_result = "dependency", .state_after = "inactive" },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "job dependency" },
-                { HL_UNIT_START, /* it started, and was gone at once */
-                  { .job_result = "done", .state_after = "failed", .result = "exit-code", .exit_status = 1 },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "\"journalctl -u model@x.service\" says why" },
-                { HL_UNIT_START,
-                  { .job_result = "done", .state_after = "inactive" },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  NULL },
-                { HL_UNIT_START,
-                  { .job_result = "canceled", .state_after = "inactive" },
-                  -EINTR,
-                  HL_ERR_CONFLICT,
-                  "job_canceled",
-                  "called off" },
-                { HL_UNIT_STOP,
-                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "stop_failed",
-                  "stopping model@x.service failed" },
-                { HL_UNIT_START,
-                  { .job_result = "failed", .load_state = "not-found" },
-                  -EIO,
-                  HL_ERR_UPSTREAM,
-                  "start_failed",
-                  "there is no such unit" },
-        };
-        for (size_t i = 0; i < HL_COUNT(cases); i++)
-                expect_job(&cases[i]);
-}
-
-/* An errno or a D-Bus name never becomes the client's fault. */
-static void refusals(void **state)
-{
-        (void)state;
-        static const struct job_case cases[] = {
-                { HL_UNIT_START,
-                  { .refusal = "org.freedesktop.systemd1.NoSuchUnit" },
-                  -ENOENT,
-                  HL_ERR_UPSTREAM,
-                  "unit_unusable",
-                  "starting model@x.service failed: " },
-                { HL_UNIT_START,
-                  { .refusal = "org.freedesktop.systemd1.UnitMasked" },
-                  -ENOENT,
-                  HL_ERR_UPSTREAM,
-                  "unit_unusable",
-                  NULL },
-                { HL_UNIT_START,
-                  { .refusal = "org.freedesktop.systemd1.LoadFailed" },
-                  -ENOENT,
-                  HL_ERR_UPSTREAM,
-                  "unit_unusable",
-                  NULL },
-                { HL_UNIT_START,
-                  { .refusal = "org.freedesktop.systemd1.BadUnitSetting" },
-                  -ENOENT,
-                  HL_ERR_UPSTREAM,
-                  "unit_unusable",
-                  NULL },
-                { HL_UNIT_STOP,
-                  { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
-                  -EACCES,
-                  HL_ERR_INTERNAL,
-                  "internal_error",
-                  "stopping model@x.service failed: " },
-                { HL_UNIT_STOP,
-                  { .refusal = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED },
-                  -EACCES,
-                  HL_ERR_INTERNAL,
-                  "internal_error",
-                  NULL },
-                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_NO_REPLY }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
-                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_TIMEOUT }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
-                { HL_UNIT_RESTART,
-                  { .refusal = SD_BUS_ERROR_LIMITS_EXCEEDED },
-                  -ENOBUFS,
-                  HL_ERR_BUSY,
-                  "bus_busy",
-                  NULL },
-                { HL_UNIT_START, { .hang_up = true }, -ECONNRESET, HL_ERR_BUSY, "bus_busy", NULL },
-        };
-        for (size_t i = 0; i < HL_COUNT(cases); i++)
-                expect_job(&cases[i]);
-}
-
-static void a_job_outlives_the_deadline(void **state)
-{
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        uint64_t deadline_us = hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC;
-        int r = hl_units_job(&bus, HL_UNIT_START, "model@x.service", deadline_us, &err);
-        assert_true(hl_clock_monotonic() >= deadline_us);
-        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
-        fake_stop(&fake, &bus);
-        assert_int_equal(r, -ETIMEDOUT);
-        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
-        assert_string_equal(err.code, "still_working");
-}
-
-static void queued_jobs_are_not_waited_for(void **state)
-{
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_queue(&bus, HL_UNIT_STOP, "model@x.service", &err), 0);
-        assert_string_equal(fake.log.data, "StopUnit\n");
-        fake_stop(&fake, &bus);
-        systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_queue(&bus, HL_UNIT_START, "model@x.service", &err), -EACCES);
-        assert_int_equal(err.kind, HL_ERR_INTERNAL);
-        fake_stop(&fake, &bus);
-}
-
-static void the_connection_serves_one_job_after_another(void **state)
-{
-        (void)state;
-        struct fake_systemd systemd = { .job_result = "done", .state_after = "active" };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        for (int i = 0; i < 3; i++)
-                assert_int_equal(hl_units_job(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), 0);
-        fake_stop(&fake, &bus);
-}
-
 static void ended_units_say_why(void **state)
 {
         (void)state;
@@ -415,7 +188,7 @@ static void no_bus_is_busy(void **state)
         struct hl_bus bus = HL_BUS_INIT;
         struct hl_err err = { 0 };
         must(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1) == 0);
-        int r = hl_units_queue(&bus, HL_UNIT_START, "x.service", &err);
+        int r = hl_jobs_queue(&bus, HL_UNIT_START, "x.service", &err);
         unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
         assert_true(r < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);
@@ -432,13 +205,6 @@ int main(void)
                 cmocka_unit_test(no_units_take_no_call),
                 cmocka_unit_test(starts_are_asked_in_a_pipeline),
                 cmocka_unit_test(detail_of_a_unit),
-                cmocka_unit_test(jobs_that_succeed),
-                cmocka_unit_test(job_that_ends_before_its_reply),
-                cmocka_unit_test(jobs_that_fail),
-                cmocka_unit_test(refusals),
-                cmocka_unit_test(a_job_outlives_the_deadline),
-                cmocka_unit_test(queued_jobs_are_not_waited_for),
-                cmocka_unit_test(the_connection_serves_one_job_after_another),
                 cmocka_unit_test(ended_units_say_why),
                 cmocka_unit_test(questions_that_fail),
                 cmocka_unit_test(a_hung_peer_is_busy),

@@ -17,7 +17,18 @@
 
 #define MINUTE HL_USEC_PER_MINUTE
 
-static const struct hl_config config = { .active_threshold_us = 10 * MINUTE };
+static const struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_NEVER };
+
+/* The mark that systemd leaves at a unit's start is answered here (see tests/tests.mk: --wrap). */
+static uint64_t mark_age_us = HL_NEVER; /* HL_NEVER: there is none */
+
+uint64_t __wrap_hl_units_started_about(const char *name);
+
+uint64_t __wrap_hl_units_started_about(const char *name)
+{
+        (void)name;
+        return mark_age_us == HL_NEVER ? 0 : hl_clock_realtime() - mark_age_us;
+}
 
 static struct hl_catalog catalog_of(struct hl_model *models, size_t count)
 {
@@ -92,7 +103,8 @@ static void the_judgement(void **state)
         report(*state, "idle", 60);
         report(*state, "future", -60);
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
-        assert_int_equal(calls, 1 + 5); /* one for the states, one for the start of each that runs */
+        assert_int_equal(calls,
+                         1 + 5); /* one for the states, one for the start of each that runs: there are no marks */
 
         assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_NEVER);
         assert_int_equal(hl_usage_last_activity(&u[NEVER_USED]), 0);
@@ -130,13 +142,52 @@ static void a_request_in_flight_is_activity(void **state)
         assert_int_equal(u[0].in_flight, 1);
         assert_true(u[0].is_active && !u[0].is_idle && about(u[0].idle_us, 0));
         assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
-        assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].is_idle);
+        assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].seen_in_flight == 1);
+        assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_NEVER && u[1].is_idle);
         free(models[0].unit);
         free(models[1].unit);
         free(u);
         close(client);
         close(server);
         close(listener);
+}
+
+/* Whose mark says that it is too young to be idle is not asked about; all others are, and theirs is the last word. */
+static void starts_are_asked_where_they_count(void **state)
+{
+        enum { YOUNG, OLD, PINNED, USED, STOPPED, COUNT };
+        char *fresh = unit_started_now();
+        struct hl_model models[COUNT] = {
+                [YOUNG] = model_of("young", "model@active-1.service", 30 * MINUTE),
+                [OLD] = model_of("old", fresh, MINUTE),
+                [PINNED] = model_of("pinned", "model@active-2.service", HL_NEVER),
+                [USED] = model_of("used", "model@active-3.service", 5 * MINUTE),
+                [STOPPED] = model_of("stopped", "model@inactive-4.service", MINUTE),
+        };
+        const struct hl_catalog catalog = catalog_of(models, COUNT);
+        struct fake_systemd systemd = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        report(*state, "used", 1);
+        mark_age_us = 10 * MINUTE;
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_int_equal(calls, 1 + 1); /* OLD's alone */
+        assert_true(about(u[YOUNG].idle_us, 10 * MINUTE) && !u[YOUNG].is_idle && u[YOUNG].started_at_us > 0);
+        assert_true(about(u[OLD].idle_us, 0) && !u[OLD].is_idle); /* the mark was wrong: the clock was set on, say */
+        assert_true(about(u[PINNED].idle_us, 10 * MINUTE));
+        assert_true(about(u[USED].idle_us, 1 * MINUTE) && u[USED].is_active);
+        assert_int_equal(u[STOPPED].started_at_us, 0);
+        free(u);
+
+        mark_age_us = (uint64_t) - (int64_t)MINUTE; /* in the future: it says nothing */
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_int_equal(calls, 1 + 4);
+        mark_age_us = HL_NEVER;
+        for (size_t i = 0; i < COUNT; i++)
+                free(models[i].unit);
+        free(u);
+        free(fresh);
 }
 
 /* When nothing is known, nothing may look idle. */
@@ -175,6 +226,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(the_judgement),
                 IN_FOLDER(a_request_in_flight_is_activity),
+                IN_FOLDER(starts_are_asked_where_they_count),
                 IN_FOLDER(without_systemd_nothing_is_known),
                 IN_FOLDER(no_models_take_no_call),
         };

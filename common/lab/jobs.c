@@ -1,0 +1,146 @@
+#include "jobs.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER DESTINATION ".Manager"
+
+static const struct {
+        const char *method, *doing, *failed;
+} verbs[] = {
+        [HL_UNIT_START] = { "StartUnit", "starting", "start_failed" },
+        [HL_UNIT_STOP] = { "StopUnit", "stopping", "stop_failed" },
+        [HL_UNIT_RESTART] = { "RestartUnit", "restarting", "start_failed" },
+        [HL_UNIT_RELOAD] = { "ReloadUnit", "reloading", "reload_failed" },
+};
+
+/* Should the job's end be told before the reply that names it, sd-bus keeps the signal until sd_bus_process() is
+ * called, and then the path is known. */
+static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret_error)
+{
+        (void)ret_error;
+        struct hl_job *job = data;
+        const char *path, *result;
+        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) < 0 || job->result ||
+            strcmp(path, job->path) != 0)
+                return 0;
+        job->result = hl_strdup(result);
+        if (job->ended)
+                job->ended(job->data);
+        return 0;
+}
+
+static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, char **ret_path, struct hl_err *err)
+{
+        sd_bus_message *reply = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *path = NULL;
+        bus->calls++;
+        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, verbs[verb].method, &error, &reply,
+                                   "ss", name, "replace");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0) {
+                HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", verbs[verb].doing, name);
+                r = hl_bus_fail(err, r, &error, what);
+        } else {
+                r = 0;
+                if (ret_path)
+                        *ret_path = hl_strdup(path);
+        }
+        sd_bus_error_free(&error);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+int hl_jobs_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err)
+{
+        int r = hl_bus_open(bus, err);
+        return r < 0 ? r : call_verb(bus, verb, name, NULL, err);
+}
+
+int hl_job_begin(struct hl_job *job, struct hl_err *err)
+{
+        int r = hl_bus_open(job->bus, err);
+        if (r < 0)
+                return r;
+        /* The match comes first, or the job may end unseen. */
+        r = sd_bus_match_signal(job->bus->bus, &job->slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved",
+                                on_job_removed, job);
+        if (r < 0)
+                return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
+        r = call_verb(job->bus, job->verb, job->name, &job->path, err);
+        if (r < 0)
+                hl_job_free(job); /* or the end of somebody else's job would be compared with none */
+        else if (job->bus->queued)
+                job->bus->queued();
+        return r;
+}
+
+/* The job's end says little: "done" also ends the start of a unit that failed at once. */
+int hl_job_judge(const struct hl_job *job, struct hl_err *err)
+{
+        struct hl_unit_detail detail;
+        int r = hl_units_detail(job->bus, job->name, &detail, err);
+        if (r < 0)
+                return r;
+        bool done = strcmp(job->result, "done") == 0 || strcmp(job->result, "skipped") == 0;
+        if (done && job->verb == HL_UNIT_STOP)
+                return 0;
+        if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
+                return 0;
+        const char *doing = verbs[job->verb].doing;
+        if (strcmp(job->result, "canceled") == 0)
+                return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request",
+                               doing, job->name);
+        HL_CLEANUP(hl_free_pointer) char *why = hl_units_describe(&detail);
+        return hl_fail(err, HL_ERR_UPSTREAM, EIO, verbs[job->verb].failed,
+                       "%s %s failed: job %s, unit %s; \"journalctl -u %s\" says why", doing, job->name, job->result,
+                       why, job->name);
+}
+
+void hl_job_free(struct hl_job *job)
+{
+        sd_bus_slot_unref(hl_steal(job->slot));
+        free(hl_steal(job->path));
+        free(hl_steal(job->result));
+}
+
+static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
+{
+        while (!job->result) {
+                int r = sd_bus_process(job->bus->bus, NULL);
+                if (r == 0) {
+                        uint64_t now = hl_clock_monotonic();
+                        if (now >= deadline_us)
+                                return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
+                                               "%s %s takes longer than was waited for; it goes on",
+                                               verbs[job->verb].doing, job->name);
+                        r = sd_bus_wait(job->bus->bus, deadline_us - now);
+                }
+                if (r < 0)
+                        return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
+        }
+        return 0;
+}
+
+int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
+{
+        int r = wait_for(job, deadline_us, err);
+        return r < 0 ? r : hl_job_judge(job, err);
+}
+
+int hl_jobs_run(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
+{
+        HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = bus, .verb = verb, .name = name };
+        int r = hl_job_begin(&job, err);
+        return r < 0 ? r : hl_job_wait(&job, deadline_us, err);
+}
