@@ -21,9 +21,11 @@ LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
 LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
-PROGRAMS := $(SERVICES) home-lab-services
+PROGRAMS := $(SERVICES) model-idle-sweep home-lab-services
 PARTS_home-lab-services := handlers/check.c handlers/status.c
 PARTS_inference-service := handlers/inference_logs.c
+PARTS_model-monitor-service := handlers/monitor_metrics.c handlers/monitor_why.c
+PARTS_model-idle-sweep := handlers/sweep_host.c
 PARTS_SERVICE := handlers/app.c
 
 SOURCES := $(wildcard common/*/*.c)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "lab/activity.h"
 #include "lab/usage.h"
+#include "monitor_routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -125,6 +126,9 @@ static const struct hl_route routes[] = {
           "Models that run and are unused for longer than their idle timeout" },
         { HL_GET, "/models/activity", run_activity, HL_SCOPE_READ, NULL,
           "Activity of every model, and where it is known from" },
+        { HL_GET, "/models/{model}/why", monitor_run_why, HL_SCOPE_READ, NULL,
+          "Whether the sweep would stop the model now, and its last decisions" },
+        { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus" },
         { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_CONTROL, NULL,
           "Record that a model is being used now" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },

@@ -1,0 +1,259 @@
+/* model-idle-sweep - one run: stops the models that nobody uses and, when nobody uses any, switches off the host. */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "lab/activity.h"
+#include "lab/catalog.h"
+#include "lab/sweep.h"
+#include "lab/sweep_memory.h"
+#include "sweep_host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_TIMEOUT_US (45 * HL_USEC_PER_SEC) /* for all of them; those that take longer go on without us */
+
+static const char usage_text[] =
+        "Usage: model-idle-sweep [--dry-run]\n"
+        "\n"
+        "Stops the models that run and that nobody has used for longer than their IDLE_TIMEOUT. When no model\n"
+        "has been used for host_idle_minutes, it schedules the shutdown of this host.\n"
+        "model-idle-sweep.timer runs it every minute; what it did: journalctl -t model-idle-sweep\n"
+        "\n"
+        "  --dry-run   changes nothing, and prints what would be done and why\n";
+
+/* What one sweep knows. */
+struct sweep {
+        struct hl_bus bus;
+        struct hl_config config;
+        struct hl_catalog catalog;
+        struct hl_usage *usages;
+        struct hl_sweep_memory before, now;
+};
+
+static void free_sweep(struct sweep *s)
+{
+        hl_sweep_memory_free(&s->before);
+        hl_sweep_memory_free(&s->now);
+        free(s->usages);
+        hl_catalog_free(&s->catalog);
+        hl_config_free(&s->config);
+        hl_bus_free(&s->bus);
+}
+
+static int look(struct sweep *s, struct hl_err *err)
+{
+        int r = hl_config_load(NULL, NULL, NULL, &s->config, err);
+        if (r == 0)
+                r = hl_catalog_load(&s->config, NULL, NULL, NULL, &s->catalog, err);
+        if (r == 0)
+                r = hl_usage_read(&s->bus, &s->config, &s->catalog, &s->usages, err);
+        return r;
+}
+
+/* A request was in flight at the last sweep, and its connection is gone. */
+static bool has_ended(const struct sweep *s, size_t i)
+{
+        const struct hl_usage *u = &s->usages[i];
+        return u->active == HL_UNIT_ACTIVE && u->in_flight == 0 && u->seen_in_flight == 0 &&
+               hl_sweep_memory_has(&s->before.in_flight, s->catalog.models[i].name);
+}
+
+/* Nothing tells when such a request ended. At most now, so now it is. */
+static void count_ended(struct sweep *s)
+{
+        for (size_t i = 0; i < s->catalog.count; i++)
+                if (has_ended(s, i)) {
+                        struct hl_usage *u = &s->usages[i];
+                        u->request_age_us = u->idle_us = 0;
+                        u->is_over_time = u->is_idle = false;
+                }
+}
+
+/* The kernel forgets a connection when it is closed, and a clock that was changed misleads: what this sweep has seen is
+ * written down for the next one, for the monitor, and for its own second look. */
+static int note(const struct sweep *s, size_t i, struct hl_err *err)
+{
+        const char *model = s->catalog.models[i].name;
+        const struct hl_usage *u = &s->usages[i];
+        if (has_ended(s, i))
+                return hl_activity_touch(model, err);
+        if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_NEVER && u->traffic_age_us == u->request_age_us)
+                return hl_activity_note(model, u->traffic_age_us, err);
+        return u->is_report_adoptable ? hl_activity_adopt(model, err) : 0;
+}
+
+static void note_all(const struct sweep *s)
+{
+        struct hl_err err = { 0 };
+        for (size_t i = 0; i < s->catalog.count; i++)
+                note(s, i, &err); /* err keeps the first */
+        if (err.kind)
+                hl_log(LOG_WARNING, NULL, "activity cannot be noted: %s", err.message);
+}
+
+/* The fields that GET /models/{model}/why reads back. more: what there is to say beside the reason, or NULL. */
+static void log_model(int priority, const struct hl_model *model, const char *word,
+                      const struct hl_sweep_decision *decision, const char *more)
+{
+        char idle[24] = "", threshold[24] = "", in_flight[16];
+        if (decision->idle_us != HL_NEVER)
+                snprintf(idle, sizeof(idle), "%llu", (unsigned long long)(decision->idle_us / HL_USEC_PER_SEC));
+        if (decision->threshold_us != HL_NEVER)
+                snprintf(threshold, sizeof(threshold), "%llu",
+                         (unsigned long long)(decision->threshold_us / HL_USEC_PER_SEC));
+        snprintf(in_flight, sizeof(in_flight), "%u", decision->in_flight);
+        const struct hl_log_field fields[] = {
+                { "MESSAGE_ID", HL_SWEEP_MESSAGE_ID },
+                { "HL_MODEL", model->name },
+                { "HL_DECISION", word },
+                { "HL_REASON", hl_sweep_reason_name(decision->reason) },
+                { "HL_IDLE_SECONDS", idle },
+                { "HL_IN_FLIGHT", in_flight },
+                { "HL_THRESHOLD_SECONDS", threshold },
+                { NULL, NULL },
+        };
+        HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(decision);
+        hl_log(priority, fields, "%s: %s: %s%s%s", model->name, word, why, more ? "; " : "", more ? more : "");
+}
+
+/* Stops the model unless the second look finds it in use. */
+static void stop(struct sweep *s, size_t i, struct hl_job *ret_job, int *ret_hold)
+{
+        struct hl_model *model = &s->catalog.models[i];
+        struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
+        struct hl_err err = { 0 };
+        int r = hl_sweep_stop(&s->bus, &s->config, model, &decision, ret_job, ret_hold, &err);
+        if (r < 0)
+                log_model(LOG_ERR, model, "stop_failed", &decision, err.message);
+        else if (r > 0)
+                log_model(LOG_NOTICE, model, "stop", &decision, NULL);
+        else
+                log_model(LOG_NOTICE, model, "keep", &decision, "in use again at the second look");
+}
+
+/* All stops run at once, and each ends when systemd says so. */
+static void await(struct sweep *s, struct hl_job *jobs)
+{
+        uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                struct hl_sweep_decision decision = hl_sweep_decide(&s->catalog.models[i], &s->usages[i]);
+                struct hl_err err = { 0 };
+                if (jobs[i].path && hl_job_wait(&jobs[i], deadline_us, &err) < 0)
+                        log_model(err.kind == HL_ERR_CONFLICT ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
+                                  err.kind == HL_ERR_CONFLICT ? "started_again" : "stop_unfinished", &decision,
+                                  err.message);
+                hl_job_free(&jobs[i]);
+        }
+}
+
+static void stop_idle(struct sweep *s)
+{
+        HL_CLEANUP(hl_free_pointer)
+        struct hl_job *jobs =
+                hl_alloc(s->catalog.count * sizeof(*jobs)); /* in its place: systemd's answers point to it */
+        HL_CLEANUP(hl_free_pointer) int *holds = hl_alloc(s->catalog.count * sizeof(*holds));
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                const struct hl_model *model = &s->catalog.models[i];
+                const struct hl_usage *u = &s->usages[i];
+                struct hl_sweep_decision decision = hl_sweep_decide(model, u);
+                holds[i] = -1;
+                if (u->active == HL_UNIT_ACTIVE && (u->in_flight > 0 || u->seen_in_flight > 0))
+                        hl_sweep_memory_add(&s->now.in_flight, model->name);
+                if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
+                        hl_sweep_memory_add(&s->now.kept, model->name);
+                        if (!hl_sweep_memory_has(&s->before.kept, model->name)) /* once, not at each sweep */
+                                log_model(LOG_NOTICE, model, "keep", &decision, NULL);
+                }
+                if (decision.reason == HL_SWEEP_IDLE)
+                        stop(s, i, &jobs[i], &holds[i]);
+        }
+        await(s, jobs);
+        hl_activity_stop_ended(holds, s->catalog.count);
+}
+
+/* What is known of the host's own clock and use. */
+static void remember(struct sweep *s)
+{
+        uint64_t now_us = hl_clock_monotonic(), used_us = hl_host_last_use(&s->catalog, s->usages, now_us);
+        s->now.suspended_total_us = hl_clock_boottime() - now_us;
+        s->now.resumed_us = s->before.resumed_us;
+        if (s->now.suspended_total_us > s->before.suspended_total_us + HL_USEC_PER_SEC)
+                s->now.resumed_us = now_us;
+        s->now.used_us = s->before.used_us > used_us ? s->before.used_us : used_us;
+        if (!s->before.known) /* nothing is known of models that were stopped since, so they count as used until now */
+                s->now.used_us = now_us;
+        s->now.acted_us = s->before.acted_us;
+        s->now.shutdown_at_us = s->before.shutdown_at_us;
+}
+
+static void show(struct sweep *s)
+{
+        printf("%-28s %-6s %-13s %-13s %-9s %s\n", "MODEL", "PORT", "UNUSED FOR", "STOPPED AFTER", "IN FLIGHT", "");
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                const struct hl_model *model = &s->catalog.models[i];
+                struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
+                HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(&decision);
+                char port[8] = "-", idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
+                if (model->port)
+                        snprintf(port, sizeof(port), "%u", model->port);
+                printf("%-28s %-6s %-13s %-13s %-9u %s: %s\n", model->name, port,
+                       hl_format_span(decision.idle_us, idle), hl_format_span(decision.threshold_us, threshold),
+                       decision.in_flight, decision.reason == HL_SWEEP_IDLE ? "STOP" : "keep", why);
+        }
+        sweep_host_show(&s->bus, &s->config, &s->now);
+}
+
+static int run(bool dry)
+{
+        clock_t began = clock(); /* what systemd did in this process before is none of ours */
+        HL_CLEANUP(free_sweep) struct sweep s = { .bus = HL_BUS_INIT };
+        struct hl_err err = { 0 };
+        if (look(&s, &err) < 0) {
+                if (dry)
+                        fprintf(stderr, "error: %s\n", err.message);
+                else
+                        hl_log(LOG_ERR, NULL, "nothing is stopped: %s", err.message);
+                return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
+        }
+        hl_sweep_memory_load(&s.before);
+        count_ended(&s);
+        remember(&s);
+        if (dry) {
+                show(&s);
+                return EX_OK;
+        }
+        note_all(&s);
+        stop_idle(&s);
+        sweep_host(&s.bus, &s.config, &s.now);
+        if (hl_sweep_memory_save(&s.now, &err) < 0)
+                hl_log(LOG_WARNING, NULL, "what this sweep saw cannot be kept for the next one: %s", err.message);
+        hl_log_status("%zu models, %u calls of the bus, %llu ms of CPU", s.catalog.count, s.bus.calls,
+                      (unsigned long long)((clock() - began) / (CLOCKS_PER_SEC / 1000)));
+        return EX_OK;
+}
+
+int main(int argc, char **argv)
+{
+        bool dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
+        if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+                fputs(usage_text, stdout);
+                return EX_OK;
+        }
+        if (argc > 1 && !dry) {
+                fputs(usage_text, stderr);
+                return EX_USAGE;
+        }
+        if (!dry && geteuid() == 0) { /* its files would be root's, and no longer the services' */
+                fputs("model-idle-sweep: run it by \"systemctl start model-idle-sweep.service\", or with --dry-run\n",
+                      stderr);
+                return EX_USAGE;
+        }
+        hl_log_open("model-idle-sweep");
+        return run(dry);
+}
