@@ -21,7 +21,8 @@ LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
 LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
-PROGRAMS := $(SERVICES) model-idle-sweep home-lab-services
+PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep home-lab-services
+PARTS_model-router := handlers/router_answers.c handlers/router_body.c
 PARTS_home-lab-services := handlers/check.c handlers/status.c
 PARTS_inference-service := handlers/inference_logs.c
 PARTS_model-monitor-service := handlers/monitor_metrics.c handlers/monitor_why.c

@@ -1,0 +1,129 @@
+"""model-router without NGINX and without a bus: where it sends a request of the OpenAI API by its body, and what it
+refuses."""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+
+import fastcgi
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
+
+
+class Router:
+    def __init__(self, folder, **environment):
+        self.folder, self.path = folder, str(folder / "router.sock")
+        (folder / "models").mkdir()
+        (folder / "models" / "tiny").write_text("PORT=18191\n")
+        (folder / "models" / "no-port").write_text("COMMAND=x\n")
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(self.path)
+        self.listening.listen(16)
+        self.process = subprocess.Popen(
+            [BUILD / "model-router"], stdin=self.listening, stderr=subprocess.DEVNULL,
+            env={"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
+                 "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
+                 **environment})
+
+    def post(self, body, kind="application/json", **more):
+        variables = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
+                     "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body)), **more}
+        return fastcgi.request(self.path, variables, body)
+
+    def refusal(self, *arguments, **more):
+        status, headers, body = self.post(*arguments, **more)
+        assert "X-Accel-Redirect" not in headers
+        assert headers["Content-Type"].startswith("application/json")
+        return status, json.loads(body)["error"]["code"]
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.listening.close()
+
+
+@pytest.fixture
+def router(tmp_path):
+    one = Router(tmp_path)
+    yield one
+    one.end()
+
+
+def form(*parts):
+    return b"".join(b"--b\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + content + b"\r\n"
+                    for head, content in parts) + b"--b--\r\n"
+
+
+@pytest.mark.parametrize("body, kind", [
+    (b'{"model":"tiny","messages":[]}', "application/json"),
+    (b'{"model":"tiny"}', "text/plain"),
+    (b'{"messages":[{"model":"other"}],"\\u006dodel":"t\\u0069ny"}', "application/json; charset=utf-8"),
+    (b'{"image":"' + b"A" * 5_000_000 + b'","model":"tiny"}', "application/json"),
+    (form((b'name="file"; filename="model"', b"RIFF\0\r\n"), (b'name="model"', b"tiny")),
+     "multipart/form-data; boundary=b"),
+], ids=["json", "any type", "escapes", "5 MB", "form"])
+def test_the_body_says_where_a_request_goes(router, body, kind):
+    status, headers, content = router.post(body, kind)
+    assert (status, headers, content) == (200, {"X-Accel-Redirect": "@model_tiny"}, b"")
+
+
+@pytest.mark.parametrize("body, kind, expected", [
+    (b"", "application/json", (400, "invalid_json")),
+    (b"[]", "application/json", (400, "invalid_json")),
+    (b'{"model":"tiny"', "application/json", (400, "invalid_json")),
+    (b'{"a":' + b"[" * 100_000, "application/json", (400, "invalid_json")),
+    (b"{}", "application/json", (400, "model_missing")),
+    (b'{"":{"model":"tiny"}}', "application/json", (400, "model_missing")),
+    (b'{"model":null}', "application/json", (400, "invalid_value")),
+    (b'{"model":"tiny","model":"tiny"}', "application/json", (400, "duplicate_key")),
+    (b'{"model":"other"}', "application/json", (404, "model_not_found")),
+    (b'{"model":""}', "application/json", (404, "model_not_found")),
+    (b'{"model":"../models/tiny"}', "application/json", (404, "model_not_found")),
+    (b'{"model":"tiny\\r\\nX-Accel-Redirect: @run_x"}', "application/json", (404, "model_not_found")),
+    (b'{"model":"no-port"}', "application/json", (503, "model_without_port")),
+    (b'{"model":"tiny"}', "multipart/form-data; boundary=b", (400, "invalid_form")),
+    (form((b'name="model"', b"tiny"), (b'name="model"', b"tiny")), "multipart/form-data; boundary=b",
+     (400, "invalid_form")),
+    (form((b'name="file"', b"tiny")), "multipart/form-data; boundary=b", (400, "model_missing")),
+])
+def test_what_it_refuses(router, body, kind, expected):
+    assert router.refusal(body, kind) == expected
+
+
+def test_requests_that_are_no_posts_or_not_for_us(router):
+    assert router.refusal(b"", REQUEST_METHOD="GET") == (404, "not_found")
+    assert router.refusal(b'{"model":"tiny"}', HTTP_HOST="evil.example") == (403, "host_not_allowed")
+    assert router.refusal(b"x" * 5_000_000, HTTP_HOST="evil.example") == (403, "host_not_allowed")
+    assert router.refusal(b'{"model":"tiny"}', CONTENT_LENGTH="99") == (400, "incomplete_request")
+    assert router.refusal(b"", CONTENT_LENGTH="67108865") == (413, "body_too_large")
+    assert router.refusal(b"", CONTENT_LENGTH="-1") == (413, "body_too_large")
+
+
+def test_a_wait_without_a_bus_is_told_so(router):
+    status, headers, body = router.post(b"", HL_CALL="wake", HL_MODEL="tiny", HL_UPSTREAM_STATUS="502",
+                                        HL_UPSTREAM_CONNECT_TIME="-")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "bus_unavailable")
+    assert headers["Retry-After"] == "10"
+
+
+def test_clients_that_leave_hold_nobody_up(router):
+    for sent in (b"", fastcgi.record(fastcgi.BEGIN_REQUEST, b"\0\1\0\0\0\0\0\0"), b"\1\1\0"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(router.path)
+            connection.sendall(sent)
+    assert router.post(b'{"model":"tiny"}')[1] == {"X-Accel-Redirect": "@model_tiny"}
+
+
+def test_a_broken_configuration_is_told(router):
+    (router.folder / "config.json").write_text("{")
+    status, _ = router.refusal(b'{"model":"tiny"}')
+    assert status == 503
+
+
+def test_it_ends_when_nobody_asks(tmp_path):
+    router = Router(tmp_path, HL_IDLE_SECONDS="100ms")
+    assert router.post(b'{"model":"tiny"}')[0] == 200
+    assert router.process.wait(timeout=20) == 0
+    router.end()
