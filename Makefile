@@ -21,7 +21,8 @@ LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
 LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
-PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep home-lab-services
+PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep nginx-config-updater home-lab-services
+PARTS_nginx-config-updater := handlers/publish.c handlers/kubernetes.c
 PARTS_model-router := handlers/router_answers.c handlers/router_body.c
 PARTS_home-lab-services := handlers/check.c handlers/status.c
 PARTS_inference-service := handlers/inference_logs.c
@@ -32,7 +33,7 @@ PARTS_SERVICE := handlers/app.c
 SOURCES := $(wildcard common/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
 LIBRARY := $(BUILD)/libhomelab.a
-LIBS := -lsystemd -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
+LIBS := -lsystemd -lcurl -lyaml -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)

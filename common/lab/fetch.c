@@ -1,0 +1,172 @@
+#include "fetch.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_MS 5000L
+#define RETRY_AFTER_MAX_SECONDS 3600
+
+struct hl_fetch {
+        CURL *curl;
+};
+
+int hl_fetch_open(struct hl_fetch **ret_fetch, struct hl_err *err)
+{
+        CURL *curl = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_easy_init() : NULL;
+        if (!curl)
+                return hl_fail(err, HL_ERR_INTERNAL, ENOMEM, "internal_error", "libcurl cannot be set up");
+        *ret_fetch = hl_alloc(sizeof(**ret_fetch));
+        (*ret_fetch)->curl = curl;
+        return 0;
+}
+
+struct hl_fetch *hl_fetch_free(struct hl_fetch *fetch)
+{
+        if (fetch) {
+                curl_easy_cleanup(fetch->curl);
+                curl_global_cleanup();
+                free(fetch);
+        }
+        return NULL;
+}
+
+void hl_fetch_cleanup(struct hl_fetch **fetch)
+{
+        *fetch = hl_fetch_free(*fetch);
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *data)
+{
+        struct hl_fetch_answer *answer = data;
+        return hl_buf_add(&answer->body, bytes, size * count) == 0 ? size * count : 0;
+}
+
+static struct curl_slist *headers_of(const struct hl_fetch_request *request)
+{
+        struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
+        headers = curl_slist_append(headers, "Expect:"); /* no 100 Continue to wait for */
+        if (request->content_type) {
+                HL_CLEANUP(hl_free_pointer) char *line = hl_format("Content-Type: %s", request->content_type);
+                headers = curl_slist_append(headers, line);
+        }
+        return headers;
+}
+
+static void set_pem(CURL *curl, CURLoption option, const char *pem)
+{
+        struct curl_blob blob = { .data = (void *)(uintptr_t)pem,
+                                  .len = pem ? strlen(pem) : 0,
+                                  .flags = CURL_BLOB_COPY };
+        if (pem)
+                curl_easy_setopt(curl, option, &blob);
+}
+
+static void set_tls(CURL *curl, const struct hl_fetch_tls *tls)
+{
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+        curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+        if (!tls)
+                return;
+        set_pem(curl, CURLOPT_CAINFO_BLOB, tls->ca);
+        set_pem(curl, CURLOPT_SSLCERT_BLOB, tls->certificate);
+        set_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
+}
+
+static void set_options(CURL *curl, const struct hl_fetch_request *request, struct hl_fetch_answer *answer,
+                        long left_ms)
+{
+        curl_easy_setopt(curl, CURLOPT_URL, request->url);
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+        if (request->body) {
+                curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
+                curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        }
+        if (request->token) {
+                curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+                curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, request->token);
+        }
+        set_tls(curl, request->tls);
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+        curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        curl_easy_setopt(curl, CURLOPT_USERAGENT, "home-lab-services");
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, left_ms);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+}
+
+static int failed(CURLcode code, const char *url, const char *why, const struct hl_buf *body, struct hl_err *err)
+{
+        switch (code) {
+        case CURLE_COULDNT_CONNECT:
+        case CURLE_COULDNT_RESOLVE_HOST:
+                return hl_fail(err, HL_ERR_BUSY, ECONNREFUSED, "unreachable", "%s cannot be reached: %s", url, why);
+        case CURLE_OPERATION_TIMEDOUT:
+                return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "timeout", "%s did not answer in time", url);
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CONNECT_ERROR:
+                return hl_fail(err, HL_ERR_INTERNAL, EACCES, "tls_failed",
+                               "%s does not prove who it is (%s): the certificate authority must be its own", url, why);
+        case CURLE_WRITE_ERROR:
+                return hl_fail(err, HL_ERR_UPSTREAM, EMSGSIZE, "answer_too_large",
+                               "%s answered with more than %zu bytes, which are not read", url, body->max);
+        case CURLE_URL_MALFORMAT:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CERTPROBLEM:
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_request", "%s: %s", url, why);
+        default:
+                return hl_fail(err, HL_ERR_UPSTREAM, EPROTO, "bad_answer", "%s gave no whole answer: %s", url, why);
+        }
+}
+
+static unsigned retry_after(CURL *curl)
+{
+        curl_off_t seconds = 0;
+        curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
+        if (seconds <= 0)
+                return 0;
+        return seconds < RETRY_AFTER_MAX_SECONDS ? (unsigned)seconds : RETRY_AFTER_MAX_SECONDS;
+}
+
+int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, struct hl_fetch_answer *answer,
+             struct hl_err *err)
+{
+        CURL *curl = fetch->curl;
+        uint64_t now = hl_clock_monotonic();
+        hl_buf_free(&answer->body);
+        if (request->deadline_us < now + HL_USEC_PER_MSEC) /* 0 would be: no limit */
+                return failed(CURLE_OPERATION_TIMEDOUT, request->url, "", &answer->body, err);
+
+        char why[CURL_ERROR_SIZE] = "";
+        struct curl_slist *headers = headers_of(request);
+        set_options(curl, request, answer, (long)((request->deadline_us - now) / HL_USEC_PER_MSEC));
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+        CURLcode code = curl_easy_perform(curl);
+        if (code == CURLE_OK) {
+                long status = 0;
+                char *address = NULL;
+                curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+                curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &address);
+                answer->status = (int)status;
+                answer->retry_after_seconds = retry_after(curl);
+                snprintf(answer->address, sizeof(answer->address), "%s", address ? address : "");
+        }
+        curl_easy_reset(curl); /* the options; its connections stay */
+        curl_slist_free_all(headers);
+        hl_make_printable(why);
+        return code == CURLE_OK ? 0
+                                : failed(code, request->url, *why ? why : curl_easy_strerror(code), &answer->body, err);
+}

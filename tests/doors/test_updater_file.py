@@ -1,0 +1,184 @@
+"""nginx-config-updater on a host without our NGINX files: what it prints, and what it does to the file."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
+TIMEOUT = 20
+
+pytestmark = pytest.mark.skipif(os.path.exists("/etc/nginx/home-lab-services"),
+                                reason="this host's NGINX would be asked to reload")
+
+
+class Updater:
+    def __init__(self, folder):
+        self.folder = folder
+        self.models = folder / "models"
+        self.models.mkdir()
+        self.output = folder / "nginx" / "models.conf"
+        self.output.parent.mkdir()
+        self.configure(output=str(self.output))
+        self.model("tiny", 18191)
+
+    def configure(self, **nginx):
+        (self.folder / "config.json").write_text(json.dumps({"nginx": nginx}))
+
+    def model(self, name, port):
+        (self.models / name).write_text(f'PORT="{port}"\n')
+
+    def run(self, *arguments, status=0):
+        done = subprocess.run([BUILD / "nginx-config-updater", *arguments], capture_output=True, text=True,
+                              timeout=TIMEOUT, stdin=subprocess.DEVNULL,
+                              env={"CONFIGURATION_DIRECTORY": str(self.folder), "STATE_DIRECTORY": str(self.folder),
+                                   "MODELS_CONFIG_DIR": str(self.models),
+                                   "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.folder}/no-bus"})
+        assert done.returncode == status, done
+        return done
+
+
+@pytest.fixture
+def updater(tmp_path):
+    return Updater(tmp_path)
+
+
+def test_print_prints_and_writes_nothing(updater):
+    text = updater.run("--print").stdout
+    assert "location /tiny/ {" in text and "proxy_pass http://127.0.0.1:18191$" in text
+    assert list(updater.output.parent.iterdir()) == []
+
+
+def test_the_file_is_what_is_printed(updater):
+    updater.run()
+    assert updater.output.read_text() == updater.run("--print").stdout
+    assert updater.output.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in updater.output.parent.iterdir()] == ["models.conf"]
+
+
+def test_models_come_in_the_order_of_their_names(updater):
+    for name in ("zeta", "alpha", "mid"):
+        updater.model(name, 18200)
+    text = updater.run("--print").stdout
+    assert [line[2:] for line in text.splitlines()[2:] if line.startswith("# ")] == ["alpha", "mid", "tiny", "zeta"]
+
+
+def test_what_is_unchanged_is_not_written_anew(updater):
+    updater.run()
+    first = updater.output.stat()
+    updater.run()
+    second = updater.output.stat()
+    assert (first.st_ino, first.st_mtime_ns) == (second.st_ino, second.st_mtime_ns)
+
+
+@pytest.mark.parametrize("change", [
+    lambda updater: updater.model("tiny", 18192),
+    lambda updater: updater.model("other", 18193),
+    lambda updater: (updater.models / "tiny").unlink(),
+    lambda updater: updater.configure(output=str(updater.output), upstream_host="::1"),
+    lambda updater: updater.output.write_text(updater.output.read_text() + "# by hand\n"),
+    lambda updater: updater.output.write_text(updater.output.read_text()[:-1]),
+    lambda updater: updater.output.unlink(),
+    lambda updater: updater.output.write_text(""),
+], ids=["port", "new", "gone", "host", "appended", "cut", "no file", "empty"])
+def test_a_change_makes_it_anew(updater, change):
+    updater.run()
+    before = updater.output.stat().st_ino
+    change(updater)
+    # Held open, so that the file system cannot give the new file the same number.
+    held = open(updater.output, encoding="utf-8") if updater.output.exists() else None
+    done = updater.run()
+    assert "has the locations of" in done.stderr or os.path.exists("/run/systemd/journal/socket")
+    assert updater.output.read_text() == updater.run("--print").stdout
+    if held:
+        assert updater.output.stat().st_ino != before
+        held.close()
+
+
+def test_a_run_that_was_killed_is_made_good(updater):
+    """Before NGINX had taken up the file: nothing is new, but the mark says so."""
+    updater.run()
+    mark = updater.output.with_name("models.conf.pending")
+    mark.touch()
+    says(updater.run(), "has the locations of 1 models")
+    assert not mark.exists()
+    assert updater.output.read_text() == updater.run("--print").stdout
+
+
+def test_no_file_is_put_in_place_unmarked(updater):
+    updater.output.with_name("models.conf.pending").mkdir()
+    says(updater.run(status=1), "models.conf.pending: ")
+    assert not updater.output.exists()
+
+
+def test_a_file_that_is_no_model_is_told_with_a_change(updater):
+    """Not each minute."""
+    (updater.models / "wrong").write_text('PORT="x"\n')
+    says(updater.run(), "/wrong:1: PORT")
+    assert "PORT" not in updater.run().stderr
+    updater.model("other", 18193)
+    says(updater.run(), "/wrong:1: PORT")
+
+
+def test_an_ipv6_host_is_bracketed(updater):
+    updater.configure(output=str(updater.output), upstream_host="fd00::1")
+    assert "proxy_pass http://[fd00::1]:18191$" in updater.run("--print").stdout
+
+
+def test_no_models_leave_an_empty_configuration(updater):
+    (updater.models / "tiny").unlink()
+    updater.run()
+    assert all(line.startswith("#") for line in updater.output.read_text().splitlines())
+
+
+def says(done, words):
+    """Without a journal what is logged comes on standard error."""
+    assert words in done.stderr or os.path.exists("/run/systemd/journal/socket")
+
+
+def test_an_output_folder_that_is_not_there(updater):
+    updater.configure(output=str(updater.folder / "missing" / "models.conf"))
+    says(updater.run(status=1), "missing/models.conf.pending: No such file or directory")
+
+
+def test_an_output_that_is_a_folder(updater):
+    updater.output.mkdir()
+    says(updater.run(status=1), "models.conf: Is a directory")
+
+
+def test_an_output_that_is_too_large_is_left_alone(updater):
+    with open(updater.output, "wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+    says(updater.run(status=1), "models.conf: File too large")
+    assert updater.output.stat().st_size == 64 * 1024 * 1024 + 1
+
+
+def test_an_output_below_what_is_no_folder(updater):
+    updater.configure(output=str(updater.models / "tiny" / "models.conf"))
+    says(updater.run(status=1), "tiny/models.conf: Not a directory")
+
+
+def test_models_that_cannot_be_read_leave_the_file(updater):
+    updater.run()
+    before = updater.output.read_text()
+    (updater.models / "tiny").unlink()
+    updater.models.rmdir()
+    updater.models.write_text("")
+    says(updater.run(status=1), "/models: Not a directory")
+    assert updater.output.read_text() == before
+
+
+def test_a_broken_configuration_leaves_the_file(updater):
+    updater.run()
+    before = updater.output.read_text()
+    (updater.folder / "config.json").write_text('{"nginx": {"upstream_host": "x; }"}}')
+    says(updater.run(status=os.EX_CONFIG), "upstream_host")
+    assert updater.output.read_text() == before
+
+
+def test_usage(updater):
+    assert "--print" in updater.run("--help").stdout
+    assert "--print" in updater.run("--nonsense", status=os.EX_USAGE).stderr
+    assert "--print" in updater.run("something", status=os.EX_USAGE).stderr
+    assert list(updater.output.parent.iterdir()) == []

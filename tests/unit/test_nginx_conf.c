@@ -1,0 +1,145 @@
+/* lab/nginx_conf: the text, and that no model's file can say anything in it. */
+#include "support.h"
+
+#include "base/mem.h"
+#include "lab/config.h"
+#include "lab/nginx_conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADING                                                                                                        \
+        "# Made by nginx-config-updater of Home Lab Services from the models of this host, and made anew when they "   \
+        "change:\n# what is written here by hand is lost.\n"
+
+static char *conf_of(const struct hl_catalog *catalog, const char *host)
+{
+        struct hl_buf text = { 0 };
+        hl_nginx_conf(catalog, host, &text);
+        return text.data;
+}
+
+static void no_models_leave_the_heading(void **state)
+{
+        (void)state;
+        const struct hl_catalog catalog = { 0 };
+        char *text = conf_of(&catalog, "127.0.0.1");
+        assert_string_equal(text, HEADING);
+        free(text);
+}
+
+static void the_text_of_a_model(void **state)
+{
+        (void)state;
+        struct hl_model model = { .name = "qwen2.5:0.5b", .port = 8198 };
+        const struct hl_catalog catalog = { &model, 1 };
+        char *text = conf_of(&catalog, "127.0.0.1");
+        assert_string_equal(text, HEADING "\n"
+                                          "# qwen2.5:0.5b\n"
+                                          "location /qwen2.5:0.5b/ {\n"
+                                          "    include home-lab-services/first.conf;\n"
+                                          "    set $hl_model qwen2.5:0.5b;\n"
+                                          "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    error_page 502 503 504 = @wake_qwen2.5:0.5b;\n"
+                                          "}\n"
+                                          "location @model_qwen2.5:0.5b {\n"
+                                          "    include home-lab-services/first.conf;\n"
+                                          "    set $hl_model qwen2.5:0.5b;\n"
+                                          "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    error_page 502 503 504 = @wake_qwen2.5:0.5b;\n"
+                                          "}\n"
+                                          "location @wake_qwen2.5:0.5b {\n"
+                                          "    include home-lab-services/wake.conf;\n"
+                                          "    fastcgi_param HL_MODEL qwen2.5:0.5b;\n"
+                                          "}\n"
+                                          "location @run_qwen2.5:0.5b {\n"
+                                          "    include home-lab-services/model.conf;\n"
+                                          "    set $hl_model qwen2.5:0.5b;\n"
+                                          "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    error_page 502 504 = @hl_cut;\n"
+                                          "}\n");
+        free(text);
+}
+
+static void an_ipv6_address_is_bracketed(void **state)
+{
+        (void)state;
+        struct hl_model model = { .name = "m", .port = 65535 };
+        const struct hl_catalog catalog = { &model, 1 };
+        char *text = conf_of(&catalog, "fd00::1");
+        assert_non_null(strstr(text, "proxy_pass http://[fd00::1]:65535$hl_model_uri;"));
+        assert_null(strstr(text, "http://fd00"));
+        free(text);
+}
+
+static void reserved_names_get_no_path(void **state)
+{
+        (void)state;
+        struct hl_model models[] = { { .name = "api", .port = 1 },
+                                     { .name = "v1", .port = 2 },
+                                     { .name = "v1.5", .port = 3 },
+                                     { .name = "API", .port = 4 } };
+        const struct hl_catalog catalog = { models, HL_COUNT(models) };
+        char *text = conf_of(&catalog, "127.0.0.1");
+        assert_null(strstr(text, "location /api/"));
+        assert_null(strstr(text, "location /v1/"));
+        assert_non_null(strstr(text, "location @model_api {"));
+        assert_non_null(strstr(text, "location @wake_v1 {"));
+        assert_non_null(strstr(text, "location @run_v1 {"));
+        assert_non_null(strstr(text, "location /v1.5/ {"));
+        assert_non_null(strstr(text, "location /API/ {"));
+        free(text);
+        assert_true(hl_nginx_name_reserved("api") && hl_nginx_name_reserved("v1"));
+        assert_false(hl_nginx_name_reserved("") || hl_nginx_name_reserved("ap") || hl_nginx_name_reserved("v11"));
+}
+
+static void models_without_a_port_get_nothing(void **state)
+{
+        (void)state;
+        struct hl_model models[] = { { .name = "none" }, { .name = "one", .port = 1 } };
+        const struct hl_catalog catalog = { models, HL_COUNT(models) };
+        char *text = conf_of(&catalog, "127.0.0.1");
+        assert_null(strstr(text, "none"));
+        assert_non_null(strstr(text, "location /one/ {"));
+        free(text);
+}
+
+/* All that a model's file and its name can hold: of these, only ports and good names come through. */
+static void hostile_files_say_nothing(void **state)
+{
+        static const char *const names[] = { "a;b", "a{b}", "a b", "a\nb", "a$b", "a\"b", "a'b", "a#b", "a\\b", "-a" };
+        const char *folder = *state;
+        struct hl_config config;
+        struct hl_err err = { 0 };
+        struct hl_catalog catalog = { 0 };
+        for (size_t i = 0; i < HL_COUNT(names); i++)
+                test_write(test_path(folder, "models"), names[i], "PORT=1\n");
+        test_write(folder, "models/good",
+                   "PORT=8198\nHEALTH_PATH=\"/x;} EVIL {\"\nCOMMAND='EVIL; } location / { return 200;'\n"
+                   "EVIL=\"\n} EVIL\"\n");
+        test_write(folder, "models/bad-port", "PORT=\"1; EVIL\"\n");
+        test_write(folder, "models/large-port", "PORT=65536\n");
+        assert_int_equal(hl_config_load(NULL, NULL, NULL, &config, &err), 0);
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), 0);
+        char *text = conf_of(&catalog, config.upstream_host), *expected;
+        struct hl_model good = { .name = "good", .port = 8198 };
+        expected = conf_of(&(struct hl_catalog){ &good, 1 }, "127.0.0.1");
+        assert_string_equal(text, expected);
+        free(text);
+        free(expected);
+        hl_catalog_free(&catalog);
+        hl_config_free(&config);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(no_models_leave_the_heading),
+                cmocka_unit_test(the_text_of_a_model),
+                cmocka_unit_test(an_ipv6_address_is_bracketed),
+                cmocka_unit_test(reserved_names_get_no_path),
+                cmocka_unit_test(models_without_a_port_get_nothing),
+                cmocka_unit_test_setup_teardown(hostile_files_say_nothing, test_folder_setup, test_folder_teardown),
+        };
+        return cmocka_run_group_tests_name("nginx_conf", tests, NULL, NULL);
+}
