@@ -25,15 +25,23 @@
 #include <unistd.h>
 
 #define SERVICE_USER "home-lab-services"
+#define NGINX_USER "home-lab-nginx"
+#define NGINX_SITE "/etc/nginx/sites-enabled/home-lab-services"
+#define NGINX_FILES "/etc/nginx/home-lab-services"
 #define RULE "polkit-1/rules.d/60-home-lab-services.rules"
 
 static const struct {
-        uint16_t port;
-        const char *socket;
-} ports[] = {
-        { 5001, "shutdown-service.socket" },
-        { 5002, "inference-service.socket" },
-        { 5003, "model-monitor-service.socket" },
+        const char *unit;
+        uint16_t port; /* 0: a unix socket */
+} sockets[] = {
+        { "shutdown-service.socket", 5001 },
+        { "inference-service.socket", 5002 },
+        { "model-monitor-service.socket", 5003 },
+        { "shutdown-service-fastcgi.socket", 0 },
+        { "inference-service-fastcgi.socket", 0 },
+        { "model-monitor-service-fastcgi.socket", 0 },
+        { "model-router.socket", 0 },
+        { "model-activity.socket", 0 },
 };
 
 /* Gravest first. */
@@ -166,14 +174,19 @@ static void check_files_as_service(struct check *c)
                 abort();
 }
 
-static void check_state(struct check *c, const char *path)
+/* A folder that a program of ours, and nobody else, writes. */
+static void check_folder(struct check *c, const char *name, const char *user_name)
 {
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", hl_state_dir(), name);
+        const struct passwd *user = getpwnam(user_name);
         struct stat status;
-        if (stat(path, &status) < 0)
+        if (!user)
+                problem(c, "there is no user %s: run install-services.sh", user_name);
+        else if (stat(path, &status) < 0)
                 problem(c, "%s: %s: run install-services.sh", path, strerror(errno));
-        else if (!S_ISDIR(status.st_mode) || status.st_uid != c->user->pw_uid || (status.st_mode & 022))
+        else if (!S_ISDIR(status.st_mode) || status.st_uid != user->pw_uid || (status.st_mode & 022))
                 problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s", path,
-                        SERVICE_USER, SERVICE_USER, path, path);
+                        user_name, user_name, path, path);
 }
 
 static void check_tokens_file(struct check *c)
@@ -191,18 +204,14 @@ static void check_tokens_file(struct check *c)
 static void check_permissions(struct check *c)
 {
         HL_CLEANUP(hl_free_pointer) char *config = hl_format("%s/config.json", hl_configuration_dir());
-        HL_CLEANUP(hl_free_pointer) char *activity = hl_format("%s/activity", hl_state_dir());
         unsigned before = total(c);
         c->cause = CAUSE_PERMISSIONS;
-        if (!c->user) {
-                problem(c, "there is no user %s: run install-services.sh", SERVICE_USER);
-                return;
-        }
         check_owned_by_root(c, hl_configuration_dir());
         check_owned_by_root(c, config);
         check_tokens_file(c);
-        check_state(c, hl_state_dir());
-        check_state(c, activity);
+        check_owned_by_root(c, hl_state_dir());
+        check_folder(c, "activity", SERVICE_USER);
+        check_folder(c, "nginx", NGINX_USER);
         if (total(c) == before)
                 line("ok", "permissions and ownership");
 }
@@ -254,15 +263,15 @@ static void check_port(struct check *c, uint16_t port, const char *socket, bool 
                 holder ? holder : "a program", user ? user->pw_name : "unknown", socket, socket);
 }
 
-static void check_bus_and_ports(struct check *c)
+static void check_bus_and_sockets(struct check *c)
 {
-        const char *sockets[HL_COUNT(ports)];
-        enum hl_unit_active states[HL_COUNT(ports)] = { HL_UNIT_INACTIVE };
+        const char *units[HL_COUNT(sockets)];
+        enum hl_unit_active states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
         struct hl_err err = { 0 };
-        for (size_t i = 0; i < HL_COUNT(ports); i++)
-                sockets[i] = ports[i].socket;
+        for (size_t i = 0; i < HL_COUNT(sockets); i++)
+                units[i] = sockets[i].unit;
         c->cause = CAUSE_BUS;
-        bool known = hl_units_states(&c->bus, sockets, HL_COUNT(ports), states, &err) >= 0;
+        bool known = hl_units_states(&c->bus, units, HL_COUNT(units), states, &err) >= 0;
         if (known)
                 line("ok", "system bus and systemd");
         else
@@ -271,13 +280,14 @@ static void check_bus_and_ports(struct check *c)
         unsigned before = total(c);
         c->cause = CAUSE_PORTS;
         /* Where systemd cannot be asked, a port that root holds is taken for ours. */
-        for (size_t i = 0; i < HL_COUNT(ports); i++) {
+        for (size_t i = 0; i < HL_COUNT(sockets); i++) {
                 if (states[i] == HL_UNIT_FAILED)
-                        problem(c, "%s has failed, its port is closed: systemctl status %s", sockets[i], sockets[i]);
-                check_port(c, ports[i].port, ports[i].socket, !known || states[i] == HL_UNIT_ACTIVE);
+                        problem(c, "%s has failed, it is closed: systemctl status %s", units[i], units[i]);
+                if (sockets[i].port)
+                        check_port(c, sockets[i].port, units[i], !known || states[i] == HL_UNIT_ACTIVE);
         }
         if (total(c) == before)
-                line("ok", "ports 5001, 5002, 5003");
+                line("ok", "ports 5001, 5002, 5003, and the sockets for NGINX");
 }
 
 static int stat_rule(struct stat *ret_status, const char **ret_path)
@@ -330,13 +340,34 @@ static void check_polkit(struct check *c)
                 line("ok", "polkit's rule %s", path);
 }
 
+/* The lab can do without NGINX, so whether it has our site is said, and no error. */
+static void check_nginx(struct check *c)
+{
+        c->cause = CAUSE_PERMISSIONS;
+        if (access(NGINX_SITE, F_OK) == 0) {
+                unsigned before = total(c);
+                check_owned_by_root(c, NGINX_SITE);
+                if (access(NGINX_FILES "/server.conf", R_OK) < 0)
+                        problem(c, "%s/server.conf: %s: run install-services.sh", NGINX_FILES, strerror(errno));
+                else
+                        check_owned_by_root(c, NGINX_FILES);
+                if (total(c) == before)
+                        line("ok", "NGINX's site %s", NGINX_SITE);
+        } else if (access("/etc/nginx", F_OK) == 0) {
+                line("ok", "NGINX: its site %s is not enabled", NGINX_SITE);
+        } else {
+                line("ok", "NGINX is not installed");
+        }
+}
+
 int hl_check(void)
 {
         struct check c = { .bus = HL_BUS_INIT, .user = getpwnam(SERVICE_USER) };
         check_files_as_service(&c);
         check_permissions(&c);
-        check_bus_and_ports(&c);
+        check_bus_and_sockets(&c);
         check_polkit(&c);
+        check_nginx(&c);
 
         unsigned errors = total(&c);
         if (errors == 0) {

@@ -20,7 +20,15 @@ rulesdir=/etc/polkit-1/rules.d
 readonly rulesdir
 
 readonly coordinator=home-lab-services.service
-readonly services=(shutdown-service inference-service model-monitor-service) # each .service, @.service and .socket
+# Each is a .service, its .socket, -fastcgi.socket and -stop.target, and @.service for the port's connections.
+readonly services=(shutdown-service inference-service model-monitor-service)
+readonly workers=(model-router model-activity) # each a .service and its .socket
+readonly further_programs=(model-idle-sweep nginx-config-updater)
+readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep.{service,timer} nginx-config-updater.{service,timer,path})
+# What people enable. The rest is brought up by these.
+readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
+
+readonly site=/etc/nginx/sites-available/home-lab-services site_link=/etc/nginx/sites-enabled/home-lab-services
 
 usage() {
 	cat <<-END
@@ -42,23 +50,32 @@ die() {
 
 # ---- what belongs where ----
 
+units() { # prints each but model@.service
+	local name
+	echo "$coordinator"
+	for name in "${services[@]}"; do
+		printf '%s\n' "$name.service" "$name@.service" "$name.socket" "$name-fastcgi.socket" "$name-stop.target"
+	done
+	printf '%s\n' "${workers[@]/%/.service}" "${workers[@]/%/.socket}" "${further_units[@]}"
+}
+
 files() { # prints mode, source, destination of each file but model@.service
 	local name
-	for name in "${services[@]}"; do
+	for name in "${services[@]}" "${workers[@]}" "${further_programs[@]}"; do
 		echo "0755 $BUILD/$name $libexecdir/home-lab-services/$name"
 	done
 	echo "0755 $BUILD/home-lab-services $bindir/home-lab-services"
-	for name in "${services[@]}"; do
-		echo "0644 $here/$name@.service $unitdir/$name@.service"
-		echo "0644 $here/$name.socket $unitdir/$name.socket"
-		echo "0644 $here/$name.service $unitdir/$name.service"
+	for name in $(units); do
+		echo "0644 $here/$name $unitdir/$name"
 	done
-	echo "0644 $here/$coordinator $unitdir/$coordinator"
-	echo "0644 $here/home-lab-services.target $unitdir/home-lab-services.target"
-	echo "0644 $here/model-gpu.service $unitdir/model-gpu.service"
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"
+	if [[ -n $DESTDIR || -d /etc/nginx ]]; then
+		for name in "${here%/*}"/nginx/home-lab-services/*.conf; do
+			echo "0644 $name /etc/nginx/home-lab-services/${name##*/}"
+		done
+	fi
 }
 
 ours() { # FILE: it is the model@.service that we installed
@@ -89,17 +106,28 @@ foreign_model_unit() {
 # ---- install ----
 
 changed=() # destinations whose content is new
+added=()   # those that were not there at all
 
 put() { # MODE SOURCE DESTINATION
 	local to=$DESTDIR$3
 	mkdir -p "${to%/*}"
+	[[ -e $to ]] || added+=("$3")
 	case $2 in
 	*.service) sed "s|@libexecdir@|$libexecdir|g; s|@bindir@|$bindir|g" "$2" >"$to.new" ;;
+	*.socket) sed "s|^SocketGroup=www-data$|SocketGroup=$nginx_group|" "$2" >"$to.new" ;;
 	*) cp "$2" "$to.new" ;;
 	esac
 	chmod "$1" "$to.new"
 	cmp --silent "$to.new" "$to" || changed+=("$3")
 	mv -fT "$to.new" "$to"
+}
+
+is_changed() { # DESTINATION…: one of them at least
+	local name
+	for name; do
+		[[ " ${changed[*]-} " != *" $name "* ]] || return 0
+	done
+	return 1
 }
 
 enabled() { systemctl --quiet is-enabled "$1" 2>/dev/null; }
@@ -142,17 +170,38 @@ check_ports() {
 $(printf '  %s\n' "${taken[@]}")"
 }
 
+# What runs takes up what is new. A socket is closed for that only where it has changed itself; a new unit restarts the
+# worker, which hands over who waits there, and a new program alone lets it finish and end: the next request starts the new
+# one.
+refresh() {
+	local name
+	for name in "${services[@]}" "${workers[@]}"; do
+		if is_changed "$unitdir/$name.socket" "$unitdir/$name-fastcgi.socket"; then
+			systemctl try-restart "$name.socket"
+		elif is_changed "$unitdir/$name.service"; then
+			systemctl try-restart "$name.service"
+		elif is_changed "$libexecdir/home-lab-services/$name"; then
+			systemctl kill "$name.service" 2>/dev/null || true # it may not run
+		fi
+	done
+	for name in "${further_units[@]}"; do
+		case $name in
+		*.timer | *.path) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" ;;
+		esac
+	done
+}
+
 start() {
 	local name up=()
-	if [[ $upgrade == no ]]; then
-		systemctl --quiet enable "${services[@]/%/.service}" "$coordinator"
-	fi
-	for name in "${services[@]}"; do
-		! enabled "$name.service" || up+=("$name.service")
-		# A new port is the only thing that running services do not take up by themselves.
-		[[ " ${changed[*]-} " != *" $unitdir/$name.socket "* ]] || systemctl try-restart "$name.service"
+	for name in "${enable[@]}"; do
+		if [[ $upgrade == no || " ${added[*]-} " == *" $unitdir/$name "* ]]; then
+			systemctl --quiet enable "$name"
+		fi
+		! enabled "$name" || up+=("$name")
 	done
-	if ! systemctl start "$coordinator" "${up[@]}" 2>/dev/null; then
+	refresh
+	# The target by name, because it is up already where this is an upgrade: it may want more than before.
+	if ! systemctl start "$coordinator" home-lab-services.target "${up[@]}" 2>/dev/null; then
 		journalctl --quiet --no-pager --output=cat --lines=20 --identifier=home-lab-services \
 			"_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value "$coordinator")" >&2 || true
 		die "everything is installed, but not everything runs: systemctl status $coordinator ${up[*]}
@@ -160,13 +209,75 @@ Put right what it says; the check is repeated every 10 seconds."
 	fi
 }
 
+# ---- NGINX: our files are ours, the site is the user's once it is there ----
+
+put_site() { put 0644 "${here%/*}/nginx/home-lab-services.conf" "$site"; }
+
+site_address() { # ADDRESS:PORT, or the port alone
+	sed -n 's/^[[:space:]]*listen[[:space:]]\+\(\([^;[:space:]]*:\)\?[0-9]\+\).*/\1/p' "$site" | head -n 1
+}
+
+link_site() { # unless somebody else has its port
+	local port
+	port=$(site_address)
+	port=${port##*:}
+	if [[ -n $port && -n $(ss -Hltn "sport = :$port") ]]; then
+		say "port $port is in use, so NGINX's site is not enabled. Give it another one in $site, and then:" \
+			"ln -s $site $site_link && systemctl reload-or-restart nginx"
+		return 1
+	fi
+	mkdir -p "${site_link%/*}"
+	ln -s "../sites-available/${site##*/}" "$site_link"
+}
+
+set_up_nginx() {
+	local out linked=no
+	[[ -d /etc/nginx ]] || return 0
+	[[ -e $site ]] || put_site
+	if [[ ! -L $site_link && ($upgrade == no || " ${added[*]-} " == *" $site "*) ]] && link_site; then
+		linked=yes
+	fi
+	if ! out=$(nginx -t 2>&1); then
+		echo "$out" >&2
+		[[ $linked == no ]] || rm -f "$site_link"
+		say "NGINX's configuration is not valid (see above), so NGINX stays as it is, without what is new here."
+	elif [[ $linked == yes || "${changed[*]-}" == */etc/nginx/* ]]; then
+		reload_nginx
+	fi
+}
+
+reload_nginx() {
+	if systemctl --quiet is-active nginx.service; then
+		systemctl reload nginx.service || say "NGINX could not be reloaded: systemctl status nginx"
+	elif enabled nginx.service; then
+		systemctl start nginx.service || say "NGINX could not be started: systemctl status nginx"
+	fi
+}
+
+where_nginx_answers() {
+	local address
+	if [[ ! -d /etc/nginx ]]; then
+		echo 'no NGINX is installed, so models have no address of their own: apt-get install nginx-light, then make install again'
+	elif [[ ! -L $site_link ]]; then
+		echo "NGINX's site is not enabled: ln -s $site $site_link && systemctl reload-or-restart nginx"
+	elif ! systemctl --quiet is-active nginx.service; then
+		echo 'NGINX is installed, but does not run: systemctl enable --now nginx'
+	else
+		address=$(site_address)
+		[[ $address == *:* ]] || address="port $address"
+		echo "NGINX $address: /v1 for OpenAI clients, /NAME/ for each model"
+	fi
+}
+
 install_all() {
-	local mode source to other name upgrade=no
+	local mode source to other name upgrade=no nginx_group=www-data
 	check_sources
 	if [[ -z $DESTDIR ]]; then
 		check_host
 		! enabled "$coordinator" || upgrade=yes
 		check_ports
+		nginx_group=$(getent group www-data nginx http | head -n 1 | cut -d: -f1) || true # what it is called depends
+		nginx_group=${nginx_group:-root}
 	fi
 
 	while read -r mode source to; do
@@ -177,18 +288,23 @@ install_all() {
 	else
 		put 0644 "$here/model@.service" "$unitdir/model@.service"
 	fi
-	[[ -z $DESTDIR ]] || return 0
+	if [[ -n $DESTDIR ]]; then
+		put_site
+		return 0
+	fi
 
 	systemd-sysusers "$sysusersdir/home-lab-services.conf"
 	systemd-tmpfiles --create "$tmpfilesdir/home-lab-services.conf"
 	systemctl daemon-reload
-	for name in "$coordinator" "${services[@]/%/.service}" "${services[@]/%/.socket}" "${services[@]/%/@.service}"; do
+	for name in $(units); do
 		! other=$(foreign_unit "$name") || say "beware: $other hides ours or is hidden by it ($unitdir)."
 	done
 	start
+	set_up_nginx
 	cat <<-END
 		Home Lab Services are installed and running:
 		  shutdown 127.0.0.1:5001, inference 127.0.0.1:5002, model monitor 127.0.0.1:5003 (curl http://127.0.0.1:5001/)
+		  $(where_nginx_answers)
 		  programs in $libexecdir/home-lab-services and $bindir, units in $unitdir
 		Next: one file a model in /etc/home-lab-services/models, for example "tiny-llama" with the lines
 		  PORT="8198"
@@ -199,13 +315,13 @@ install_all() {
 # ---- uninstall ----
 
 uninstall_all() {
-	local name to model=()
-	local all=("$coordinator" "${services[@]/%/.service}" "${services[@]/%/.socket}" home-lab-services.target)
+	local name to all model=()
+	mapfile -t all < <(units | grep -v @)
 	[[ -n $DESTDIR ]] || ((EUID == 0)) || die "only root can remove services: sudo $0 uninstall"
 	! ours "$DESTDIR$unitdir/model@.service" || model=("$unitdir/model@.service")
 
 	if [[ -z $DESTDIR && -d /run/systemd/system ]]; then
-		for name in "$coordinator" "${services[@]/%/.service}"; do # one by one: some may be missing
+		for name in "${enable[@]}"; do # one by one: some may be missing
 			systemctl --quiet disable "$name" 2>/dev/null || true
 			rm -f /etc/systemd/system/{multi-user,home-lab-services}.target.wants/"$name"
 		done
@@ -218,16 +334,23 @@ uninstall_all() {
 	while read -r _ _ to; do
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
+	rm -f "$DESTDIR$site_link"
+	# As it was installed, the site is ours.
+	! cmp --silent "${here%/*}/nginx/home-lab-services.conf" "$DESTDIR$site" || rm -f "$DESTDIR$site"
+	rm -rf "$DESTDIR/run/home-lab-services/model-idle-sweep"
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
-		"$DESTDIR/run/home-lab-services" 2>/dev/null || true
+		"$DESTDIR/run/home-lab-services" "$DESTDIR/etc/nginx/home-lab-services" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0
 	if [[ -d /run/systemd/system ]]; then
 		systemctl daemon-reload
 		systemctl reset-failed "${all[@]}" 'model@*.service' 2>/dev/null || true
+		! systemctl --quiet is-active nginx.service || systemctl reload nginx.service ||
+			say "NGINX could not be reloaded: nginx -t says why"
 	fi
 	say "Home Lab Services are removed. Left as they are: /etc/home-lab-services, your drop-ins in /etc/systemd/system," \
 		"/var/lib/home-lab-services," \
-		"/var/lib/home-lab-models and the users home-lab-services and home-lab-models."
+		"/var/lib/home-lab-models and the users home-lab-services, home-lab-nginx and home-lab-models."
+	[[ ! -e $site ]] || say "$site has been changed, and stays."
 }
 
 case ${1-install} in
