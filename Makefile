@@ -80,7 +80,7 @@ run:
 test:
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
-	tests/run lint unit doors system
+	tests/run lint unit doors system kubernetes
 
 # What needs neither root nor a machine.
 check: all
@@ -91,7 +91,7 @@ lint: all
 
 # What a request costs, as ratios within one run. As root.
 bench: all
-	tests/bench/ports
+	tests/bench/requests
 
 include tests/tests.mk
 

@@ -1,11 +1,16 @@
 """The machines of the system tests. RELEASE=bookworm or trixie says which Debian; default: as this host."""
 import itertools
 import os
+import pathlib
 import signal
+import sys
 
 import pytest
 
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "doors"))  # the FastCGI client
+
 from machines import Machine, tool
+from web import Web
 
 numbers = itertools.count()
 
@@ -15,8 +20,8 @@ def make_machine():
     """Machines of one's own: make_machine("--bare"). Whoever makes one may break it."""
     made = []
 
-    def make(*options):
-        made.append(Machine(f"system-{os.getpid()}-{next(numbers)}", *options))
+    def make(*options, kind=Machine):
+        made.append(kind(f"system-{os.getpid()}-{next(numbers)}", *options))
         return made[-1]
 
     yield make
@@ -26,18 +31,40 @@ def make_machine():
 
 @pytest.fixture(scope="session")
 def machine(make_machine):
-    """The machine that most tests share: installed, with the demo models. Each test finds it so again."""
+    """The machine that most tests share: installed, with the demo models. Each test finds it so again. No sweep of idle
+    models comes by itself: a test that wants one starts it, or its timer."""
     shared = make_machine()
     tool("demo", shared.name)
+    shared.sweep_every("1d")
     return shared
 
 
+@pytest.fixture(scope="session")
+def web(make_machine):
+    """The one that the tests of NGINX share. Each test finds it with the same models, and all but one stopped."""
+    shared = make_machine(kind=Web)
+    shared.prepare()
+    return shared
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "last: runs after all others, because it collects what has taken so long")
+    config.addinivalue_line("markers", "seconds(limit): how long this test may take; 60 where it does not say")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 @pytest.fixture(autouse=True)
-def no_longer_than_a_minute():
+def no_longer_than_a_minute(request):
+    marker = request.node.get_closest_marker("seconds")
+    limit = marker.args[0] if marker else 60
+
     def too_long(*_):
-        raise TimeoutError("this test takes longer than a minute")
+        raise TimeoutError(f"this test takes longer than {limit} seconds")
     signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(60)
+    signal.alarm(limit)
     yield
     signal.alarm(0)
 
@@ -45,8 +72,9 @@ def no_longer_than_a_minute():
 @pytest.fixture(autouse=True)
 def as_it_was(request):
     yield
-    if "machine" in request.fixturenames:
-        request.getfixturevalue("machine").reset()
+    for name in "machine", "web":
+        if name in request.fixturenames:
+            request.getfixturevalue(name).reset()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -14,9 +14,15 @@ import socket
 import subprocess
 import time
 
+import fastcgi
+
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "machine"
 SHUTDOWN, INFERENCE, MONITOR = PORTS = (5001, 5002, 5003)
 SERVICES = ("shutdown-service", "inference-service", "model-monitor-service")
+SOCKETS = tuple(f"{service}{kind}.socket" for service in SERVICES for kind in ("", "-fastcgi"))
+# What is active while the product is up. A service's own .service is not among them: it is a process.
+UP = ("home-lab-services.service", "home-lab-services.target", *SOCKETS, "model-router.socket", "model-activity.socket",
+      "nginx-config-updater.path", "nginx-config-updater.timer")
 ETC = "/etc/home-lab-services"
 MODELS = ETC + "/models"
 ACTIVITY = "/var/lib/home-lab-services/activity"
@@ -205,11 +211,37 @@ class Machine:
             systemctl stop 'model@*.service'
             shutdown -c
             systemctl reset-failed
+            rm -f /run/home-lab-services/model-idle-sweep/memory
             cd {ETC} && rm -rf config.json tokens models/* {ACTIVITY}/*
             chmod 0755 models && install -m 0644 -t models {SOURCE}/tests/demo/models/*
         """)
 
+    @contextlib.contextmanager
+    def drop_in(self, unit, text):
+        """Changes a unit for a while."""
+        file = f"/run/systemd/system/{unit}.d/test.conf"
+        self.put(file, text)
+        self.sh("systemctl daemon-reload")
+        try:
+            yield
+        finally:
+            self.sh(f"rm {file} && systemctl daemon-reload")
+
     # ---- the product ----
+
+    def sweep_every(self, period):
+        """How often the sweep comes by itself."""
+        self.put("/run/systemd/system/model-idle-sweep.timer.d/tests.conf",
+                 f"[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec={period}\nOnUnitInactiveSec={period}\nAccuracySec=1ms\n")
+        self.sh("systemctl daemon-reload && systemctl restart model-idle-sweep.timer")
+
+    def fastcgi(self, socket, method, path, body=b"", timeout=30, **variables):
+        """One request as NGINX sends it, to a socket in /run/home-lab-services: (status, headers, body)."""
+        variables = {"REQUEST_METHOD": method, "REQUEST_URI": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
+                     "GATEWAY_INTERFACE": "CGI/1.1", **variables}
+        if body:
+            variables |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
+        return fastcgi.request(str(self.path(f"/run/home-lab-services/{socket}.sock")), variables, body, timeout)
 
     def ready(self, port, seconds=10):
         """Waits until a model answers its health path."""

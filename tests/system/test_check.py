@@ -3,10 +3,10 @@ import contextlib
 
 import pytest
 
-from machines import ACTIVITY, DEMO_MODEL, ETC, INFERENCE, MODELS, SERVICES, SHUTDOWN, tool, wait_until
+from machines import ACTIVITY, DEMO_MODEL, ETC, INFERENCE, MODELS, SERVICES, SHUTDOWN, UP, tool, wait_until
 
-UNITS = ("home-lab-services.service", *(f"{service}.service" for service in SERVICES),
-         *(f"{service}.socket" for service in SERVICES))
+UNITS = (*(f"{service}.service" for service in SERVICES), *UP)
+STATE = "/var/lib/home-lab-services"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def broken(make_machine):
 def whole(broken):
     yield
     broken.reset()
-    broken.sh(f"install -d -o home-lab-services -g home-lab-services -m 0755 {ACTIVITY} && systemctl start {' '.join(UNITS)}")
+    broken.sh(f"systemd-tmpfiles --create home-lab-services.conf && systemctl start {' '.join(UNITS)}")
     assert check(broken)[0] == 0
 
 
@@ -100,6 +100,29 @@ def test_the_folder_of_activity(broken):
     assert check(broken)[0] == 77
 
 
+@pytest.mark.parametrize("owner, folder", [("home-lab-services", STATE), ("home-lab-services", STATE + "/nginx"),
+                                           ("root", STATE + "/nginx")])
+def test_who_may_write_what_nginx_includes(broken, owner, folder):
+    broken.sh(f"chown {owner} {folder}")
+    status, text = check(broken)
+    assert status == 77 and f"error: {folder}: must belong to" in text, text
+    done = broken.run(["home-lab-services", "check"], user="home-lab-services")
+    assert done.returncode == 77, done
+
+
+def test_the_site_of_nginx(broken):
+    assert "ok: NGINX's site" in check(broken)[1]
+    broken.sh("mv /etc/nginx/home-lab-services /etc/nginx/elsewhere")
+    try:
+        status, text = check(broken)
+        assert status == 77 and "error: /etc/nginx/home-lab-services/server.conf: " in text, text
+    finally:
+        broken.sh("mv /etc/nginx/elsewhere /etc/nginx/home-lab-services")
+    broken.sh("rm /etc/nginx/sites-enabled/home-lab-services")
+    assert "is not enabled" in check(broken)[1] and check(broken)[0] == 0
+    broken.sh("ln -s ../sites-available/home-lab-services /etc/nginx/sites-enabled/")
+
+
 def test_a_port_that_somebody_else_has(broken):
     broken.sh("systemctl stop home-lab-services.service")
     broken.sh(f"systemd-run --quiet --unit=squatter {DEMO_MODEL} --name squatter --port 5002")
@@ -158,5 +181,5 @@ def test_a_broken_configuration_keeps_all_down_until_it_is_right(broken):
     assert broken.ports_open() == []
     broken.put(ETC + "/config.json", '{ "shutdown": { "default_minutes": 2 } }')
     wait_until(lambda: len(broken.ports_open()) == 3, 15, "it heals by itself")
-    wait_until(lambda: broken.is_active(*UNITS), 5, "all units are up")
-    assert broken.failed_units() == ""
+    wait_until(lambda: broken.is_active(*UP), 5, "all units are up")
+    wait_until(lambda: broken.failed_units() == "", 5, "what makes NGINX's configuration has run again")

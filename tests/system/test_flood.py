@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from machines import PORTS, SERVICES, wait_until
+from machines import PORTS, SOCKETS, wait_until
 
 CONNECTIONS = 1000
 REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -61,8 +61,7 @@ def test_a_thousand_connections(machine):
                 return machine.http("GET", port, "/health", timeout=10).status == 200
         wait_until(answers, 20, "the next request is answered")
         print(f"port {port}: {answered} answered, the next after {time.monotonic() - began:.1f} s")
-        assert machine.is_active(*(f"{service}.socket" for service in SERVICES),
-                                 *(f"{service}.service" for service in SERVICES))
+        assert machine.is_active(*SOCKETS)
         assert machine.failed_units() == ""
     wait_until(lambda: not machine.pids_of(), 40, "the handlers have ended")
     assert machine.failed_units() == ""

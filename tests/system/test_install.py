@@ -4,13 +4,15 @@ import subprocess
 
 import pytest
 
-from machines import BUILD, ETC, MODELS, PORTS, SERVICES, SHUTDOWN, SOURCE, wait_until
+from machines import BUILD, ETC, MODELS, PORTS, SERVICES, SHUTDOWN, SOCKETS, SOURCE, UP, wait_until
 
 INSTALL = SOURCE + "/units/install-services.sh"
 COORDINATOR = "home-lab-services.service"
 ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
 OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/lib/systemd/system", "/usr/local/lib/sysusers.d",
-        "/usr/local/lib/tmpfiles.d", "/etc/polkit-1/rules.d/60-home-lab-services.rules")
+        "/usr/local/lib/tmpfiles.d", "/etc/polkit-1/rules.d/60-home-lab-services.rules", "/etc/nginx/home-lab-services",
+        "/etc/nginx/sites-available/home-lab-services")
+SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
 
 
 def install(machine, *arguments, **options):
@@ -60,7 +62,7 @@ def test_what_is_refused_changes_nothing(bare):
 
 
 def test_installed_it_runs(installed):
-    assert installed.is_active(*ALL)
+    assert installed.is_active(*UP)
     assert installed.sh(["systemctl", "is-enabled", *ALL]).split() == ["enabled"] * 4
     assert installed.http("GET", SHUTDOWN, "/shutdown/system")["service_config"]["default_minutes"] == 7
     assert installed.run("home-lab-services check").returncode == 0
@@ -110,15 +112,17 @@ def test_the_commands_of_the_manual(installed):
     for unit in ALL:
         installed.sh(f"systemctl start {unit}")
     all_open(installed)
-    for unit in ALL:
-        assert "Active: active" in installed.sh(f"systemctl status --no-pager {unit}")
+    assert "Active: active" in installed.sh(f"systemctl status --no-pager {COORDINATOR}")
+    for service in SERVICES:
+        shown = installed.run(f"systemctl status --no-pager {service}.service").stdout
+        assert f"TriggeredBy: \N{BLACK CIRCLE} {service}-fastcgi.socket" in shown, shown
     for unit, port in zip(ALL, PORTS):
         service = unit.removesuffix(".service")
         installed.sh(f"systemctl restart {unit}")
         all_open(installed)
         installed.sh(f"systemctl stop {unit}")
         assert installed.ports_open() == [other for other in PORTS if other != port]
-        assert not installed.is_active(unit) and not installed.is_active(f"{service}.socket")
+        assert not any(installed.is_active(name) for name in (unit, f"{service}.socket", f"{service}-fastcgi.socket"))
         with pytest.raises(ConnectionRefusedError):
             installed.connect(port)
         installed.sh(f"systemctl start {unit}")
@@ -145,19 +149,33 @@ def test_requests_are_seen_under_the_services_name(installed):
 def test_the_coordinator_takes_all_down_and_up(installed):
     installed.sh(f"systemctl stop {COORDINATOR}")
     wait_until(lambda: installed.ports_open() == [], 5, "all ports are closed")
-    assert not any(installed.is_active(unit) for unit in ALL)
-    assert not any(installed.is_active(f"{service}.socket") for service in SERVICES)
+    assert not any(installed.is_active(unit) for unit in (*ALL, *UP))
     installed.sh(f"systemctl start {COORDINATOR}")
     all_open(installed)
     installed.sh(f"systemctl restart {COORDINATOR}")
     all_open(installed)
-    assert installed.failed_units() == ""
+    assert installed.is_active(*UP) and installed.failed_units() == ""
 
 
 def test_a_socket_stopped_by_hand_stays_down(installed):
-    installed.sh(f"systemctl stop {SERVICES[0]}.socket")
-    assert not installed.is_active(f"{SERVICES[0]}.service")
-    installed.sh(f"systemctl start {SERVICES[0]}.service")
+    service = SERVICES[0]
+    units = [f"{service}.service", f"{service}.socket", f"{service}-fastcgi.socket"]
+    for unit in units[1:]:
+        installed.sh(f"systemctl stop {unit}")
+        assert not any(installed.is_active(name) for name in units)
+        installed.sh(f"systemctl start {service}.service")
+        all_open(installed)
+
+
+def test_a_service_at_rest_is_stopped_as_any_other(installed):
+    """It has no process then; its sockets are closed all the same, at once, and without a warning."""
+    service = SERVICES[0]
+    for _ in range(10):
+        installed.sh(f"systemctl start {service}.service && systemctl kill {service}.service")
+        wait_until(lambda: not installed.is_active(f"{service}.service"), 5, "the worker has ended")
+        done = installed.run(f"systemctl stop {service}.service; ss -Hltn 'sport = :5001'; ls /run/home-lab-services")
+        assert done.stderr == "" and "5001" not in done.stdout and f"{service}.sock" not in done.stdout, done
+    installed.sh(f"systemctl start {service}.service")
     all_open(installed)
 
 
@@ -172,16 +190,70 @@ def test_it_runs_after_a_reboot(installed):
             return installed.leader != leader and installed.run("systemctl is-system-running --wait").stdout.strip()
     assert wait_until(again, 30, "it has booted again") == "running"
     all_open(installed)
-    assert installed.is_active(*ALL)
+    assert installed.is_active(*UP)
     assert installed.run("journalctl --boot | grep -i -e 'ordering cycle' -e 'deleted to break'").stdout == ""
     assert installed.failed_units() == ""
 
 
 def test_units_are_understood(installed):
-    units = " ".join(f"/usr/local/lib/systemd/system/{name}" for service in SERVICES
-                     for name in (f"{service}.service", f"{service}@.service", f"{service}.socket"))
-    done = installed.run(f"systemd-analyze verify --recursive-errors=no {units} /usr/local/lib/systemd/system/{COORDINATOR}")
+    done = installed.run("systemd-analyze verify --recursive-errors=no /usr/local/lib/systemd/system/*")
     assert done.returncode == 0 and done.stderr == "", done
+
+
+def test_an_upgrade_of_what_runs(installed):
+    """What is new is taken up; a port is closed only where its unit has changed."""
+    opened = [installed.properties(socket, "ActiveEnterTimestampMonotonic") for socket in SOCKETS]
+    unit = "/usr/local/lib/systemd/system/inference-service.socket"
+    program = "/usr/local/libexec/home-lab-services/shutdown-service"
+    installed.sh(f"echo '# older' >>{unit}; echo older >>{program}; rm /usr/local/lib/systemd/system/model-router.socket")
+    installed.sh("chown home-lab-services /var/lib/home-lab-services && systemctl restart shutdown-service.service")
+    assert install(installed).returncode == 0
+    changed = [socket for socket, before in zip(SOCKETS, opened)
+               if installed.properties(socket, "ActiveEnterTimestampMonotonic") != before]
+    assert changed == ["inference-service.socket", "inference-service-fastcgi.socket"]
+    assert installed.sh("stat --format=%U /var/lib/home-lab-services").strip() == "root"
+    wait_until(lambda: not installed.is_active("shutdown-service.service"), 5, "the old worker has ended")
+    assert installed.is_active(*UP) and installed.failed_units() == ""
+
+
+def test_the_site_is_the_users(installed):
+    """NGINX's site is installed and enabled once. What is in /etc/nginx/home-lab-services is replaced each time."""
+    own = installed.path(SITE).read_text() + "# mine\n"
+    assert installed.sh(f"readlink -f {LINK}").strip() == SITE
+    installed.put(SITE, own)
+    installed.path(LINK).unlink()
+    installed.put("/etc/nginx/home-lab-services/server.conf", "nonsense\n")
+    assert install(installed).returncode == 0
+    assert installed.path(SITE).read_text() == own and not installed.path(LINK).is_symlink()
+    assert "fastcgi_pass" in installed.path("/etc/nginx/home-lab-services/server.conf").read_text()
+    installed.sh(f"rm {SITE}")
+
+
+def test_a_port_that_is_taken_does_not_stop_the_installation(installed):
+    installed.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 8080")
+    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout, 10, "somebody has the port")
+    done = install(installed)
+    installed.sh("systemctl stop squatter.service")
+    assert done.returncode == 0 and "port 8080 is in use" in done.stdout and SITE in done.stdout, done
+    assert not installed.path(LINK).is_symlink() and installed.is_active(*UP)
+    installed.sh(f"rm {SITE}")
+
+
+def test_nginx_is_brought_up_where_it_is_enabled(installed):
+    installed.sh("systemctl enable nginx.service")
+    assert install(installed).returncode == 0
+    assert installed.is_active("nginx.service")
+    assert installed.http("GET", 8080, "/api/shutdown/shutdown/next").status == 200
+
+
+def test_a_configuration_of_nginx_that_is_not_valid(installed):
+    installed.sh(f"rm {LINK} {SITE} && systemctl reload nginx.service")
+    installed.put("/etc/nginx/conf.d/broken.conf", "nonsense;\n")
+    done = install(installed)
+    assert done.returncode == 0 and "nonsense" in done.stderr and "NGINX's configuration is not valid" in done.stdout, done
+    assert not installed.path(LINK).is_symlink() and installed.is_active("nginx.service", *UP)
+    installed.sh(f"rm /etc/nginx/conf.d/broken.conf {SITE}")
+    assert install(installed).returncode == 0 and installed.path(LINK).is_symlink()
 
 
 def test_uninstall(installed):  # the last one
@@ -195,6 +267,8 @@ def test_uninstall(installed):  # the last one
     for unit in ALL:
         assert installed.properties(unit, "LoadState")["LoadState"] == "not-found"
     assert installed.run("find /etc/systemd/system -name '*service*' -lname '*home-lab*'").stdout == ""
+    assert not installed.path(LINK).is_symlink() and installed.is_active("nginx.service")
+    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout == "", 5, "NGINX has let go of the port")
     assert installed.failed_units() == ""
     assert install(installed, "uninstall").returncode == 0  # again: nothing to do
     assert install(installed).returncode == 0  # and back

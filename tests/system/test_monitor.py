@@ -76,7 +76,7 @@ def test_active_no_longer(machine):
 
 def test_idle(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.02})  # 1.2 s
-    machine.model("lazy", command="sleep infinity")
+    machine.model("lazy", 8304, command="sleep infinity", extra='START_TIMEOUT="1s"\n')  # until then it may be loading
     machine.model("pinned", command="sleep infinity", extra='IDLE_TIMEOUT="never"\n')
     machine.model("own-time", command="sleep infinity", extra='IDLE_TIMEOUT="1h"\n')
     for name in "lazy", "pinned", "own-time":

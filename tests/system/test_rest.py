@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MONITOR, PORTS, SERVICES, SHUTDOWN, wait_until
+from machines import INFERENCE, MONITOR, PORTS, SHUTDOWN, SOCKETS, UP, wait_until
 
 
 def nobody_left(machine, seconds=40):
@@ -30,7 +30,7 @@ def served(machine, port):
     answer = machine.http("GET", port, "/health")
     assert answer.status == 200, answer
     assert machine.failed_units() == ""
-    assert machine.is_active(*(f"{service}.socket" for service in SERVICES))
+    assert machine.is_active(*SOCKETS)
 
 
 def test_no_process_without_requests_and_nothing_forgotten(machine):
@@ -50,7 +50,7 @@ def test_no_process_without_requests_and_nothing_forgotten(machine):
     nobody_left(machine, 30)
     for connection in kept_alive:
         connection.close()
-    assert machine.is_active(*(f"{service}.service" for service in SERVICES), *(f"{service}.socket" for service in SERVICES))
+    assert machine.is_active(*UP)
     for port in PORTS:
         began = time.monotonic()
         assert machine.http("GET", port, "/health").status == 200

@@ -1,0 +1,106 @@
+"""The host: switched off when nobody uses it, with a warning, once, and never under somebody's hands."""
+import json
+import time
+
+import pytest
+
+from machines import INFERENCE, MONITOR, SHUTDOWN, SOURCE, tool, wait_until
+from test_sweep import PROGRAM, SECOND, start, sweep, thresholds
+
+HOST_IDLE_SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def host(make_machine):
+    """A machine that may be switched off."""
+    own = make_machine()
+    tool("demo", own.name)
+    own.sweep_every("1d")
+    return own
+
+
+def host_decisions(machine):
+    text = machine.sh("journalctl -t model-idle-sweep -o json --no-pager --quiet | cat")
+    entries = [json.loads(line) for line in text.splitlines()]
+    return [(entry["HL_DECISION"], entry["HL_REASON"]) for entry in entries if "HL_DECISION" in entry and "HL_MODEL" not in entry]
+
+
+def after_idle(machine):
+    """The host has been idle for long enough, by the sweep's own memory; then one sweep."""
+    def unused():
+        sweep(machine)
+        return machine.scheduled()
+    return wait_until(unused, HOST_IDLE_SECONDS + 4, "it is scheduled")
+
+
+def stays_on(machine, reason):
+    assert reason in machine.sh([PROGRAM, "--dry-run"]).splitlines()[-1]
+    sweep(machine)
+    assert machine.scheduled() is None
+
+
+def test_the_host_is_switched_off_once_and_cancelled(host):
+    thresholds(host, 600)
+    sweep(host)
+    assert "never switched off" in host.sh([PROGRAM, "--dry-run"])
+    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND, host_idle_action="reboot")
+    began = time.monotonic()
+    action, usec = after_idle(host)
+    assert action == "reboot" and time.monotonic() - began > 1
+    assert 0 < usec / 1e6 - time.time() <= HOST_IDLE_SECONDS
+    before = host_decisions(host)
+    assert before == [("schedule", "idle")]
+    sweep(host)
+    assert host.scheduled() == (action, usec) and host_decisions(host) == before  # once
+    following = host.http("GET", SHUTDOWN, "/shutdown/next")["shutdown"]
+    assert following["action"] == "reboot" and following["source"] == "api"
+    assert host.http("POST", SHUTDOWN, "/shutdown/cancel").status == 200
+    sweep(host)
+    assert host_decisions(host)[1:] == [("keep", "called_off")]
+    time.sleep(HOST_IDLE_SECONDS)
+    stays_on(host, "called_off")  # however long nobody uses it, until somebody does
+    assert host_decisions(host)[1:] == [("keep", "called_off")]
+
+
+def test_the_host_stays_on(host):
+    """While somebody is logged in, inhibits it, or uses a model; what was scheduled is called off then."""
+    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
+    host.http("POST", MONITOR, "/models/tiny-llama/report")
+    stays_on(host, "in_use")
+    after_idle(host)
+    host.http("POST", MONITOR, "/models/tiny-llama/report")
+    sweep(host)
+    assert host.scheduled() is None and host_decisions(host)[-1] == ("cancel", "in_use")
+
+    host.sh(f"cc -o /run/session {SOURCE}/tests/system/session.c -lsystemd")
+    host.sh("systemd-run --quiet --unit=inhibitor systemd-inhibit --what=shutdown --who=backup --why=nightly sleep infinity")
+    wait_until(lambda: "backup" in host.sh("systemd-inhibit --list"), 5, "it is inhibited")
+    time.sleep(HOST_IDLE_SECONDS)
+    stays_on(host, "inhibited: backup inhibits it: nightly")
+    host.sh("systemctl stop inhibitor.service")
+    after_idle(host)
+    host.sh("systemd-run --quiet --unit=login /run/session")
+    wait_until(lambda: host.run("loginctl --no-legend").stdout, 5, "root is logged in")
+    sweep(host)
+    assert host.scheduled() is None and host_decisions(host)[-1] == ("cancel", "user_logged_in")
+    stays_on(host, "user_logged_in: root is logged in")
+    host.sh("systemctl stop login.service")
+    wait_until(lambda: "user_logged_in" not in host.sh([PROGRAM, "--dry-run"]), 5, "nobody is logged in")
+
+    host.on_terminal("shutdown +5")
+    before = host.scheduled()
+    sweep(host)
+    assert host.scheduled() == before  # somebody else's stays
+    host.sh("shutdown -c")
+    host.model("unknown", command="sleep infinity")
+    start(host, "unknown")
+    stays_on(host, "in_use")  # nobody can tell whether a model without a port is in use
+    host.http("POST", INFERENCE, "/models/unknown/stop")
+
+
+def test_the_host_is_switched_off(host):
+    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
+    host.path("/run/home-lab-services/model-idle-sweep/memory").unlink()
+    stays_on(host, "in_use")  # what is not known counts as use
+    assert after_idle(host)[0] == "poweroff"
+    assert tool("wait-off", host.name, "20", check=False).returncode == 0

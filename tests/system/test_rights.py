@@ -1,0 +1,100 @@
+"""What each of the product's users may do, and that it can do no more."""
+import pytest
+
+from machines import INFERENCE, wait_until
+
+MANAGER = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
+OUT = "/var/lib/home-lab-services/nginx/test"
+
+
+def as_updater(machine, command):
+    """A command in the updater's place, which is what counts for polkit: its user, its unit, its sandbox."""
+    machine.put("/run/updater.sh", f"{{ {command}; }} >{OUT} 2>&1; echo $? >>{OUT}\n")
+    override = "[Service]\nExecStart=\nExecStart=sh /run/updater.sh\n"
+    with machine.drop_in("nginx-config-updater.service", override):
+        machine.sh("systemctl restart nginx-config-updater.service")
+        text, _, status = machine.path(OUT).read_text().rstrip().rpartition("\n")
+        machine.path(OUT).unlink()
+    return int(status), text
+
+
+@pytest.fixture
+def nginx(machine):
+    machine.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer && systemctl start nginx.service")
+    yield machine
+    machine.sh("systemctl stop nginx.service && systemctl start nginx-config-updater.path nginx-config-updater.timer")
+
+
+def test_the_updater_may_reload_nginx(nginx):
+    master = nginx.properties("nginx.service", "MainPID")
+    workers = set(nginx.pids_of("www-data"))
+    status, text = as_updater(nginx, f"{MANAGER} ReloadUnit ss nginx.service replace")
+    assert status == 0, text
+    wait_until(lambda: workers != set(nginx.pids_of("www-data")), 5, "NGINX has reloaded")
+    wait_until(lambda: nginx.is_active("nginx.service"), 5, "it is up again")
+    assert nginx.properties("nginx.service", "MainPID") == master
+
+
+@pytest.mark.parametrize("call", [
+    "StopUnit ss nginx.service replace", "RestartUnit ss nginx.service replace", "StartUnit ss nginx.service replace",
+    "ReloadOrRestartUnit ss nginx.service replace", "KillUnit ssi nginx.service all 15", "ReloadUnit ss dbus.service replace",
+    "StartUnit ss model@tiny-llama.service replace", "StopUnit ss model@tiny-llama.service replace", "Reload", "PowerOff",
+    "StartTransientUnit 'ssa(sv)a(sa(sv))' nginx.service replace 0 0", "SetUnitProperties 'sba(sv)' nginx.service true 0"])
+def test_and_nothing_else(nginx, call):
+    status, text = as_updater(nginx, f"{MANAGER} {call}")
+    assert status != 0 and ("denied" in text.lower() or "not permitted" in text.lower() or "authentication" in text.lower()), text
+    assert nginx.is_active("nginx.service")
+
+
+def test_the_updater_may_not_power_off(nginx):
+    call = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager"
+    status, text = as_updater(nginx, f"{call} ScheduleShutdown st reboot $(($(date +%s) + 3600))000000")
+    assert status != 0 and nginx.scheduled() is None, text
+
+
+def test_who_answers_requests_may_not_write_what_nginx_includes(machine):
+    state = "/var/lib/home-lab-services"
+    for user in "home-lab-services", "home-lab-models", "www-data":
+        for command in (f"touch {state}/nginx/x.conf", f"mv {state}/nginx {state}/old", f"mkdir {state}/other",
+                        f"rm -r {state}/nginx", "touch /etc/nginx/home-lab-services/x.conf"):
+            assert machine.run(command, user=user).returncode != 0, (user, command)
+    for command in f"touch {state}/activity/x", f"mv {state}/activity {state}/old", "touch /etc/home-lab-services/models/x":
+        assert machine.run(command, user="home-lab-nginx").returncode != 0, command
+
+
+def test_the_locations_are_there_a_moment_after_the_model(machine):
+    conf = machine.path("/var/lib/home-lab-services/nginx/models.conf")
+
+    def knows(*names):
+        text = conf.read_text() if conf.exists() else ""
+        return all(f"location /{name}/" in text for name in names)
+
+    def quiet():  # nothing is missed then: see nginx-config-updater.timer
+        wait_until(lambda: conf.exists() and machine.run("systemctl is-active nginx-config-updater.service").stdout == "inactive\n",
+                   10, "the updater has run")
+    quiet()
+    machine.model("newcomer", 8330)
+    wait_until(lambda: knows("newcomer"), 10, "NGINX knows it")
+    for i in range(30):  # more changes than any limit on triggers or starts
+        machine.model(f"many-{i}", 8400 + i)
+        if i % 3 == 0:
+            machine.sh("systemctl start nginx-config-updater.service")
+    quiet()
+    machine.model("last", 8500)
+    wait_until(lambda: knows("last", *(f"many-{i}" for i in range(30))), 10, "NGINX knows them all")
+    quiet()
+    machine.path("/etc/home-lab-services/models/newcomer").unlink()
+    wait_until(lambda: not knows("newcomer"), 10, "NGINX has forgotten it")
+    quiet()
+    assert machine.is_active("nginx-config-updater.path", "nginx-config-updater.timer") and machine.failed_units() == ""
+
+
+def test_a_service_has_no_rights_of_another(machine):
+    """On Debian 13, where polkit knows the unit that asks."""
+    if machine.run("grep -q VERSION_CODENAME=bookworm /etc/os-release").returncode == 0:
+        pytest.skip("polkit 122 does not know the caller's unit")
+    call = f"{MANAGER} StopUnit ss model@tiny-llama.service replace"
+    assert machine.http("POST", INFERENCE, "/models/tiny-llama/start").status == 200
+    done = machine.run(f"systemd-run --wait --pipe --quiet --uid=home-lab-services --unit=model-router.service -- {call}")
+    assert done.returncode != 0
+    assert machine.is_active("model@tiny-llama.service")
