@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,8 +116,10 @@ static int failed(CURLcode code, const char *url, const char *why, const struct 
                 return hl_fail(err, HL_ERR_BUSY, ECONNREFUSED, "unreachable", "%s cannot be reached: %s", url, why);
         case CURLE_OPERATION_TIMEDOUT:
                 return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "timeout", "%s did not answer in time", url);
-        case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CONNECT_ERROR:
+                return hl_fail(err, HL_ERR_UPSTREAM, EPROTO, "tls_failed",
+                               "%s and this program found no common TLS: %s", url, why);
+        case CURLE_PEER_FAILED_VERIFICATION:
                 return hl_fail(err, HL_ERR_INTERNAL, EACCES, "tls_failed",
                                "%s does not prove who it is (%s): the certificate authority must be its own", url, why);
         case CURLE_WRITE_ERROR:
@@ -140,6 +143,14 @@ static unsigned retry_after(CURL *curl)
         return seconds < RETRY_AFTER_MAX_SECONDS ? (unsigned)seconds : RETRY_AFTER_MAX_SECONDS;
 }
 
+/* A connection that broke off before TLS was agreed on is none: a server that ends or starts does that. */
+static bool is_broken(CURL *curl, CURLcode code)
+{
+        long errnum = 0;
+        curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &errnum);
+        return code == CURLE_SSL_CONNECT_ERROR && errnum != 0;
+}
+
 int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, struct hl_fetch_answer *answer,
              struct hl_err *err)
 {
@@ -155,6 +166,8 @@ int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, str
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
         CURLcode code = curl_easy_perform(curl);
+        if (is_broken(curl, code))
+                code = CURLE_COULDNT_CONNECT;
         if (code == CURLE_OK) {
                 long status = 0;
                 char *address = NULL;

@@ -7,7 +7,7 @@
  * Errors   any HTTP status is an answer, and 0. -ECONNREFUSED/BUSY: nobody is there, also
  *          where the name is unknown; -ETIMEDOUT/TIMEOUT; -EACCES/INTERNAL: TLS does not
  *          vouch for the other side; -EMSGSIZE/UPSTREAM: more than max; -EPROTO/UPSTREAM:
- *          not HTTP, or an answer that ended early; -EINVAL/INVALID: not a URL, not a
+ *          not HTTP, no TLS, or an answer that ended early; -EINVAL/INVALID: not a URL, not a
  *          certificate. Messages name the URL.
  * Owner    hl_fetch_free(); the answer's body with hl_buf_free(), also after a failure.
  * Process  one hl_fetch a thread. Certificates are always verified, redirects never

@@ -165,6 +165,7 @@ def test_an_api_server_that_hangs(api, runs):
 
 
 def test_an_api_server_that_is_not_there(api, runs):
+    api.server.shutdown()
     api.server.server_close()
     done = runs.run()
     assert done.returncode == UNAVAILABLE and "cannot be reached" in done.stderr

@@ -16,10 +16,23 @@
 struct server {
         int fd;
         uint16_t port;
+        bool tls; /* for the client: the server answers unasked, in plain text; NULL: breaks off */
         const char *answer;
         struct hl_buf asked;
         pthread_t thread;
 };
+
+static void answer_unasked(const struct server *server, int fd)
+{
+        const struct linger reset = { .l_onoff = 1 };
+        char byte;
+        if (server->answer) {
+                hl_write_all(fd, server->answer, strlen(server->answer), test_deadline());
+                must(read(fd, &byte, 1) == 1);
+        } else {
+                setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        }
+}
 
 static void *serve(void *data)
 {
@@ -27,6 +40,10 @@ static void *serve(void *data)
         for (int fd; (fd = accept(server->fd, NULL, NULL)) >= 0; close(fd)) {
                 char bytes[4096];
                 hl_buf_free(&server->asked);
+                if (server->tls) {
+                        answer_unasked(server, fd);
+                        continue;
+                }
                 do {
                         ssize_t n = read(fd, bytes, sizeof(bytes));
                         if (n <= 0)
@@ -66,7 +83,8 @@ static int fetch(struct server *server, const char *token, uint64_t deadline_us,
                  struct hl_err *err)
 {
         HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *one = NULL;
-        HL_CLEANUP(hl_free_pointer) char *url = hl_format("http://127.0.0.1:%u/x", server->port);
+        HL_CLEANUP(hl_free_pointer)
+        char *url = hl_format("http%s://127.0.0.1:%u/x", server->tls ? "s" : "", server->port);
         struct hl_fetch_request request = { .method = "GET", .url = url, .token = token, .deadline_us = deadline_us };
         *err = (struct hl_err){ 0 };
         must(hl_fetch_open(&one, err) == 0);
@@ -159,6 +177,28 @@ static void nobody_is_there(void **state)
         assert_int_equal(err.kind, HL_ERR_BUSY);
 }
 
+static void a_server_that_breaks_off_is_not_there(void **state)
+{
+        struct server *server = *state;
+        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_err err;
+        server->tls = true;
+        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), -ECONNREFUSED);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+}
+
+static void a_server_without_tls_is_no_impostor(void **state)
+{
+        struct server *server = *state;
+        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_err err;
+        server->tls = true;
+        server->answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), -EPROTO);
+        assert_int_equal(err.kind, HL_ERR_UPSTREAM);
+        assert_non_null(strstr(err.message, "TLS"));
+}
+
 static void only_http_and_https(void **state)
 {
         (void)state;
@@ -182,6 +222,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(half_an_answer_is_none, start, stop),
                 cmocka_unit_test_setup_teardown(silence_ends_with_the_deadline, start, stop),
                 cmocka_unit_test(nobody_is_there),
+                cmocka_unit_test_setup_teardown(a_server_that_breaks_off_is_not_there, start, stop),
+                cmocka_unit_test_setup_teardown(a_server_without_tls_is_no_impostor, start, stop),
                 cmocka_unit_test(only_http_and_https),
         };
         return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
