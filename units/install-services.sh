@@ -172,21 +172,21 @@ $(printf '  %s\n' "${taken[@]}")"
 
 # What runs takes up what is new. A socket is closed for that only where it has changed itself; a new unit restarts the
 # worker, which hands over who waits there, and a new program alone lets it finish and end: the next request starts the new
-# one.
+# one. What fails here fails again when all is started, and is told then.
 refresh() {
 	local name
 	for name in "${services[@]}" "${workers[@]}"; do
 		if is_changed "$unitdir/$name.socket" "$unitdir/$name-fastcgi.socket"; then
-			systemctl try-restart "$name.socket"
+			systemctl try-restart "$name.socket" || true
 		elif is_changed "$unitdir/$name.service"; then
-			systemctl try-restart "$name.service"
+			systemctl try-restart "$name.service" || true
 		elif is_changed "$libexecdir/home-lab-services/$name"; then
 			systemctl kill "$name.service" 2>/dev/null || true # it may not run
 		fi
 	done
 	for name in "${further_units[@]}"; do
 		case $name in
-		*.timer | *.path) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" ;;
+		*.timer | *.path) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" || true ;;
 		esac
 	done
 }

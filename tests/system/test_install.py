@@ -200,6 +200,14 @@ def test_units_are_understood(installed):
     assert done.returncode == 0 and done.stderr == "", done
 
 
+def test_a_port_is_opened_again_at_once(installed):
+    """Its other socket is restarted with it, for which systemd forks: a child must not keep the port for a moment."""
+    for _ in range(40):
+        done = installed.run("systemctl restart shutdown-service.socket")
+        assert done.returncode == 0, done
+    assert len(installed.ports_open()) == 3
+
+
 def test_an_upgrade_of_what_runs(installed):
     """What is new is taken up; a port is closed only where its unit has changed."""
     opened = [installed.properties(socket, "ActiveEnterTimestampMonotonic") for socket in SOCKETS]
