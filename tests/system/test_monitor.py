@@ -75,18 +75,18 @@ def test_active_no_longer(machine):
 
 
 def test_idle(machine):
-    machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.02})  # 1.2 s
-    machine.model("lazy", 8304, command="sleep infinity", extra='START_TIMEOUT="1s"\n')  # until then it may be loading
+    machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.05})  # 3 s
+    machine.model("lazy", 8304, command="sleep infinity", extra='START_TIMEOUT="3s"\n')  # until then it may be loading
     machine.model("pinned", command="sleep infinity", extra='IDLE_TIMEOUT="never"\n')
     machine.model("own-time", command="sleep infinity", extra='IDLE_TIMEOUT="1h"\n')
-    for name in "lazy", "pinned", "own-time":
+    for name in "pinned", "own-time", "lazy":
         start(machine, name)
     assert idle(machine) == []  # started just now
-    wait_until(lambda: idle(machine) == ["lazy"], 5, "it is idle")
+    wait_until(lambda: idle(machine) == ["lazy"], 10, "it is idle")
     assert activity(machine, "lazy")["is_idle"] and activity(machine, "lazy")["sources"]["start"]
     report(machine, "lazy")
     assert idle(machine) == []
-    wait_until(lambda: idle(machine) == ["lazy"], 5, "it is idle again")
+    wait_until(lambda: idle(machine) == ["lazy"], 10, "it is idle again")
     machine.sh("systemctl stop model@lazy.service")
     assert idle(machine) == []  # what does not run is not idle
 
