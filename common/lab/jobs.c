@@ -82,6 +82,10 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
                 hl_job_free(job); /* or the end of somebody else's job would be compared with none */
         else if (job->bus->queued)
                 job->bus->queued();
+        /* Carried out late, when the caller no longer holds the model back from those who use it, it would cut what has
+         * come meanwhile. For a caller that has hung up polkit does not vouch, and systemd does nothing. */
+        if (r == -ETIMEDOUT && job->verb != HL_UNIT_START)
+                hl_bus_free(job->bus);
         return r;
 }
 
@@ -116,6 +120,10 @@ void hl_job_free(struct hl_job *job)
 
 static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
 {
+        /* A call that was hung up on took the connection along by which this end would be told. */
+        if (!job->result && sd_bus_slot_get_bus(job->slot) != job->bus->bus)
+                return hl_fail(err, HL_ERR_BUSY, ENOTCONN, "bus_busy", "%s %s goes on unseen", verbs[job->verb].doing,
+                               job->name);
         while (!job->result) {
                 int r = sd_bus_process(job->bus->bus, NULL);
                 if (r == 0) {

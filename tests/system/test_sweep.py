@@ -296,6 +296,25 @@ def test_a_wrong_configuration_stops_nothing(machine):
     assert machine.run([PROGRAM]).returncode == 64  # by root its files would be root's
 
 
+def test_a_stop_that_could_not_be_queued_is_not_queued_later(machine):
+    """polkit hangs when the sweep wants to stop two models. When it wakes up again, one of them is in use."""
+    for name, port in ("first", 8360), ("second", 8361):
+        machine.model(name, port, extra='IDLE_TIMEOUT="100ms"\n')
+        start(machine, name, query="?wait=ready")
+    polkitd = int(machine.sh("pidof polkitd"))
+    time.sleep(0.2)  # they are idle
+    machine.sh(f"kill -STOP {polkitd}")
+    try:
+        machine.sh("systemctl start --no-block model-idle-sweep.service")
+        wait_until(lambda: decisions(machine, "first") == [("stop_failed", "idle")], 20, "the sweep gives up the first one")
+        stream = Stream(machine, 8360, words=60, interval_ms=50)
+    finally:
+        machine.sh(f"kill -CONT {polkitd}")
+    stream.join(20)
+    wait_until(lambda: not machine.is_active("model-idle-sweep.service"), 20, "the sweep is over")
+    assert b"[DONE]" in stream.text and runs(machine, "first")
+
+
 # ---- what it says ----
 
 def test_why(machine):

@@ -42,7 +42,7 @@ struct fake_systemd {
         const char *list_error;  /* the same of asking */
         const char *job_result;  /* "done", …; NULL: the job does not end */
         bool early;              /* its end is told before the reply that names it */
-        bool hang_up;            /* instead of an answer to a job */
+        bool hang_up, silent;    /* instead of an answer to a job */
         const char *state_after; /* ActiveState of GetAll; NULL: by the name */
         const char *load_state;  /* NULL: "loaded" */
         const char *result;      /* NULL: "success" */

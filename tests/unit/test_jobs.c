@@ -221,6 +221,46 @@ static void a_job_outlives_the_deadline(void **state)
         assert_string_equal(err.code, "still_working");
 }
 
+/* Whoever queues a stop holds requests back meanwhile, and no longer. A start may come late: it harms nobody. */
+static void what_is_not_queued_in_time_is_not_queued_later(void **state)
+{
+        (void)state;
+        for (enum hl_unit_verb verb = HL_UNIT_START; verb <= HL_UNIT_RESTART; verb++) {
+                struct fake_systemd systemd = { .silent = true };
+                struct fake_bus fake;
+                struct hl_bus bus;
+                struct hl_err err = { 0 };
+                fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+                must(hl_bus_open(&bus, &err) == 0);
+                must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
+                HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = &bus, .verb = verb, .name = "model@x.service" };
+                assert_int_equal(hl_job_begin(&job, &err), -ETIMEDOUT);
+                assert_int_equal(err.kind, HL_ERR_BUSY);
+                if (verb == HL_UNIT_START)
+                        assert_non_null(bus.bus);
+                else
+                        assert_null(bus.bus);
+                fake_stop(&fake, &bus);
+        }
+}
+
+static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        HL_CLEANUP(hl_job_free)
+        struct hl_job job = { .bus = &bus, .verb = HL_UNIT_STOP, .name = "model@x.service" };
+        assert_int_equal(hl_job_begin(&job, &err), 0);
+        hl_bus_free(&bus);
+        assert_int_equal(hl_job_wait(&job, test_deadline(), &err), -ENOTCONN);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        fake_stop(&fake, &bus);
+}
+
 static void queued_jobs_are_not_waited_for(void **state)
 {
         (void)state;
@@ -349,6 +389,8 @@ int main(void)
                 cmocka_unit_test(jobs_that_fail),
                 cmocka_unit_test(refusals),
                 cmocka_unit_test(a_job_outlives_the_deadline),
+                cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
+                cmocka_unit_test(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
                 cmocka_unit_test(queued_jobs_are_not_waited_for),
                 cmocka_unit_test(the_connection_serves_one_job_after_another),
                 cmocka_unit_test(an_event_loop_is_told_of_the_end),
