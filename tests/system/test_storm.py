@@ -63,8 +63,8 @@ def directly(machine, model, body):
         announced = time.monotonic()
         ask(machine, "POST", MONITOR, f"/models/{model}/report")
         started = ask(machine, "POST", INFERENCE, f"/models/{model}/start?wait=ready")
-        if started.status != 200:  # another request stops it at this moment
-            assert started["code"] in ("job_canceled", "start_failed"), started
+        if started.status != 200:  # another request stops it at this moment, or systemd has too much to do
+            assert started["code"] in ("job_canceled", "start_failed", "bus_busy"), started
             continue
         try:
             connection = machine.open(MODELS[model], timeout=PATIENCE_SECONDS)
@@ -105,7 +105,7 @@ def start(machine, dice, model):
 
 def stop(machine, dice, model):
     answer = ask(machine, "POST", INFERENCE, f"/models/{model}/stop?drain=100", DRAIN_SECONDS)  # others go on asking it
-    assert answer.status in (200, 409), answer  # 409: it was started again
+    assert answer.status in (200, 409) or answer["code"] == "bus_busy", answer  # 409: it was started again
     assert answer.json.get("cut_requests", 0) == 0, answer
 
 
