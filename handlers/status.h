@@ -3,7 +3,7 @@
  * Errors   what cannot be asked is said in its place; the exit status is EX_OK, or
  *          EX_UNAVAILABLE where systemd could not be asked at all, EX_CONFIG where the
  *          configuration cannot be read.
- * Tests    tests/system/test_status.py
+ * Tests    tests/system/test_check.py
  */
 #ifndef HL_HANDLERS_STATUS_H
 #define HL_HANDLERS_STATUS_H

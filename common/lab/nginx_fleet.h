@@ -9,7 +9,7 @@
  * Errors   none. What reaches the text is names, addresses and numbers that hl_fleet has checked.
  * Owner    the texts are appended to the buffers, which the caller frees.
  * Source   the README's page "Kubernetes"; what the locations include is in nginx/kubernetes/site.
- * Tests    tests/unit/test_nginx_fleet.c; `nginx -t` and requests in tests/kubernetes
+ * Tests    tests/unit/test_fleet.c; `nginx -t` and requests in tests/kubernetes
  */
 #ifndef HL_LAB_NGINX_FLEET_H
 #define HL_LAB_NGINX_FLEET_H
