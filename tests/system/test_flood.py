@@ -51,7 +51,7 @@ def flood(machine, port, seconds):
         return answered
 
 
-def test_a_thousand_connections(machine):
+def test_a_thousand_connections(machine, figure):
     for port in PORTS:
         began = time.monotonic()
         answered = flood(machine, port, seconds=2)
@@ -60,7 +60,8 @@ def test_a_thousand_connections(machine):
             with contextlib.suppress(OSError):
                 return machine.http("GET", port, "/health", timeout=10).status == 200
         wait_until(answers, 20, "the next request is answered")
-        print(f"port {port}: {answered} answered, the next after {time.monotonic() - began:.1f} s")
+        figure(f"{CONNECTIONS} connections at once to port {port}: {answered} answered in 2 s, the next one after "
+               f"{time.monotonic() - began:.1f} s")
         assert machine.is_active(*SOCKETS)
         assert machine.failed_units() == ""
     wait_until(lambda: not machine.pids_of(), 40, "the handlers have ended")

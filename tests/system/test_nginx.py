@@ -244,7 +244,7 @@ def test_websockets(web):
 
 # ---- streams ----
 
-def test_events_come_as_they_are_made(web):
+def test_events_come_as_they_are_made(web, figure):
     web.chat("quick")
     options = {"words": 20, "interval_ms": 50}
     direct, by_nginx, by_body = (Stream(web, path, port, **options).whole() for path, port in (
@@ -253,8 +253,8 @@ def test_events_come_as_they_are_made(web):
         assert len(stream.events) == len(direct.events) == 22
         assert stream.times[0] < 0.6 and stream.times[-1] > 0.9  # the last word is made after a second
         lateness = max(a - b for a, b in zip(stream.times, direct.times))
-        print(f"first event: {direct.times[0] * 1000:.1f} ms from the model, {stream.times[0] * 1000:.1f} ms through NGINX; "
-              f"none later than {lateness * 1000:.1f} ms")
+        figure(f"a stream's first event: after {direct.times[0] * 1000:.1f} ms from the model, {stream.times[0] * 1000:.1f} ms "
+               f"through NGINX {stream.path}; none later than {lateness * 1000:.1f} ms")
         assert lateness < 0.5
 
 

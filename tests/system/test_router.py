@@ -33,7 +33,7 @@ def starts(web, model, mark):
 
 # ---- requests that wait ----
 
-def test_fifty_clients_with_five_megabytes_each(web):
+def test_fifty_clients_with_five_megabytes_each(web, figure):
     mark, size, clients = web.mark(), 5_000_000, 50
     blocks = [bytes([number]) * 1000 for number in range(clients)]
     ready = threading.Barrier(clients)
@@ -41,30 +41,38 @@ def test_fifty_clients_with_five_megabytes_each(web):
     def client(number):
         body = blocks[number] * (size // 1000)
         ready.wait(30)
+        began = time.time()
         answer = web.post("/tiny-llama/echo?n=1", body, timeout=50)
-        return answer, time.time(), hashlib.sha256(body).hexdigest()
+        return answer, began, time.time(), hashlib.sha256(body).hexdigest()
 
-    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-        results = list(pool.map(client, range(clients)))
-    for answer, _, digest in results:
-        assert answer.status == 200 and (answer["bytes"], answer["sha256"]) == (size, digest), answer
+    def all_of_them():
+        """When the first began, and when the last had its answer."""
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            results = list(pool.map(client, range(clients)))
+        for answer, _, _, digest in results:
+            assert answer.status == 200 and (answer["bytes"], answer["sha256"]) == (size, digest), answer
+        return min(began for _, began, _, _ in results), max(at for _, _, at, _ in results)
+
+    _, last = all_of_them()
     loaded = web.sh(f"journalctl --quiet --after-cursor '{mark}' --output=short-unix --unit=model@tiny-llama.service "
                     "| grep 'model loaded'").split()
     assert starts(web, "tiny-llama", mark) == 1
-    after = max(at for _, at, _ in results) - float(loaded[0])
-    print(f"the last of {clients} clients with {size / 1e6:.0f} MB each had its answer {after:.2f} s after the model was ready")
-    assert after < 10  # what a slow day may take; it is the model that reads 250 MB, too
+    held = last - float(loaded[0])
+    began, last = all_of_them()
+    figure(f"the last of {clients} clients with {size / 1e6:.0f} MB each had its answer {held:.2f} s after the model that they "
+           f"had to wait for was ready; {last - began:.2f} s after they asked the model that runs")
+    assert held < 2 * (last - began) + 0.3  # the model reads 250 MB, each time
 
 
 @pytest.mark.parametrize("method, path", [("POST", "/slow/echo"), ("GET", "/slow/v1/models"), ("POST", CHAT)])
-def test_one_waits_no_longer_than_the_model_needs(web, method, path):
+def test_one_waits_no_longer_than_the_model_needs(web, figure, method, path):
     mark = web.mark()
     answer = web.ask(method, path, {"model": "slow"} if method == "POST" else None)
     at = time.time()
     loaded = web.sh(f"journalctl --quiet --after-cursor '{mark}' --output=short-unix --unit=model@slow.service "
                     "| grep 'model loaded'").split()
     assert answer.status == 200
-    print(f"answered {at - float(loaded[0]):.3f} s after the model was ready")
+    figure(f"{method} {path} to a stopped model was answered {at - float(loaded[0]):.3f} s after the model was ready")
     assert at - float(loaded[0]) < 2
 
 
@@ -85,7 +93,7 @@ def test_two_models_wake_at_once(web):
     assert [starts(web, model, mark) for model in ("slow", "quick", "tiny-llama")] == [1, 1, 1]
 
 
-def test_two_hundred_wait_and_nobody_else_does(web):
+def test_two_hundred_wait_and_nobody_else_does(web, figure):
     def ask():
         began = time.monotonic()
         assert web.ask("GET", "/api/inference/models").status == 200
@@ -97,8 +105,8 @@ def test_two_hundred_wait_and_nobody_else_does(web):
     web.wait_for_waiting(200)
     wait_until(lambda: web.runs("endless"), 10, "the model has been started")
     beside = [ask() for _ in range(15)]
-    print(f"GET /api/inference/models: {statistics.median(alone) * 1000:.1f} ms alone, "
-          f"{statistics.median(beside) * 1000:.1f} ms while 200 requests wait")
+    figure(f"GET /api/inference/models: {statistics.median(alone) * 1000:.1f} ms alone, "
+           f"{statistics.median(beside) * 1000:.1f} ms while 200 requests wait")
     assert statistics.median(beside) < statistics.median(alone) * 3 + 0.05
     web.sh("systemctl stop model@endless.service")
     for request in held:

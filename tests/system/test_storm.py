@@ -130,7 +130,7 @@ WEIGHTS = {request: 38, stream: 20, sweep: 14, stop: 9, start: 7, look: 6, resta
 
 
 @pytest.mark.seconds(150)
-def test_a_storm(machine, capsys):
+def test_a_storm(machine, figure):
     dice = random.Random(SEED)
     plan = [(action, random.Random(dice.random()), dice.choice(list(MODELS)))
             for action in dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=ACTIONS)]
@@ -153,9 +153,8 @@ def test_a_storm(machine, capsys):
                    THRESHOLD_SECONDS + 4, "no model is left running beyond its time")
         left = time.monotonic() - over
         words = machine.sh(["sh", "-c", f"journalctl -t model-idle-sweep --after-cursor='{marker}' -o cat --no-pager"])
-        with capsys.disabled():
-            print(f"\na storm, STORM_SEED={SEED}: {ACTIONS} actions in {took:.0f} s, none cut; {words.count(': stop: ')} stops by "
-                  f"the sweep, the last one {left:.1f} s after the end")
+        figure(f"a storm, STORM_SEED={SEED}: {ACTIONS} actions in {took:.0f} s, none cut; {words.count(': stop: ')} stops by "
+               f"the sweep, the last one {left:.1f} s after the end")
         assert words.count(": stop: ") > 3 and "failed" not in words
         assert "model@" not in machine.failed_units()
     finally:
@@ -164,7 +163,7 @@ def test_a_storm(machine, capsys):
 
 
 @pytest.mark.seconds(90)
-def test_requests_that_come_as_the_model_is_stopped(machine, capsys):
+def test_requests_that_come_as_the_model_is_stopped(machine, figure):
     """Between the sweep's last look and the model's end there are some milliseconds: aimed at, again and again."""
     dice = random.Random(SEED)
     machine.config(monitoring={"idle_threshold_minutes": 0.1 / 60})
@@ -183,8 +182,7 @@ def test_requests_that_come_as_the_model_is_stopped(machine, capsys):
             served += 1
             starts += machine.http("GET", INFERENCE, "/models/storm-a")["pid"] != pid
             wait_until(lambda: not machine.is_active("model-idle-sweep.service"), 10, "the sweep is over")
-        with capsys.disabled():
-            print(f"\n{served} requests around the moment of a stop, all served: {starts} by a fresh start")
+        figure(f"{served} requests around the moment of a stop, all served: {starts} by a fresh start")
         assert 0 < starts < served
     finally:
         machine.run("systemctl stop nginx.service")

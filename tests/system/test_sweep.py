@@ -401,7 +401,7 @@ def test_logs(machine):
 
 # ---- what it costs ----
 
-def test_a_thousand_models(machine, capsys):
+def test_a_thousand_models(machine, figure):
     """1,000 files, of which 100 run and were never used: nothing of the activity folder helps."""
     machine.put("/run/systemd/system/crowd@.service", "[Service]\nExecStart=sleep infinity\n")
     machine.sh("systemctl daemon-reload")
@@ -410,17 +410,13 @@ def test_a_thousand_models(machine, capsys):
     machine.sh("systemctl start $(seq -f 'crowd@crowd-%g.service' 100)")
     try:
         assert len(idle(machine)) == 0
-        figures = []
         for _ in range(2):
             sweep(machine)
             said = machine.properties("model-idle-sweep.service", "StatusText", "CPUUsageNSec")
             count, calls, own_ms = map(int, re.findall(r"\d+", said["StatusText"]))
-            figures.append((count, calls, own_ms, int(said["CPUUsageNSec"]) / 1e6))
-        with capsys.disabled():
-            for count, calls, own_ms, all_ms in figures:
-                print(f"\na sweep over {count} models, 100 of them running: {calls} calls of the bus, {own_ms} ms of CPU, "
-                      f"{all_ms:.0f} ms with systemd's making of its sandbox")
-        for count, calls, own_ms, all_ms in figures:
+            all_ms = int(said["CPUUsageNSec"]) / 1e6
+            figure(f"a sweep over {count} models, 100 of them running: {calls} calls of the bus, {own_ms} ms of CPU, "
+                   f"{all_ms:.0f} ms with systemd's making of its sandbox")
             assert count == 1003 and calls <= 5 and own_ms < 100 and all_ms < 200
         assert why(machine, "crowd-1")["reason"] == "recently_used"
     finally:

@@ -41,7 +41,7 @@ def answered_by(web, port):
     return answer.status == 200 and answer["data"][0]["id"] == f"on-{port}"
 
 
-def test_a_model_comes_moves_and_goes(web):
+def test_a_model_comes_moves_and_goes(web, figure):
     """Live within seconds, under load, and nobody who uses another model notices."""
     def fresh(port):
         web.model("fresh", port, command=f"{DEMO_MODEL} --name on-{port} --port {port} --load-seconds 0")
@@ -54,16 +54,17 @@ def test_a_model_comes_moves_and_goes(web):
     with no_request_fails(web, "quick"):
         began = fresh(8331)
         wait_until(lambda: answered_by(web, 8331), 10, "the new model answers")
-        print(f"added: {time.monotonic() - began:.2f} s")
+        took = [time.monotonic() - began]
         web.sh("systemctl stop model@fresh.service")
         began = fresh(8332)
         wait_until(lambda: answered_by(web, 8332), 10, "it answers on its other port")
-        print(f"changed: {time.monotonic() - began:.2f} s")
+        took.append(time.monotonic() - began)
         assert "8331" not in locations(web)
         web.path(f"{MODELS}/fresh").unlink()
         began = time.monotonic()
         wait_until(gone, 10, "it is gone")
-        print(f"removed: {time.monotonic() - began:.2f} s")
+        took.append(time.monotonic() - began)
+    figure("a model file is live in NGINX: added after {:.2f} s, changed {:.2f} s, removed {:.2f} s".format(*took))
     assert web.post("/v1/x", {"model": "fresh"}).status == 404
     wait_until(gone, 10, "it stays gone: NGINX's old worker takes its last connections beside the new one")
 
