@@ -120,7 +120,8 @@ static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_pr
         return 0;
 }
 
-void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, struct hl_buf *out)
+void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, const struct hl_sink *sink,
+                   struct hl_buf *out)
 {
         struct hl_request request;
         struct hl_response response = { 0 };
@@ -136,16 +137,27 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         hl_response_head(&response, &request, HL_HEAD_CGI, NULL, out);
         if (request.method != HL_HEAD)
                 hl_buf_add(out, response.body.data, response.body.len);
+        if (response.follow && request.method != HL_HEAD) {
+                if (sink->write(sink->data, out->data, out->len) == 0)
+                        response.follow(response.follow_data, sink);
+                hl_buf_free(out);
+        }
         hl_request_free(&request);
         hl_response_free(&response);
+}
+
+static int to_stream(void *data, const void *bytes, size_t len)
+{
+        return hl_write_all(*(const int *)data, bytes, len, hl_clock_monotonic() + WRITE_TIMEOUT);
 }
 
 int hl_cgi_serve(int in, int out, const struct hl_door *door)
 {
         const struct hl_cgi_source source = { .get = from_environment, .read_body = from_stream, .data = &in };
+        const struct hl_sink sink = { .write = to_stream, .data = &out, .client_fd = out, .stop_fd = -1 };
         struct hl_buf text = { 0 };
-        hl_cgi_answer(door, &source, &text);
-        int r = hl_write_all(out, text.data, text.len, hl_clock_monotonic() + WRITE_TIMEOUT);
+        hl_cgi_answer(door, &source, &sink, &text);
+        int r = to_stream(&out, text.data, text.len);
         hl_buf_free(&text);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -32,6 +32,7 @@ struct worker {
         const struct hl_fastcgi_limits *limits;
         int listen_fd, signal_fd;
         int done_fd; /* an eventfd: each thread that ends adds one */
+        int stop_fd; /* another: readable once SIGTERM came */
         unsigned active;
         bool served, stopping;
         uint64_t since_us; /* when the last request ended, or SIGTERM came */
@@ -39,7 +40,7 @@ struct worker {
 
 struct job {
         const struct hl_door *door;
-        int fd, done_fd;
+        int fd, done_fd, stop_fd;
         uint64_t receive_us;
 };
 
@@ -61,6 +62,11 @@ static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_pr
         return 0;
 }
 
+static int to_request(void *data, const void *bytes, size_t len)
+{
+        return hl_fastcgi_write(data, bytes, len);
+}
+
 static void *run_job(void *data)
 {
         struct job *job = data;
@@ -69,9 +75,13 @@ static void *run_job(void *data)
                 const struct hl_cgi_source source = { .get = from_parameters,
                                                       .read_body = from_stream,
                                                       .data = request };
+                const struct hl_sink sink = { .write = to_request,
+                                              .data = request,
+                                              .client_fd = hl_fastcgi_fd(request),
+                                              .stop_fd = job->stop_fd };
                 struct hl_buf text = { 0 };
-                hl_cgi_answer(job->door, &source, &text);
-                hl_fastcgi_finish(request, text.data, text.len);
+                hl_cgi_answer(job->door, &source, &sink, &text);
+                hl_fastcgi_finish(request, text.data ? text.data : "", text.len);
                 hl_buf_free(&text);
         }
         eventfd_write(job->done_fd, 1);
@@ -83,7 +93,11 @@ static void *run_job(void *data)
 static void start_job(struct worker *w, int fd)
 {
         struct job *job = hl_alloc(sizeof(*job));
-        *job = (struct job){ .door = w->door, .fd = fd, .done_fd = w->done_fd, .receive_us = w->limits->receive_us };
+        *job = (struct job){ .door = w->door,
+                             .fd = fd,
+                             .done_fd = w->done_fd,
+                             .stop_fd = w->stop_fd,
+                             .receive_us = w->limits->receive_us };
         pthread_attr_t attributes;
         pthread_t thread;
         pthread_attr_init(&attributes);
@@ -145,6 +159,7 @@ static int serve(struct worker *w)
                 if (fds[1].revents) {
                         w->stopping = true;
                         w->since_us = hl_clock_monotonic();
+                        eventfd_write(w->stop_fd, 1);
                 }
                 if (fds[2].revents && !w->stopping) {
                         int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -172,14 +187,18 @@ int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, cons
         pthread_sigmask(SIG_BLOCK, &term, NULL);
         HL_CLEANUP(hl_close_fd) int signal_fd = signalfd(-1, &term, SFD_CLOEXEC);
         HL_CLEANUP(hl_close_fd) int done_fd = eventfd(0, EFD_CLOEXEC);
-        if (signal_fd < 0 || done_fd < 0)
+        HL_CLEANUP(hl_close_fd) int stop_fd = eventfd(0, EFD_CLOEXEC);
+        if (signal_fd < 0 || done_fd < 0 || stop_fd < 0)
                 return -errno;
         int r = hl_fastcgi_init();
         if (r < 0)
                 return r;
 
-        struct worker w = {
-                .door = door, .limits = limits, .listen_fd = listen_fd, .signal_fd = signal_fd, .done_fd = done_fd
-        };
+        struct worker w = { .door = door,
+                            .limits = limits,
+                            .listen_fd = listen_fd,
+                            .signal_fd = signal_fd,
+                            .done_fd = done_fd,
+                            .stop_fd = stop_fd };
         return serve(&w);
 }

@@ -71,13 +71,25 @@ int hl_fastcgi_fd(const struct hl_fastcgi_request *request)
         return request->fd;
 }
 
+/* Closed with something unread, the connection would be reset, and the answer lost with it. */
+static void pass_over_body(struct hl_fastcgi_request *request)
+{
+        char unread[4096];
+        while (hl_fastcgi_body(request, unread, sizeof(unread)) > 0)
+                ;
+}
+
+int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len)
+{
+        pass_over_body(request);
+        FCGX_PutStr(bytes, (int)len, request->fcgi.out);
+        return FCGX_FFlush(request->fcgi.out) < 0 || FCGX_GetError(request->fcgi.out) != 0 ? -EPIPE : 0;
+}
+
 void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len)
 {
         if (text) {
-                /* Closed with something unread, the connection would be reset, and the answer lost with it. */
-                char unread[4096];
-                while (hl_fastcgi_body(request, unread, sizeof(unread)) > 0)
-                        ;
+                pass_over_body(request);
                 FCGX_PutStr(text, (int)len, request->fcgi.out);
                 FCGX_FClose(request->fcgi.err);
                 FCGX_FClose(request->fcgi.out); /* the last of both ends the request */

@@ -31,7 +31,10 @@ size_t hl_fastcgi_body(struct hl_fastcgi_request *request, void *bytes, size_t s
 /* The connection, to see whether the web server has closed it. */
 int hl_fastcgi_fd(const struct hl_fastcgi_request *request);
 
-/* Sends the answer in CGI's form, or, where text is NULL, none. What was not read of the body is passed over. */
+/* Sends a piece of an answer at once, for one that takes long. -EPIPE: nobody listens any more. */
+int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len);
+
+/* Sends the answer in CGI's form, or the rest of it, or, where text is NULL, none. What was not read of the body is passed over. */
 void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len);
 
 #endif

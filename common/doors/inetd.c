@@ -63,8 +63,9 @@ static void find_peer(struct connection *c)
                 c->peer.local = hl_address_is_local(c->peer.name);
 }
 
-static int send_bytes(struct connection *c, const void *bytes, size_t len)
+static int send_bytes(void *data, const void *bytes, size_t len)
 {
+        struct connection *c = data;
         return hl_write_all(c->fd, bytes, len, hl_clock_monotonic() + c->limits->write_us);
 }
 
@@ -135,6 +136,12 @@ static int send_response(struct connection *c, const struct hl_request *request,
         int r = send_bytes(c, out.data, out.len);
         hl_buf_free(&out);
         return r;
+}
+
+static void follow(struct connection *c, const struct hl_response *response)
+{
+        const struct hl_sink sink = { .write = send_bytes, .data = c, .client_fd = c->fd, .stop_fd = -1 };
+        response->follow(response->follow_data, &sink);
 }
 
 /* Closing a socket with unread input resets it, and the client may lose the answer: RFC 9112 9.6. */
@@ -213,8 +220,12 @@ static bool serve_request(struct connection *c)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {
                 answer_watched(c, &request, hl_parser_is_http_1_1(parser), &response);
-                again = hl_parser_keeps_alive(parser) && hl_clock_monotonic() - c->began_us < c->limits->connection_us;
-                if (send_response(c, &request, &response, again) < 0)
+                again = hl_parser_keeps_alive(parser) && !response.follow &&
+                        hl_clock_monotonic() - c->began_us < c->limits->connection_us;
+                int r = send_response(c, &request, &response, again);
+                if (r == 0 && response.follow && request.method != HL_HEAD)
+                        follow(c, &response);
+                if (r < 0)
                         again = false;
                 else if (!again)
                         linger(c);

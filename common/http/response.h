@@ -1,6 +1,7 @@
 /* response.h - one HTTP response, kept in memory and written once.
  *
- * Shape    status, extra headers, body. Nothing is sent before the outcome is known.
+ * Shape    status, extra headers, body. Nothing is sent before the outcome is known. A body that goes on for as long as
+ *          its client listens (a log that is followed) is told piece by piece behind that, by `follow`.
  * Errors   a header value with a control character is left out: nothing that a client
  *          sent can add a header (tests/unit/test_http.c: header injection).
  * Owner    hl_response_free().
@@ -14,11 +15,23 @@
 #include "base/json.h"
 #include "request.h"
 
+/* Where the rest of a body goes: a door's. */
+struct hl_sink {
+        int (*write)(void *data, const void *bytes, size_t len); /* 0, or -errno: nobody listens any more */
+        void *data;
+        int client_fd; /* hung up when the client has left */
+        int stop_fd;   /* readable when the program is to end; -1: that ends the process at once */
+};
+
 struct hl_response {
         int status;
         const char *content_type; /* static; NULL: no body, no Content-Type */
         struct hl_buf headers;    /* "Name: value\r\n"… */
         struct hl_buf body;
+
+        void (*follow)(void *data, const struct hl_sink *sink); /* tells the rest, and returns at its end; NULL: none */
+        void (*follow_free)(void *data);
+        void *follow_data;
 };
 
 void hl_response_free(struct hl_response *response);

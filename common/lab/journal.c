@@ -1,17 +1,17 @@
 #include "journal.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 
-static void close_journal(sd_journal **journal)
-{
-        if (*journal)
-                sd_journal_close(*journal);
-}
+#define POLL_MAX_MS 60000
 
 static int add_matches(sd_journal *journal, const char *const *matches)
 {
@@ -48,22 +48,97 @@ static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *e
         return 0;
 }
 
+struct hl_journal {
+        sd_journal *journal;
+        const char *const *fields;
+        bool watched;
+};
+
+struct hl_journal *hl_journal_free(struct hl_journal *journal)
+{
+        if (journal) {
+                sd_journal_close(journal->journal);
+                free(journal);
+        }
+        return NULL;
+}
+
+static void cleanup(struct hl_journal **journal)
+{
+        hl_journal_free(*journal);
+}
+
+static int fail(int r, struct hl_err *err)
+{
+        return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "the journal: %s", strerror(-r));
+}
+
+/* Before the first of the last entries. Where there is none yet, the first one that comes is next. */
+static int seek(sd_journal *journal, uint64_t last)
+{
+        int r = sd_journal_seek_tail(journal);
+        if (r >= 0)
+                r = sd_journal_previous_skip(journal, last + 1);
+        return r < 0 || (uint64_t)r == last + 1 ? r : sd_journal_seek_head(journal);
+}
+
+int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err)
+{
+        HL_CLEANUP(cleanup) struct hl_journal *journal = hl_alloc(sizeof(*journal));
+        *journal = (struct hl_journal){ .fields = query->fields };
+        int r = sd_journal_open(&journal->journal, SD_JOURNAL_LOCAL_ONLY);
+        if (r >= 0)
+                r = sd_journal_set_data_threshold(journal->journal, HL_JOURNAL_VALUE_MAX);
+        if (r >= 0)
+                r = add_matches(journal->journal, query->matches);
+        if (r >= 0)
+                r = seek(journal->journal, query->last);
+        if (r < 0)
+                return fail(r, err);
+        *ret_journal = hl_steal(journal);
+        return 0;
+}
+
+int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err)
+{
+        int r;
+        while ((r = sd_journal_next(journal->journal)) > 0)
+                if ((r = tell(journal->journal, journal->fields, each, data)) < 0)
+                        break;
+        return r < 0 ? fail(r, err) : 0;
+}
+
+int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us)
+{
+        int fd = sd_journal_get_fd(journal->journal);
+        uint64_t wake_us = UINT64_MAX, now_us = hl_clock_monotonic();
+        if (fd < 0)
+                return fd;
+        if (!journal->watched) { /* only now: something may have come before */
+                journal->watched = true;
+                return 1;
+        }
+        int r = sd_journal_get_timeout(journal->journal, &wake_us); /* on file systems that tell nothing */
+        if (r < 0)
+                return r;
+        if (wake_us > deadline_us)
+                wake_us = deadline_us;
+        struct pollfd fds[] = { { .fd = fd, .events = (short)sd_journal_get_events(journal->journal) },
+                                { .fd = client_fd, .events = POLLRDHUP },
+                                { .fd = stop_fd, .events = POLLIN } };
+        uint64_t left_ms = wake_us > now_us ? (wake_us - now_us) / HL_USEC_PER_MSEC + 1 : 0;
+        r = poll(fds, HL_COUNT(fds), (int)(left_ms < POLL_MAX_MS ? left_ms : POLL_MAX_MS));
+        if (r < 0 && errno != EINTR)
+                return -errno;
+        if (r > 0 && (fds[1].revents || fds[2].revents))
+                return 0;
+        r = sd_journal_process(journal->journal);
+        return r < 0 ? r : hl_clock_monotonic() < deadline_us;
+}
+
 int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err)
 {
-        HL_CLEANUP(close_journal) sd_journal *journal = NULL;
-        int r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
-        if (r >= 0)
-                r = sd_journal_set_data_threshold(journal, HL_JOURNAL_VALUE_MAX);
-        if (r >= 0)
-                r = add_matches(journal, query->matches);
-        if (r >= 0)
-                r = sd_journal_seek_tail(journal);
-        if (r >= 0)
-                r = sd_journal_previous_skip(journal, query->last);
-        while (r > 0) {
-                r = tell(journal, query->fields, each, data);
-                if (r >= 0)
-                        r = sd_journal_next(journal);
-        }
-        return r < 0 ? hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "the journal: %s", strerror(-r)) : 0;
+        HL_CLEANUP(cleanup) struct hl_journal *journal = NULL;
+        int r = hl_journal_open(query, &journal, err);
+        return r < 0 ? r : hl_journal_tell(journal, each, data, err);
 }

@@ -1,4 +1,4 @@
-/* journal.h - reads what was logged: the last entries that match, oldest first.
+/* journal.h - reads what was logged: the last entries that match, oldest first; and what is logged from then on.
  *
  * Shape    matches are as on journalctl's command line: "FIELD=value", the same field again is another choice, and
  *          HL_JOURNAL_OR stands between two whole alternatives. Each entry is told with the fields that were asked for.
@@ -7,7 +7,7 @@
  *          reads an empty one: that is no error here.
  * Owner    an entry's values live until the function that is told them returns.
  * Source   sd-journal(3), systemd.journal-fields(7).
- * Tests    tests/system/test_sweep.py
+ * Tests    tests/system/test_logs.py
  */
 #ifndef HL_LAB_JOURNAL_H
 #define HL_LAB_JOURNAL_H
@@ -35,5 +35,17 @@ struct hl_journal_entry {
 typedef void hl_journal_fn(void *data, const struct hl_journal_entry *entry);
 
 int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err);
+
+/* The same in steps, to go on with what comes. The fields of the query outlive the journal. */
+struct hl_journal;
+int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err);
+struct hl_journal *hl_journal_free(struct hl_journal *journal); /* returns NULL */
+
+/* Tells the entries that there are and were not told yet. */
+int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err);
+
+/* Waits for more. 1: there may be some; 0: nobody wants them any more, because client_fd has hung up, stop_fd (-1: none)
+ * is readable, or deadline_us, CLOCK_MONOTONIC, has passed; or -errno. */
+int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us);
 
 #endif

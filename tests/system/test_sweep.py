@@ -371,34 +371,6 @@ def test_metrics(machine):
 
 # ---- the logs of a model ----
 
-def logs(machine, query="", headers={}):
-    return machine.http("GET", INFERENCE, f"/models/talker/logs{query}", headers=headers)
-
-
-def test_logs(machine):
-    machine.model("talker", command="printf 'line %s of it\\\\n' 1 2 3 4 5")
-    start_at = time.time()
-    machine.http("POST", INFERENCE, "/models/talker/start?wait=none")
-    wait_until(lambda: "line 5 of it" in logs(machine, "?format=text").body.decode(), 10, "it has spoken")
-    lines = logs(machine)["lines"]
-    assert logs(machine)["unit"] == "model@talker.service"
-    assert [line["message"] for line in lines if line["message"].startswith("line")] == [f"line {n} of it" for n in range(1, 6)]
-    assert any("Started" in line["message"] for line in lines)  # systemd's words are there, too
-    assert all(line["time"] and line["priority"] in range(8) for line in lines)
-    wait_until(lambda: logs(machine)["lines"] == logs(machine)["lines"], 5, "it is quiet")
-    assert len(logs(machine, "?lines=2")["lines"]) == 2
-    assert logs(machine, "?lines=2")["lines"] == logs(machine)["lines"][-2:]
-    text = logs(machine, "?lines=10000", {"Accept": "text/plain"})
-    assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert re.search(r"^\d{4}-\d\d-\d\dT\S+ line 1 of it$", text.body.decode(), re.M)
-    assert logs(machine, headers={"Accept": "application/json, text/plain"}).json["status"] == "success"
-    for query in "?lines=0", "?lines=10001", "?lines=x", "?lines=", "?format=xml", "?since=1":
-        assert logs(machine, query).status == 400, query
-    assert machine.http("GET", INFERENCE, "/models/nobody/logs").status == 404
-    assert machine.http("GET", INFERENCE, "/models/tiny-llama/logs")["lines"] == [] or start_at  # others' are not mixed in
-    assert "line 1" not in machine.http("GET", INFERENCE, "/models/tiny-llama/logs").body.decode()
-
-
 # ---- what it costs ----
 
 def test_a_thousand_models(machine, figure):

@@ -21,7 +21,22 @@
 
 #define LARGE_BODY (4 * 1024 * 1024) /* more than a socket holds */
 
-/* Answers with what it was asked; "/large" with very much. */
+static void tell_more(void *data, const struct hl_sink *sink)
+{
+        unsigned *freed = data;
+        must(*freed == 0);
+        for (const char *piece = "123"; *piece && sink->write(sink->data, piece, 1) == 0; piece++)
+                ;
+}
+
+static void count_free(void *data)
+{
+        ++*(unsigned *)data;
+}
+
+static unsigned followers_freed;
+
+/* Answers with what it was asked; "/large" with very much, "/follow" with more that comes later. */
 static void answer(const void *app, const struct hl_request *request, struct hl_response *response)
 {
         unsigned *count = (unsigned *)(uintptr_t)app; /* every door of these tests gives one that may be written */
@@ -34,6 +49,12 @@ static void answer(const void *app, const struct hl_request *request, struct hl_
                 hl_buf_add(&response->body, large, LARGE_BODY);
                 free(large);
                 return;
+        }
+        if (strcmp(request->path, "/follow") == 0) {
+                followers_freed = 0;
+                response->follow = tell_more;
+                response->follow_free = count_free;
+                response->follow_data = &followers_freed;
         }
         hl_buf_addf(&response->body, "[%d %s?%s %.*s %s %s]", (int)request->method, request->path,
                     request->query ? request->query : "", (int)(request->body.len < 100 ? request->body.len : 100),
@@ -518,6 +539,29 @@ static void expect_cgi(const char *const *settings, const char *body, const char
         hl_buf_free(&out);
 }
 
+/* Nothing says how long it is: it ends with its connection, which takes no further request. */
+static void an_answer_that_goes_on(void **state)
+{
+        (void)state;
+        struct served *s = exchange("GET /follow HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(test_contains(&s->answer, "Connection: close\r\n\r\n[0 /follow?"));
+        assert_true(test_contains(&s->answer, "local]123"));
+        assert_false(test_contains(&s->answer, "Content-Length"));
+        assert_int_equal(s->requests, 1);
+        assert_int_equal(followers_freed, 1);
+        release(s);
+        s = exchange("HEAD /follow HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_false(test_contains(&s->answer, "123"));
+        assert_int_equal(followers_freed, 1);
+        release(s);
+        struct hl_buf out = { 0 };
+        assert_int_equal(run_cgi(PARTS("REQUEST_METHOD", "GET", "PATH_INFO", "/follow"), "", &out), EXIT_SUCCESS);
+        assert_true(test_contains(&out, "remote]123"));
+        assert_false(test_contains(&out, "Content-Length"));
+        assert_int_equal(followers_freed, 1);
+        hl_buf_free(&out);
+}
+
 static void cgi_requests(void **state)
 {
         (void)state;
@@ -630,6 +674,7 @@ int main(void)
                 cmocka_unit_test(connection_has_a_lifetime),
                 cmocka_unit_test(linger_has_an_end),
                 cmocka_unit_test(peer_of_a_tcp_connection),
+                cmocka_unit_test(an_answer_that_goes_on),
                 cmocka_unit_test(cgi_requests),
                 cmocka_unit_test(cgi_problems),
                 cmocka_unit_test(cgi_client_that_left),
