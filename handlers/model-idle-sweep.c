@@ -17,6 +17,10 @@
 #include <unistd.h>
 
 #define STOP_TIMEOUT_US (45 * HL_USEC_PER_SEC) /* for all of them; those that take longer go on without us */
+/* Before the host is switched off: longer than the timer's period, and how often to look in that time. */
+#define WATCH_US (75 * HL_USEC_PER_SEC)
+#define WATCH_EVERY_US (2 * HL_USEC_PER_SEC)
+#define LAST_LOOK_US HL_USEC_PER_SEC
 
 static const char usage_text[] =
         "Usage: model-idle-sweep [--dry-run]\n"
@@ -25,7 +29,8 @@ static const char usage_text[] =
         "has been used for host_idle_minutes, it schedules the shutdown of this host.\n"
         "model-idle-sweep.timer runs it every minute; what it did: journalctl -t model-idle-sweep\n"
         "\n"
-        "  --dry-run   changes nothing, and prints what would be done and why\n";
+        "  --dry-run       changes nothing, and prints what would be done and why\n"
+        "  --before-sleep  only calls such a shutdown off, because the host is about to be suspended\n";
 
 /* What one sweep knows. */
 struct sweep {
@@ -209,7 +214,8 @@ static void show(struct sweep *s)
         sweep_host_show(&s->bus, &s->config, &s->now);
 }
 
-static int run(bool dry)
+/* *ret_shutdown_at_us: for when this host's shutdown is scheduled by the sweep; 0: it is not. */
+static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
 {
         clock_t began = clock(); /* what systemd did in this process before is none of ours */
         HL_CLEANUP(free_sweep) struct sweep s = { .bus = HL_BUS_INIT };
@@ -233,19 +239,46 @@ static int run(bool dry)
         sweep_host(&s.bus, &s.config, &s.now);
         if (hl_sweep_memory_save(&s.now, &err) < 0)
                 hl_log(LOG_WARNING, NULL, "what this sweep saw cannot be kept for the next one: %s", err.message);
+        *ret_shutdown_at_us = s.now.shutdown_at_us;
         hl_log_status("%zu models, %u calls of the bus, %llu ms of CPU", s.catalog.count, s.bus.calls,
                       (unsigned long long)((clock() - began) / (CLOCKS_PER_SEC / 1000)));
         return EX_OK;
 }
 
+/* The host is about to be switched off, and logind does not ask once more: so this goes on looking until it is. */
+static bool watch(uint64_t shutdown_at_us)
+{
+        uint64_t now_us = hl_clock_realtime();
+        if (shutdown_at_us > now_us + WATCH_US || shutdown_at_us <= now_us + LAST_LOOK_US)
+                return false;
+        uint64_t pause_us = shutdown_at_us - LAST_LOOK_US - now_us;
+        if (pause_us > WATCH_EVERY_US)
+                pause_us = WATCH_EVERY_US;
+        const struct timespec pause = { .tv_sec = (time_t)(pause_us / HL_USEC_PER_SEC),
+                                        .tv_nsec = (long)(pause_us % HL_USEC_PER_SEC * 1000) };
+        nanosleep(&pause, NULL);
+        return true;
+}
+
+static int run(bool dry)
+{
+        uint64_t shutdown_at_us = 0;
+        int status;
+        do
+                status = sweep(dry, &shutdown_at_us);
+        while (watch(shutdown_at_us));
+        return status;
+}
+
 int main(int argc, char **argv)
 {
         bool dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
+        bool before_sleep = argc == 2 && strcmp(argv[1], "--before-sleep") == 0;
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {
                 fputs(usage_text, stdout);
                 return EX_OK;
         }
-        if (argc > 1 && !dry) {
+        if (argc > 1 && !dry && !before_sleep) {
                 fputs(usage_text, stderr);
                 return EX_USAGE;
         }
@@ -255,5 +288,7 @@ int main(int argc, char **argv)
                 return EX_USAGE;
         }
         hl_log_open("model-idle-sweep");
+        if (before_sleep)
+                return sweep_host_before_sleep() < 0 ? EXIT_FAILURE : EX_OK;
         return run(dry);
 }

@@ -60,6 +60,11 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         log_host(LOG_NOTICE, "schedule", HL_HOST_IDLE, text);
 }
 
+static bool is_ours(const struct hl_sweep_memory *memory, const struct hl_shutdown *s)
+{
+        return memory->shutdown_at_us != 0 && s->scheduled && s->ours && s->at_us == memory->shutdown_at_us;
+}
+
 void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_memory *memory)
 {
         enum hl_host_reason reason;
@@ -74,8 +79,10 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
                 log_host(LOG_ERR, "unknown", HL_HOST_IDLE, err.message);
                 return;
         }
-        bool ours = acted && s.scheduled && s.ours && s.at_us == memory->shutdown_at_us;
-        if (acted && !ours) {
+        bool ours = is_ours(memory, &s);
+        if (acted && !s.scheduled && memory->resumed_us > memory->acted_us) { /* it was lost while the host slept */
+                memory->acted_us = memory->shutdown_at_us = 0;
+        } else if (acted && !ours) {
                 memory->shutdown_at_us = 0;
                 log_host(LOG_NOTICE, "keep", HL_HOST_CALLED_OFF,
                          "the shutdown was called off; no other until a model was used");
@@ -84,6 +91,26 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
         } else if (!s.scheduled && reason == HL_HOST_IDLE) {
                 schedule(bus, config, memory);
         }
+}
+
+int sweep_host_before_sleep(void)
+{
+        HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
+        HL_CLEANUP(hl_sweep_memory_free) struct hl_sweep_memory memory;
+        struct hl_shutdown s;
+        struct hl_err err = { 0 };
+        hl_sweep_memory_load(&memory);
+        if (memory.shutdown_at_us == 0)
+                return 0;
+        int r = hl_power_get(&bus, &s, &err);
+        if (r == 0 && is_ours(&memory, &s)) {
+                call_off(&bus, &memory, HL_HOST_GOES_TO_SLEEP,
+                         "the host goes to sleep, and is not to be off when it wakes up");
+                r = hl_sweep_memory_save(&memory, &err);
+        }
+        if (r < 0)
+                log_host(LOG_ERR, "unknown", HL_HOST_GOES_TO_SLEEP, err.message);
+        return r;
 }
 
 void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_memory *memory)

@@ -12,6 +12,10 @@
 
 void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_memory *memory);
 
+/* The host is about to be suspended: what is scheduled would switch it off as it wakes up. Called off, and not for good.
+ * 0 or -errno. */
+int sweep_host_before_sleep(void);
+
 /* What it would do, on stdout. */
 void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_memory *memory);
 

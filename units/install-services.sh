@@ -24,9 +24,10 @@ readonly coordinator=home-lab-services.service
 readonly services=(shutdown-service inference-service model-monitor-service)
 readonly workers=(model-router model-activity) # each a .service and its .socket
 readonly further_programs=(model-idle-sweep nginx-config-updater)
-readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep.{service,timer} nginx-config-updater.{service,timer,path})
+readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep{.service,.timer,-before-sleep.service} nginx-config-updater.{service,timer,path})
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
+readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it
 
 readonly site=/etc/nginx/sites-available/home-lab-services site_link=/etc/nginx/sites-enabled/home-lab-services
 
@@ -193,10 +194,12 @@ refresh() {
 
 start() {
 	local name up=()
-	for name in "${enable[@]}"; do
+	for name in "${enable[@]}" "${enable_only[@]}"; do
 		if [[ $upgrade == no || " ${added[*]-} " == *" $unitdir/$name "* ]]; then
 			systemctl --quiet enable "$name"
 		fi
+	done
+	for name in "${enable[@]}"; do
 		! enabled "$name" || up+=("$name")
 	done
 	refresh
@@ -321,9 +324,9 @@ uninstall_all() {
 	! ours "$DESTDIR$unitdir/model@.service" || model=("$unitdir/model@.service")
 
 	if [[ -z $DESTDIR && -d /run/systemd/system ]]; then
-		for name in "${enable[@]}"; do # one by one: some may be missing
+		for name in "${enable[@]}" "${enable_only[@]}"; do # one by one: some may be missing
 			systemctl --quiet disable "$name" 2>/dev/null || true
-			rm -f /etc/systemd/system/{multi-user,home-lab-services}.target.wants/"$name"
+			rm -f /etc/systemd/system/{multi-user,home-lab-services,sleep}.target.wants/"$name"
 		done
 		# The coordinator before what depends on it; connections last.
 		for name in "${all[@]}" "${services[@]/%/@*.service}"; do
@@ -334,7 +337,7 @@ uninstall_all() {
 	while read -r _ _ to; do
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
-	rm -f "$DESTDIR$site_link"
+	[[ ! -L $DESTDIR$site_link ]] || rm "$DESTDIR$site_link" # a file there is one that somebody has made of it
 	# As it was installed, the site is ours.
 	! cmp --silent "${here%/*}/nginx/home-lab-services.conf" "$DESTDIR$site" || rm -f "$DESTDIR$site"
 	rm -rf "$DESTDIR/run/home-lab-services/model-idle-sweep"

@@ -13,7 +13,8 @@
 #include "sweep_memory.h"
 #include "usage.h"
 
-#define HL_HOST_GRACE_US (UINT64_C(5) * 60 * 1000 * 1000) /* between the message to users and the end */
+/* Between the message to users and the end. In the last five minutes logind lets nobody but root log in. */
+#define HL_HOST_GRACE_US (UINT64_C(10) * 60 * 1000 * 1000)
 #define HL_HOST_WHO_SIZE 160
 
 enum hl_host_reason {
@@ -24,8 +25,9 @@ enum hl_host_reason {
         HL_HOST_CALLED_OFF, /* somebody cancelled it, and no model was used since */
         HL_HOST_USER_LOGGED_IN,
         HL_HOST_INHIBITED,
-        HL_HOST_SCHEDULED, /* already, by whomever */
-        HL_HOST_IDLE,      /* the only one with which it is switched off */
+        HL_HOST_GOES_TO_SLEEP, /* what is scheduled would come as it wakes up */
+        HL_HOST_SCHEDULED,     /* already, by whomever */
+        HL_HOST_IDLE,          /* the only one with which it is switched off */
 };
 
 /* When any model was last used, on CLOCK_MONOTONIC; now, where one may be in use. */
@@ -35,7 +37,7 @@ uint64_t hl_host_last_use(const struct hl_catalog *catalog, const struct hl_usag
 enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_memory *memory,
                                    uint64_t now_us);
 
-/* *ret_reason: HL_HOST_IDLE, or who is in the way; ret_who then is one line for people. */
+/* *ret_reason: HL_HOST_IDLE, or who is in the way; ret_who then is one line for people, else "". */
 int hl_host_blocked(struct hl_bus *bus, enum hl_host_reason *ret_reason, char ret_who[HL_HOST_WHO_SIZE],
                     struct hl_err *err);
 

@@ -1,10 +1,11 @@
-/* session - logs a user in at logind, as pam_systemd would, and stays until it is ended. For tests; as root. */
+/* session - logs a user in at logind, as pam_systemd would, and stays until it is ended. For tests; as root.
+ * session SECONDS - leaves a process behind for so long. */
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
         sd_bus *bus = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -19,6 +20,8 @@ int main(void)
                 fprintf(stderr, "CreateSession: %s\n", error.message ? error.message : strerror(-r));
                 return 1;
         }
+        if (argc > 1 && fork() == 0)
+                execlp("sleep", "sleep", argv[1], NULL);
         pause();
         return 0;
 }
