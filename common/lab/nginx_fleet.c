@@ -22,14 +22,15 @@ static int by_name_and_host(const void *a, const void *b)
         return names ? names : (x->host > y->host) - (x->host < y->host);
 }
 
-/* A model's name as part of an upstream's. NGINX compares those without regard to case and takes ":" for a port's, so
- * capital letters and ":" are written with a "_", which names do not have. */
+/* A model's name as part of an upstream's. NGINX compares those without regard to case and takes ":" for a port's, so "A"
+ * is written "_a", ":" is "_1", and "_" itself is "_0": no two names become one. */
 static void write_label(const char *name, char label[static LABEL_SIZE])
 {
         for (; *name; name++) {
-                if (*name == ':' || isupper((unsigned char)*name))
+                char c = *name == '_' ? '0' : *name == ':' ? '1' : (char)tolower((unsigned char)*name);
+                if (c != *name)
                         *label++ = '_';
-                *label++ = *name == ':' ? '_' : (char)tolower((unsigned char)*name);
+                *label++ = c;
         }
         *label = '\0';
 }

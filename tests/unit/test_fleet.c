@@ -124,6 +124,35 @@ static size_t times(const struct hl_buf *text, const char *what)
         return found;
 }
 
+/* All of these are names of models, and of no two NGINX may think that they are the same. */
+static void every_name_has_upstreams_of_its_own(void **state)
+{
+        (void)state;
+        static const char *const names[] = {
+                "r1", "R1", "a:b", "a_B", "a_b", "aB", "a__b", "a_1b", "a_0b", "a0b", "a1b"
+        };
+        HL_CLEANUP(hl_fleet_free) struct hl_fleet fleet = parse("http://a:5002");
+        struct hl_fleet_host *host = &fleet.hosts[0];
+        host->models = hl_alloc(HL_COUNT(names) * sizeof(*host->models));
+        host->count = HL_COUNT(names);
+        strcpy(host->address, "10.0.0.1");
+        for (size_t i = 0; i < HL_COUNT(names); i++) {
+                strcpy(host->models[i].name, names[i]);
+                host->models[i].port = (uint16_t)(8000 + i);
+        }
+        HL_CLEANUP(hl_buf_free) struct hl_buf upstreams = { 0 };
+        HL_CLEANUP(hl_buf_free) struct hl_buf locations = { 0 };
+        hl_nginx_fleet(&fleet, &upstreams, &locations);
+        assert_int_equal(times(&upstreams, "upstream hl_model_"), HL_COUNT(names));
+        for (char *at = upstreams.data, *end; (at = strstr(at, "upstream ")); at = end) {
+                end = strchr(at, '{') + 1;
+                HL_CLEANUP(hl_free_pointer) char *one = hl_strndup(at, (size_t)(end - at));
+                assert_int_equal(times(&upstreams, one), 1);
+                for (const char *c = one; *c; c++)
+                        assert_true(!(*c >= 'A' && *c <= 'Z') && *c != ':');
+        }
+}
+
 static void one_model_on_two_hosts_is_one_upstream(void **state)
 {
         (void)state;
@@ -141,8 +170,8 @@ static void one_model_on_two_hosts_is_one_upstream(void **state)
         hl_nginx_fleet(&fleet, &upstreams, &locations);
 
         /* NGINX does not tell hl_model_m from hl_model_M, and takes ":q4" for a port. */
-        assert_string_equal(upstreams.data, "upstream hl_model__m__q4 {\n    server [fd00::1]:8301 max_fails=0;\n}\n"
-                                            "upstream hl_start__m__q4 {\n    server [fd00::1]:5012 max_fails=0;\n}\n"
+        assert_string_equal(upstreams.data, "upstream hl_model__m_1q4 {\n    server [fd00::1]:8301 max_fails=0;\n}\n"
+                                            "upstream hl_start__m_1q4 {\n    server [fd00::1]:5012 max_fails=0;\n}\n"
                                             "upstream hl_model_m {\n    server 10.0.0.1:8198 max_fails=0;\n"
                                             "    server [fd00::1]:8300 max_fails=0;\n}\n"
                                             "upstream hl_start_m {\n    server 10.0.0.1:5002 max_fails=0;\n"
@@ -165,6 +194,7 @@ int main(void)
                 cmocka_unit_test(what_is_no_url_is_refused),
                 cmocka_unit_test(what_was_said_is_remembered),
                 cmocka_unit_test(a_damaged_memory_is_refused),
+                cmocka_unit_test(every_name_has_upstreams_of_its_own),
                 cmocka_unit_test(one_model_on_two_hosts_is_one_upstream),
         };
         return cmocka_run_group_tests_name("fleet", tests, NULL, NULL);
