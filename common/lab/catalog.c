@@ -118,11 +118,14 @@ static char *unit_name(const char *template, const char *model)
 }
 
 /* What a name leads to, as in st_mode; 0: nowhere. A named pipe, above all, must never become a model: systemd would
- * wait at its EnvironmentFile= for ever. */
-static mode_t type_of(int dir_fd, const char *name)
+ * wait at its EnvironmentFile= for ever. -errno: it cannot be told. */
+static int find_type(int dir_fd, const char *name, mode_t *ret_type)
 {
-        struct stat status;
-        return fstatat(dir_fd, name, &status, 0) == 0 ? status.st_mode & S_IFMT : 0;
+        struct stat status = { 0 };
+        if (fstatat(dir_fd, name, &status, 0) < 0 && errno != ENOENT && errno != ELOOP && errno != EACCES)
+                return -errno;
+        *ret_type = status.st_mode & S_IFMT;
+        return 0;
 }
 
 static void skip(const struct hl_config *config, const char *name, const char *why, hl_finding_fn *finding, void *data)
@@ -155,35 +158,51 @@ static void close_dir(DIR **dir)
                 closedir(*dir);
 }
 
+static void take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name, mode_t type,
+                 hl_finding_fn *finding, void *data)
+{
+        if (!hl_model_name_valid(name))
+                skip(config, name,
+                     "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or digit",
+                     finding, data);
+        else if (type != S_IFREG)
+                skip(config, name, "is skipped: it is no regular file", finding, data);
+        else if (catalog->count == HL_CATALOG_MAX)
+                skip(config, name, "is skipped: there are more than 10000 models", finding, data);
+        else
+                add_model(catalog, dir_fd, config, name, finding, data);
+}
+
+/* 0, or -errno where it is not known what models there are: then there are not none. */
+static int read_folder(DIR *dir, const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
+                       struct hl_catalog *catalog)
+{
+        const struct dirent *entry;
+        while (errno = 0, entry = readdir(dir)) {
+                const char *name = entry->d_name;
+                mode_t type = 0;
+                if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (only && strcmp(name, only) != 0))
+                        continue;
+                int r = find_type(dirfd(dir), name, &type);
+                if (r < 0)
+                        return r;
+                if (type != S_IFDIR)
+                        take(catalog, dirfd(dir), config, name, type, finding, data);
+        }
+        return -errno;
+}
+
 int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
                     struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         struct hl_catalog catalog = { 0 };
         HL_CLEANUP(close_dir) DIR *dir = opendir(config->models_dir);
-        if (!dir && errno != ENOENT)
-                return hl_fail(err, HL_ERR_INTERNAL, errno, "models_unreadable", "%s: %m", config->models_dir);
-
-        const struct dirent *entry;
-        while (dir && (entry = readdir(dir))) {
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
-                if (only && strcmp(entry->d_name, only) != 0)
-                        continue;
-                const char *name = entry->d_name;
-                mode_t type = type_of(dirfd(dir), name);
-                if (type == S_IFDIR)
-                        continue;
-                if (!hl_model_name_valid(name))
-                        skip(config, name,
-                             "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or "
-                             "digit",
-                             finding, data);
-                else if (type != S_IFREG)
-                        skip(config, name, "is skipped: it is no regular file", finding, data);
-                else if (catalog.count == HL_CATALOG_MAX)
-                        skip(config, name, "is skipped: there are more than 10000 models", finding, data);
-                else
-                        add_model(&catalog, dirfd(dir), config, name, finding, data);
+        int r = dir ? read_folder(dir, config, only, finding, data, &catalog) : -errno;
+        /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
+        if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {
+                hl_catalog_free(&catalog);
+                return hl_fail(err, HL_ERR_INTERNAL, -r, "models_unreadable", "%s: %s", config->models_dir,
+                               strerror(-r));
         }
         if (catalog.count > 0)
                 qsort(catalog.models, catalog.count, sizeof(*catalog.models), by_name);

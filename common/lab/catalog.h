@@ -4,8 +4,8 @@
  *          gives is looked up here; it never becomes a path or a unit by itself.
  * Units    *_us are microseconds.
  * Errors   a wrong file is told to `finding` and its model listed without what was wrong;
- *          a wrong file name is told and left out. An absent folder is an empty catalogue;
- *          one that cannot be read is -errno/INTERNAL.
+ *          a wrong file name is told and left out. A folder that cannot be read, or is not
+ *          there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue.
  * Owner    hl_catalog_free().
  * Source   the README's page "Models".
  * Tests    tests/unit/test_catalog.c

@@ -218,7 +218,7 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",
-                .models_dir = "/etc/home-lab-services/models",
+                .models_dir = HL_MODELS_DIR,
                 .unit_template = "model@%s.service",
                 .health_path = "/health",
                 .host_idle_action = "poweroff",

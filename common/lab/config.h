@@ -23,12 +23,13 @@ struct hl_err;
 #define HL_MINUTES_MAX 525600           /* one year: the most that any duration in minutes may be */
 #define HL_START_TIMEOUT_MAX_SECONDS 3600
 #define HL_NEVER UINT64_MAX /* a duration that does not end */
+#define HL_MODELS_DIR "/etc/home-lab-services/models"
 
 struct hl_config {
         double default_minutes;
         const char *default_action; /* "poweroff", "reboot" or "halt" */
-        const char *models_dir;
-        const char *unit_template; /* with one %s, for the model's name */
+        const char *models_dir;     /* HL_MODELS_DIR where nothing else is said */
+        const char *unit_template;  /* with one %s, for the model's name */
         const char *health_path;
         uint64_t start_timeout_us;
         uint64_t active_threshold_us;
