@@ -116,12 +116,17 @@ static void judge_try(struct start *s, int status)
 {
         const char *unit = s->model.unit;
         enum hl_unit_active active;
-        bool known = hl_units_states(s->wake->bus, &unit, 1, &active, &s->err) == 0;
+        struct hl_err bus_err = { 0 }; /* a systemd that does not answer just now ends nothing */
+        bool known = hl_units_states(s->wake->bus, &unit, 1, &active, &bus_err) == 0;
         if (known && (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE))
                 hl_units_ended(s->wake->bus, unit, &s->err);
         bool ready = known && active == HL_UNIT_ACTIVE && hl_ready_status(status);
-        if (!s->err.kind && !ready && hl_clock_monotonic() + PAUSE_US >= s->deadline_us)
-                hl_ready_timeout(&s->model, status, &s->err);
+        if (!s->err.kind && !ready && hl_clock_monotonic() + PAUSE_US >= s->deadline_us) {
+                if (known)
+                        hl_ready_timeout(&s->model, status, &s->err);
+                else
+                        s->err = bus_err;
+        }
         if (s->err.kind || ready)
                 finish(s);
         else

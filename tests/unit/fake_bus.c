@@ -102,11 +102,11 @@ static int list_units(struct fake_bus *fake, sd_bus_message *call)
         char **names = NULL;
         sd_bus_message *reply = NULL;
         size_t count = 0;
-        if (s->list_error)
+        s->lists++;
+        if (s->list_error && (s->list_error_at == 0 || s->list_error_at == s->lists))
                 return fake_refuse(call, s->list_error);
         must(sd_bus_message_read_strv(call, &names) >= 0 && sd_bus_message_new_method_return(call, &reply) >= 0 &&
              sd_bus_message_open_container(reply, 'a', "(ssssssouso)") >= 0);
-        s->lists++;
         while (names && names[count])
                 count++;
         for (size_t i = count; i-- > 0;) { /* in an order of its own */
@@ -185,7 +185,7 @@ int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char 
         char *unit = NULL;
         must(sd_bus_path_decode(sd_bus_message_get_path(call), SYSTEMD_PATH "/unit", &unit) > 0);
         int r = -ENOSYS;
-        if (s->list_error)
+        if (s->list_error && s->list_error_at == 0)
                 r = fake_refuse(call, s->list_error);
         else if (strcmp(member, "GetAll") == 0)
                 r = get_all(s, call, unit);

@@ -40,6 +40,7 @@ int fake_refuse(sd_bus_message *call, const char *error);
 struct fake_systemd {
         const char *refusal;     /* the D-Bus error that starting, stopping, restarting is answered with */
         const char *list_error;  /* the same of asking */
+        unsigned list_error_at;  /* the one call of ListUnitsByNames that is; 0: all questions */
         const char *job_result;  /* "done", …; NULL: the job does not end */
         bool early;              /* its end is told before the reply that names it */
         bool hang_up, silent;    /* instead of an answer to a job */

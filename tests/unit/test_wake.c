@@ -138,6 +138,25 @@ static void many_wait_for_one_start(void **state)
                 expect_told(&s.waiters[i], HL_ERR_NONE, NULL);
 }
 
+/* As when systemd is upgraded: the model loads all the same. */
+static void a_systemd_that_does_not_answer_once_ends_nothing(void **state)
+{
+        (void)state;
+        for (unsigned at = 2; at <= 3; at++) { /* 1 is before the start */
+                struct scene s = {
+                        .systemd = { .job_result = "done", .list_error = SD_BUS_ERROR_NO_REPLY, .list_error_at = at }
+                };
+                struct fake_model server;
+                fake_model_start(&server, FAKE_ANSWERS(LOADING, READY));
+                begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+                wait_all(&s, 1);
+                run(&s);
+                end(&s);
+                fake_model_stop(&server);
+                expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
+        }
+}
+
 /* A try of its own limit: a server that takes a connection and says nothing is asked anew. */
 static void a_silent_server_is_asked_again(void **state)
 {
@@ -460,6 +479,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(many_wait_for_one_start),
+                cmocka_unit_test(a_systemd_that_does_not_answer_once_ends_nothing),
                 cmocka_unit_test(a_silent_server_is_asked_again),
                 cmocka_unit_test(a_start_that_fails_is_told_to_all),
                 cmocka_unit_test(a_unit_that_ends_while_it_loads),
