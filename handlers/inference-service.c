@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
 #define DRAIN_MAX_SECONDS 3000                  /* below RuntimeMaxSec= of the unit that waits */
@@ -211,6 +213,14 @@ static int run_restart(struct hl_call *call)
         return start(call, HL_UNIT_RESTART);
 }
 
+/* A moment after the end of a stop: activity.h. */
+static void let_go(int hold)
+{
+        const struct timespec echo = { .tv_nsec = (long)(HL_ACTIVITY_ECHO_US * 1000) };
+        nanosleep(&echo, NULL);
+        close(hold);
+}
+
 static int run_stop(struct hl_call *call)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -236,7 +246,8 @@ static int run_stop(struct hl_call *call)
         }
         if (r == 0)
                 r = change(call, model, HL_UNIT_STOP, wait, hold);
-        hl_activity_stop_ended(&hold, 1);
+        if (hold >= 0)
+                let_go(hold);
         return r;
 }
 

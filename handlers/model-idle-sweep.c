@@ -127,13 +127,20 @@ static void log_model(int priority, const struct hl_model *model, const char *wo
         hl_log(priority, fields, "%s: %s: %s%s%s", model->name, word, why, more ? "; " : "", more ? more : "");
 }
 
+/* One stop: systemd's job, and what is held of the model until a moment after the job's end (activity.h). */
+struct stop {
+        struct hl_job job;
+        int hold;
+        uint64_t release_us;
+};
+
 /* Stops the model unless the second look finds it in use. */
-static void stop(struct sweep *s, size_t i, struct hl_job *ret_job, int *ret_hold)
+static void begin_stop(struct sweep *s, size_t i, struct stop *stop)
 {
         struct hl_model *model = &s->catalog.models[i];
         struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
         struct hl_err err = { 0 };
-        int r = hl_sweep_stop(&s->bus, &s->config, model, &decision, ret_job, ret_hold, &err);
+        int r = hl_sweep_stop(&s->bus, &s->config, model, &decision, &stop->job, &stop->hold, &err);
         if (r < 0)
                 log_model(LOG_ERR, model, "stop_failed", &decision, err.message);
         else if (r > 0)
@@ -142,32 +149,55 @@ static void stop(struct sweep *s, size_t i, struct hl_job *ret_job, int *ret_hol
                 log_model(LOG_NOTICE, model, "keep", &decision, "in use again at the second look");
 }
 
-/* All stops run at once, and each ends when systemd says so. */
-static void await(struct sweep *s, struct hl_job *jobs)
+/* Whether there is more of it to come. */
+static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now_us, bool late)
 {
-        uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
-        for (size_t i = 0; i < s->catalog.count; i++) {
+        struct hl_err err = { 0 };
+        if (stop->job.path) {
+                int r = hl_job_wait(&stop->job, 0, &err);
+                if (err.kind == HL_ERR_TIMEOUT && !late)
+                        return true;
                 struct hl_sweep_decision decision = hl_sweep_decide(&s->catalog.models[i], &s->usages[i]);
-                struct hl_err err = { 0 };
-                if (jobs[i].path && hl_job_wait(&jobs[i], deadline_us, &err) < 0)
-                        log_model(err.kind == HL_ERR_CONFLICT ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
-                                  err.kind == HL_ERR_CONFLICT ? "started_again" : "stop_unfinished", &decision,
-                                  err.message);
-                hl_job_free(&jobs[i]);
+                bool started_again = err.kind == HL_ERR_CONFLICT;
+                if (r < 0)
+                        log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
+                                  started_again ? "started_again" : "stop_unfinished", &decision, err.message);
+                hl_job_free(&stop->job);
+                stop->release_us = now_us + HL_ACTIVITY_ECHO_US;
+        }
+        if (stop->hold >= 0 && now_us < stop->release_us)
+                return true;
+        hl_close_fd(&stop->hold);
+        stop->hold = -1;
+        return false;
+}
+
+/* All stops run at once, and each ends when systemd says so. */
+static void await(struct sweep *s, struct stop *stops)
+{
+        static const struct timespec moment = { .tv_nsec = 20 * 1000 * 1000 };
+        uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
+        for (bool left = true; left;) {
+                uint64_t now_us = hl_clock_monotonic();
+                left = false;
+                for (size_t i = 0; i < s->catalog.count; i++)
+                        if (step_stop(s, i, &stops[i], now_us, now_us >= deadline_us))
+                                left = true;
+                if (left)
+                        nanosleep(&moment, NULL);
         }
 }
 
 static void stop_idle(struct sweep *s)
 {
         HL_CLEANUP(hl_free_pointer)
-        struct hl_job *jobs =
-                hl_alloc(s->catalog.count * sizeof(*jobs)); /* in its place: systemd's answers point to it */
-        HL_CLEANUP(hl_free_pointer) int *holds = hl_alloc(s->catalog.count * sizeof(*holds));
+        struct stop *stops =
+                hl_alloc(s->catalog.count * sizeof(*stops)); /* in its place: systemd's answers point to it */
         for (size_t i = 0; i < s->catalog.count; i++) {
                 const struct hl_model *model = &s->catalog.models[i];
                 const struct hl_usage *u = &s->usages[i];
                 struct hl_sweep_decision decision = hl_sweep_decide(model, u);
-                holds[i] = -1;
+                stops[i] = (struct stop){ .hold = -1 };
                 if (u->active == HL_UNIT_ACTIVE && (u->in_flight > 0 || u->seen_in_flight > 0))
                         hl_sweep_memory_add(&s->now.in_flight, model->name);
                 if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
@@ -176,10 +206,9 @@ static void stop_idle(struct sweep *s)
                                 log_model(LOG_NOTICE, model, "keep", &decision, NULL);
                 }
                 if (decision.reason == HL_SWEEP_IDLE)
-                        stop(s, i, &jobs[i], &holds[i]);
+                        begin_stop(s, i, &stops[i]);
         }
-        await(s, jobs);
-        hl_activity_stop_ended(holds, s->catalog.count);
+        await(s, stops);
 }
 
 /* What is known of the host's own clock and use. */

@@ -122,21 +122,6 @@ void hl_activity_stop_begun(int hold)
         flock(hold, LOCK_UN);
 }
 
-void hl_activity_stop_ended(int *holds, size_t count)
-{
-        const struct timespec echo = timespec_of(HL_ACTIVITY_ECHO_US);
-        bool waited = false;
-        for (size_t i = 0; i < count; i++) {
-                if (holds[i] < 0)
-                        continue;
-                if (!waited)
-                        nanosleep(&echo, NULL);
-                waited = true;
-                hl_close_fd(&holds[i]);
-                holds[i] = -1;
-        }
-}
-
 bool hl_activity_is_being_stopped(const char *model)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);

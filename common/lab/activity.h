@@ -40,12 +40,11 @@ uint64_t hl_activity_last(const char *model); /* at_us alone */
  * sees the touch, or the other sees the stop. */
 int hl_activity_hold(const char *model, int *ret_fd, struct hl_err *err);
 
-/* The rest of a stop for which nothing was in flight at the last look: from the queued job to its end touches go on, and
- * a request that was cut has come in that very moment. The end waits for HL_ACTIVITY_ECHO_US, in which NGINX asks about
- * such a request; the kernel forgets the stop should this process end before. */
+/* The rest of a stop for which nothing was in flight at the last look: from the queued job until hold is closed touches go
+ * on, and a request that was cut has come in that very moment. It is closed HL_ACTIVITY_ECHO_US after the job's end, a
+ * time in which NGINX asks about such a request; the kernel forgets the stop should this process end before. */
 #define HL_ACTIVITY_ECHO_US (UINT64_C(300) * 1000)
 void hl_activity_stop_begun(int hold);
-void hl_activity_stop_ended(int *holds, size_t count); /* takes those that are not -1 */
 bool hl_activity_is_being_stopped(const char *model);
 
 #endif

@@ -45,8 +45,8 @@ const char *hl_sweep_reason_name(enum hl_sweep_reason reason);
 char *hl_sweep_explain(const struct hl_sweep_decision *decision);
 
 /* Looks once more and, if the model is idle still, queues its stop in the same moment (activity.h: hl_activity_hold()).
- * *ret_decision is what the second look gave. 1: *ret_job was begun, to be waited for and freed, and then *ret_hold is for
- * hl_activity_stop_ended(); 0: it was not. */
+ * *ret_decision is what the second look gave. 1: *ret_job was begun, to be waited for and freed, and *ret_hold is to be
+ * closed a moment after its end; 0: it was not. */
 int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_model *model,
                   struct hl_sweep_decision *ret_decision, struct hl_job *ret_job, int *ret_hold, struct hl_err *err);
 

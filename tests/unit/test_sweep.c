@@ -111,7 +111,7 @@ static int try_stop(struct stopping *s)
 static void end_stop(struct stopping *s)
 {
         hl_job_free(&s->job);
-        hl_activity_stop_ended(&s->hold, 1);
+        hl_close_fd(&s->hold);
         fake_stop(&s->fake, &s->bus);
 }
 
