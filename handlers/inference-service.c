@@ -166,7 +166,7 @@ static int change(struct hl_call *call, const struct hl_model *model, enum hl_un
                 return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
         HL_CLEANUP(hl_job_free)
         struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
-        int r = verb == HL_UNIT_START ? hl_ready_check_port(&app->bus, model, &call->err) : 0;
+        int r = verb == HL_UNIT_STOP ? 0 : hl_ready_check_port(&app->bus, model, &call->err);
         app->bus.queued = wait == WAIT_NONE ? NULL : call->request->may_end;
         if (r == 0)
                 r = hl_job_begin(&job, &call->err);
