@@ -76,8 +76,8 @@ static void forget(struct waiting *w)
         sd_event_source_disable_unref(w->left);
         free(w->unit);
         free(w);
-        router->count--;
-        rearm_timer(router);
+        if (--router->count == 0)
+                rearm_timer(router);
 }
 
 /* The request is asked again from the start: of this router, or of its successor. */
@@ -178,7 +178,8 @@ static void wait_for(struct router *router, struct hl_fastcgi_request *request, 
                 w->left = NULL; /* then it is found out when it is answered */
         w->wait = hl_wake_wait(router->wake, model, on_told, w);
         note_use(w);
-        rearm_timer(router);
+        if (router->count == 1)
+                rearm_timer(router);
 }
 
 /* ---- what a request is for ---- */
@@ -335,7 +336,8 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
         struct hl_fastcgi_request *request = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
         if (request)
                 answer(router, request);
-        rearm_timer(router);
+        if (router->count == 0) /* else it notes those who wait, however many come */
+                rearm_timer(router);
         return 0;
 }
 
