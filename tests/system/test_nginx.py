@@ -312,7 +312,23 @@ def test_limits(web):
                  413, "body_too_large")
     is_error(raw(web, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n\r\n" % (b"x" * 40000)), 431, "headers_too_large")
     is_error(raw(web, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400, "bad_request")
+    for line, status, code in ((b"TRACE / HTTP/1.1", 405, "method_not_allowed"), (b"GET / HTTP/3.0", 505, "version_not_supported"),
+                               (b"POST /quick/echo HTTP/1.1\r\nTransfer-Encoding: gzip", 501, "not_implemented")):
+        is_error(raw(web, line + b"\r\nHost: localhost\r\n\r\n"), status, code)
     assert not web.runs("quick")
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 405, 422, 429, 500, 501])
+def test_a_models_own_errors_are_its_own(web, status):
+    for _ in range(2):  # it starts for it; it runs
+        answer = web.post("/mirror/x", "words", {"X-Status": str(status)})
+        assert answer.status == status and answer["body"] == "words"
+
+
+def test_a_model_to_which_a_request_is_too_large(web):
+    assert web.post("/mirror/x", "words").status == 200  # it runs, so the next is its first try
+    answer = web.post("/mirror/x", "words", {"X-Status": "413"})
+    assert "the model says" in is_error(answer, 413, "body_too_large")["message"]
 
 
 def test_no_page_of_nginx_but_redirects(web):
