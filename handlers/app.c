@@ -72,7 +72,7 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
                 { NULL, NULL },
         };
         int priority = request->method == HL_POST ? LOG_NOTICE : LOG_INFO;
-        if (status >= 500)
+        if (status >= 500 && err->errnum != ECANCELED) /* that is the client's own doing */
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
@@ -84,6 +84,7 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
         struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
+        app.bus.client_fd = request->client_fd;
         struct hl_err err = { 0 };
         if (hl_config_load(NULL, NULL, NULL, &app.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */

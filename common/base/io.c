@@ -29,6 +29,14 @@ int hl_wait_fd(int fd, short events, uint64_t deadline_us)
         }
 }
 
+bool hl_pause(int fd, uint64_t us)
+{
+        const struct timespec pause = { .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
+                                        .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+        struct pollfd other = { .fd = fd, .events = POLLRDHUP };
+        return ppoll(&other, 1, &pause, NULL) > 0;
+}
+
 int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us)
 {
         const char *next = bytes;

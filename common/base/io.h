@@ -9,11 +9,16 @@
 
 #include "buf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* Waits for poll() events on fd. 1: ready, 0: the deadline passed, or -errno. */
 int hl_wait_fd(int fd, short events, uint64_t deadline_us);
+
+/* Waits for so long, and no longer than there is somebody at the other end of fd (-1: nobody is looked for): whether they
+ * have gone. */
+bool hl_pause(int fd, uint64_t us);
 
 /* Writes all of it, also to a non-blocking descriptor. */
 int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us);

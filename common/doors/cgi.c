@@ -128,6 +128,7 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         struct hl_problem problem = { 0 };
         size_t body_len = 0;
         hl_request_init(&request);
+        request.client_fd = sink->client_fd;
         if (read_request(&request, source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
                 hl_response_problem(&response, &problem);

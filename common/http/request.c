@@ -16,7 +16,7 @@
 
 void hl_request_init(struct hl_request *request)
 {
-        *request = (struct hl_request){ .body.max = HL_REQUEST_BODY_MAX };
+        *request = (struct hl_request){ .body.max = HL_REQUEST_BODY_MAX, .client_fd = -1 };
         uint64_t id = 0;
         if (getrandom(&id, sizeof(id), 0) != sizeof(id))
                 abort();

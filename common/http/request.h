@@ -53,6 +53,7 @@ struct hl_request {
         /* From now on nothing is lost if this process ends because its client is gone: what was asked for goes on
          * without us, and only the waiting for it is left. NULL behind doors whose process has other clients. */
         void (*may_end)(void);
+        int client_fd; /* there, it has hung up when the client has left; -1: nobody can tell */
 };
 
 /* Gives the request its random id. */

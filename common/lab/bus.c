@@ -58,6 +58,12 @@ int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char
                        name);
 }
 
+int hl_bus_fail_left(struct hl_err *err, const char *unit)
+{
+        return hl_fail(err, HL_ERR_TIMEOUT, ECANCELED, "client_left",
+                       "the client has left; what it asked of %s goes on", unit);
+}
+
 int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *version = NULL;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "units.h"
 
@@ -12,6 +13,8 @@
 #define DESTINATION "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER DESTINATION ".Manager"
+
+#define LOOK_EVERY_US (250 * HL_USEC_PER_MSEC) /* whether the client is still there */
 
 static const struct {
         const char *method, *doing, *failed;
@@ -132,7 +135,10 @@ static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_er
                                 return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
                                                "%s %s takes longer than was waited for; it goes on",
                                                verbs[job->verb].doing, job->name);
-                        r = sd_bus_wait(job->bus->bus, deadline_us - now);
+                        uint64_t left_us = deadline_us - now;
+                        if (hl_pause(job->bus->client_fd, 0))
+                                return hl_bus_fail_left(err, job->name);
+                        r = sd_bus_wait(job->bus->bus, left_us < LOOK_EVERY_US ? left_us : LOOK_EVERY_US);
                 }
                 if (r < 0)
                         return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");

@@ -3,13 +3,13 @@
 #include "activity.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "inflight.h"
 #include "probe.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define STATE_PROBE_US (500 * HL_USEC_PER_MSEC) /* for a look at the state */
 #define WAIT_PROBE_US (2 * HL_USEC_PER_SEC)     /* for one try of a wait */
@@ -106,7 +106,7 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
                 }
                 if (hl_clock_monotonic() + pause_us >= deadline_us)
                         return hl_ready_timeout(model, status, err);
-                struct timespec pause = { .tv_nsec = (long)(pause_us * 1000) };
-                nanosleep(&pause, NULL);
+                if (hl_pause(bus->client_fd, pause_us))
+                        return hl_bus_fail_left(err, model->unit);
         }
 }

@@ -4,7 +4,7 @@
  *          servers listen, and answer 503, long before they are ready.
  * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   hl_ready_wait(): -EIO/UPSTREAM: the unit ended; -ETIMEDOUT/TIMEOUT: not in
- *          time; -EINVAL/CONFLICT: the model has no PORT. BUSY and INTERNAL as in bus.h.
+ *          time; -ECANCELED/TIMEOUT: bus->client_fd hung up; -EINVAL/CONFLICT: the model has no PORT. BUSY and INTERNAL as in bus.h.
  * Tests    tests/unit/test_probe.c, tests/system/test_models.py
  */
 #ifndef HL_LAB_READY_H

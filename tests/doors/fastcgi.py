@@ -24,13 +24,19 @@ def parameters(variables):
                     for name, value in ((k.encode(), v.encode()) for k, v in variables.items()))
 
 
+def ask(path, variables, body=b"", timeout=30):
+    """A connection to the unix socket at path, on which a request was sent."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
+    connection.connect(path)
+    connection.sendall(record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0))
+                       + stream(PARAMS, parameters(variables)) + stream(STDIN, body))
+    return connection
+
+
 def request(path, variables, body=b"", timeout=30):
     """(status, headers, body) of one request to the unix socket at path."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(timeout)
-        connection.connect(path)
-        connection.sendall(record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0))
-                           + stream(PARAMS, parameters(variables)) + stream(STDIN, body))
+    with ask(path, variables, body, timeout) as connection:
         answer, output = connection.makefile("rb"), b""
         while True:
             header = answer.read(8)

@@ -235,13 +235,13 @@ class Machine:
                  f"[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec={period}\nOnUnitInactiveSec={period}\nAccuracySec=1ms\n")
         self.sh("systemctl daemon-reload && systemctl restart model-idle-sweep.timer")
 
-    def fastcgi(self, socket, method, path, body=b"", timeout=30, **variables):
+    def fastcgi(self, socket, method, path, body=b"", timeout=30, send=fastcgi.request, **variables):
         """One request as NGINX sends it, to a socket in /run/home-lab-services: (status, headers, body)."""
         variables = {"REQUEST_METHOD": method, "REQUEST_URI": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
                      "GATEWAY_INTERFACE": "CGI/1.1", **variables}
         if body:
             variables |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
-        return fastcgi.request(str(self.path(f"/run/home-lab-services/{socket}.sock")), variables, body, timeout)
+        return send(str(self.path(f"/run/home-lab-services/{socket}.sock")), variables, body, timeout)
 
     def ready(self, port, seconds=10):
         """Waits until a model answers its health path."""

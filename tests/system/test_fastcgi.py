@@ -5,6 +5,7 @@ import json
 import threading
 import time
 
+import fastcgi
 import pytest
 
 from machines import INFERENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, wait_until
@@ -133,6 +134,23 @@ def test_a_slow_start_holds_up_nobody(machine):
             assert time.monotonic() - began < 1
         assert not answers
     assert answers[0][0] == 200
+
+
+def test_nobody_waits_for_clients_that_have_left(machine):
+    """As many as there are threads, to a model that is never ready; NGINX closes a connection whose client has gone."""
+    def threads():
+        pid = machine.properties("inference-service.service", "MainPID")["MainPID"]
+        return len(machine.sh(f"ls /proc/{pid}/task").split())
+
+    machine.model("dreamer", 8323, "--never-ready", extra='START_TIMEOUT="1h"\n')
+    waiting = [machine.fastcgi("inference-service", "POST", "/models/dreamer/start?wait=ready", send=fastcgi.ask)
+               for _ in range(64)]
+    wait_until(lambda: threads() > 64, 10, "all threads wait")
+    for connection in waiting:
+        connection.close()
+    assert machine.fastcgi("inference-service", "GET", "/models/running")[2]
+    wait_until(lambda: threads() == 1, 10, "nobody waits any more")
+    wait_until(lambda: machine.is_active("model@dreamer.service"), 10, "that goes on")
 
 
 def test_told_to_stop_it_answers_what_it_has_begun_to(machine):

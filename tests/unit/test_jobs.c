@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 struct job_case {
         enum hl_unit_verb verb;
@@ -261,6 +263,25 @@ static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state
         fake_stop(&fake, &bus);
 }
 
+static void who_has_left_is_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        int client[2];
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        bus.client_fd = client[0];
+        close(client[1]);
+        assert_int_equal(hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), -ECANCELED);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
+        fake_stop(&fake, &bus);
+        close(client[0]);
+}
+
 static void queued_jobs_are_not_waited_for(void **state)
 {
         (void)state;
@@ -391,6 +412,7 @@ int main(void)
                 cmocka_unit_test(a_job_outlives_the_deadline),
                 cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
                 cmocka_unit_test(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
+                cmocka_unit_test(who_has_left_is_not_waited_for),
                 cmocka_unit_test(queued_jobs_are_not_waited_for),
                 cmocka_unit_test(the_connection_serves_one_job_after_another),
                 cmocka_unit_test(an_event_loop_is_told_of_the_end),

@@ -167,6 +167,8 @@ static void states_of_models(void **state)
         assert_string_equal(hl_model_state_name(HL_MODEL_FAILED), "failed");
 }
 
+static int client_fd = -1; /* of who waits */
+
 static int wait_ready(const struct hl_model *model, struct fake_systemd *systemd, uint64_t deadline_us,
                       struct hl_err *err)
 {
@@ -174,9 +176,30 @@ static int wait_ready(const struct hl_model *model, struct fake_systemd *systemd
         struct hl_bus bus;
         *err = (struct hl_err){ 0 };
         fake_start(&fake, fake_systemd_answer, systemd, &bus);
+        bus.client_fd = client_fd;
         int r = hl_ready_wait(&bus, model, deadline_us, err);
         fake_stop(&fake, &bus);
         return r;
+}
+
+static void nobody_waits_for_who_has_left(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { 0 };
+        struct fake_model s;
+        struct hl_err err;
+        int client[2];
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
+        close(client[1]);
+        client_fd = client[0];
+        fake_model_start(&s, FAKE_ANSWERS("HTTP/1.1 503 Loading\r\n\r\n"));
+        struct hl_model model = model_at(s.port);
+        int r = wait_ready(&model, &systemd, test_deadline(), &err);
+        fake_model_stop(&s);
+        client_fd = -1;
+        close(client[0]);
+        assert_int_equal(r, -ECANCELED);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
 }
 
 static void ready_is_waited_for(void **state)
@@ -318,6 +341,7 @@ int main(void)
                 cmocka_unit_test(a_full_socket_is_waited_for),
                 cmocka_unit_test(no_answer_in_time),
                 cmocka_unit_test(states_of_models),
+                cmocka_unit_test(nobody_waits_for_who_has_left),
                 cmocka_unit_test(ready_is_waited_for),
                 cmocka_unit_test(a_unit_that_ends_is_not_waited_for),
                 cmocka_unit_test(ready_has_a_deadline),
