@@ -12,6 +12,11 @@ void hl_bus_free(struct hl_bus *bus)
         bus->bus = sd_bus_flush_close_unref(bus->bus);
 }
 
+void hl_bus_free_message(sd_bus_message **message)
+{
+        sd_bus_message_unref(*message);
+}
+
 /* A peer on a socketpair is no bus: no Hello, no names. */
 static int open_fd(int fd, sd_bus **ret_bus)
 {
@@ -67,7 +72,7 @@ int hl_bus_fail_left(struct hl_err *err, const char *unit)
 int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *version = NULL;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
@@ -78,6 +83,5 @@ int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_e
                 r = hl_bus_fail(err, r, &error, "asking polkit for its version");
         else
                 *ret_version = (unsigned)strtoul(version, NULL, 10); /* "122", or "0.105" of old */
-        sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }

@@ -29,6 +29,7 @@ struct hl_bus {
 #define HL_BUS_INIT ((struct hl_bus){ .fd = -1, .client_fd = -1 })
 
 void hl_bus_free(struct hl_bus *bus);
+void hl_bus_free_message(sd_bus_message **message); /* for HL_CLEANUP */
 
 /* Connects, if that was not done yet. */
 int hl_bus_open(struct hl_bus *bus, struct hl_err *err);

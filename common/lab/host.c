@@ -62,16 +62,6 @@ enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct 
         return HL_HOST_IDLE;
 }
 
-static void free_message(sd_bus_message **message)
-{
-        sd_bus_message_unref(*message);
-}
-
-static void free_error(sd_bus_error *error)
-{
-        sd_bus_error_free(error);
-}
-
 /* 1: somebody is logged in there, 0: it is a greeter, a cron job, or a session that is ending or gone. */
 static int is_somebody(struct hl_bus *bus, const char *path)
 {
@@ -88,7 +78,7 @@ static int is_somebody(struct hl_bus *bus, const char *path)
 
 static int find_session(struct hl_bus *bus, char *who, sd_bus_error *error)
 {
-        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         const char *user, *seat, *path;
         bus->calls++;
         int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ListSessions", error, &reply, "");
@@ -105,7 +95,7 @@ static int find_session(struct hl_bus *bus, char *who, sd_bus_error *error)
 
 static int find_inhibitor(struct hl_bus *bus, char *who, sd_bus_error *error)
 {
-        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         const char *what, *name, *why, *mode;
         bus->calls++;
         int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ListInhibitors", error, &reply, "");
@@ -124,7 +114,7 @@ static int find_inhibitor(struct hl_bus *bus, char *who, sd_bus_error *error)
 int hl_host_blocked(struct hl_bus *bus, enum hl_host_reason *ret_reason, char ret_who[HL_HOST_WHO_SIZE],
                     struct hl_err *err)
 {
-        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         enum hl_host_reason reason = HL_HOST_USER_LOGGED_IN;
         int r = hl_bus_open(bus, err);
         if (r < 0)

@@ -43,8 +43,8 @@ static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret
 
 static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, char **ret_path, struct hl_err *err)
 {
-        sd_bus_message *reply = NULL;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path = NULL;
         bus->calls++;
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, verbs[verb].method, &error, &reply,
@@ -59,8 +59,6 @@ static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *nam
                 if (ret_path)
                         *ret_path = hl_strdup(path);
         }
-        sd_bus_error_free(&error);
-        sd_bus_message_unref(reply);
         return r;
 }
 

@@ -29,16 +29,6 @@ static enum hl_unit_active parse_active(const char *word)
         return strcmp(word, "failed") == 0 ? HL_UNIT_FAILED : HL_UNIT_INACTIVE;
 }
 
-static void free_message(sd_bus_message **message)
-{
-        sd_bus_message_unref(*message);
-}
-
-static void free_error(sd_bus_error *error)
-{
-        sd_bus_error_free(error);
-}
-
 /* Reads ListUnitsByNames' reply. systemd answers in its own order, and with a unit's id
  * where an alias was asked, so each line looks for its name from where the last was found. */
 static int read_states(sd_bus_message *reply, const char *const *names, size_t count, enum hl_unit_active *states)
@@ -60,9 +50,9 @@ static int read_states(sd_bus_message *reply, const char *const *names, size_t c
 int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
                     struct hl_err *err)
 {
-        HL_CLEANUP(free_message) sd_bus_message *call = NULL;
-        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
-        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *call = NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         if (count == 0)
                 return 0;
         int r = hl_bus_open(bus, err);
@@ -231,8 +221,8 @@ static int read_detail(sd_bus_message *reply, struct hl_unit_detail *detail)
 
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err)
 {
-        HL_CLEANUP(free_message) sd_bus_message *reply = NULL;
-        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         HL_CLEANUP(hl_free_pointer) char *what = hl_format("asking systemd about %s", name);
         struct hl_unit_detail detail = { .found = true, .memory_bytes = HL_UNIT_UNKNOWN, .cpu_ns = HL_UNIT_UNKNOWN };
@@ -256,7 +246,7 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
 
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err)
 {
-        HL_CLEANUP(free_error) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         int r = hl_bus_open(bus, err);
         if (r < 0)
