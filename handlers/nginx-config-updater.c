@@ -141,13 +141,22 @@ static int put(const char *path, const char *text, size_t len, struct hl_err *er
 
 static int reload(struct hl_err *err)
 {
+        static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
         const char *unit = NGINX_UNIT;
+        uint64_t deadline_us = hl_clock_monotonic() + RELOAD_TIMEOUT_US;
         enum hl_unit_active active;
-        int r = hl_units_states(&bus, &unit, 1, &active, err);
-        if (r < 0 || active != HL_UNIT_ACTIVE) /* when it starts, it reads what is there then */
+        int r;
+        /* One that is starting may have read what was there before. One that will start reads what is there then. */
+        while ((r = hl_units_states(&bus, &unit, 1, &active, err)) == 0 && active == HL_UNIT_STARTING) {
+                if (hl_clock_monotonic() >= deadline_us)
+                        return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "nginx_starting",
+                                       "NGINX does not finish starting");
+                nanosleep(&moment, NULL);
+        }
+        if (r < 0 || active != HL_UNIT_ACTIVE)
                 return r;
-        return hl_jobs_run(&bus, HL_UNIT_RELOAD, unit, hl_clock_monotonic() + RELOAD_TIMEOUT_US, err);
+        return hl_jobs_run(&bus, HL_UNIT_RELOAD, unit, deadline_us, err);
 }
 
 /* Until NGINX has taken up what is in the file, a mark stands beside it: the run after one that was killed in between
