@@ -65,7 +65,7 @@ static int look(struct sweep *s, struct hl_err *err)
 static bool has_ended(const struct sweep *s, size_t i)
 {
         const struct hl_usage *u = &s->usages[i];
-        return u->active == HL_UNIT_ACTIVE && u->in_flight == 0 && u->seen_in_flight == 0 &&
+        return u->active == HL_UNIT_ACTIVE && u->in_flight == 0 && u->untold == 0 &&
                hl_sweep_memory_has(&s->before.in_flight, s->catalog.models[i].name);
 }
 
@@ -198,7 +198,7 @@ static void stop_idle(struct sweep *s)
                 const struct hl_usage *u = &s->usages[i];
                 struct hl_sweep_decision decision = hl_sweep_decide(model, u);
                 stops[i] = (struct stop){ .hold = -1 };
-                if (u->active == HL_UNIT_ACTIVE && (u->in_flight > 0 || u->seen_in_flight > 0))
+                if (u->active == HL_UNIT_ACTIVE && u->untold > 0)
                         hl_sweep_memory_add(&s->now.in_flight, model->name);
                 if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
                         hl_sweep_memory_add(&s->now.kept, model->name);

@@ -103,9 +103,9 @@ struct counting {
 };
 
 /* Also as a dual-stack listener sees it, ::ffff:127.104.108.115. */
-static bool is_our_own(const struct inet_diag_msg *socket)
+static bool is_from(const struct inet_diag_msg *socket, uint32_t address)
 {
-        return socket->id.idiag_dst[socket->idiag_family == AF_INET6 ? 3 : 0] == htonl(HL_INFLIGHT_OWN_SOURCE);
+        return socket->id.idiag_dst[socket->idiag_family == AF_INET6 ? 3 : 0] == htonl(address);
 }
 
 static bool is_moving(const struct tcp_info *t)
@@ -120,24 +120,36 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
                 return false;
         if (socket->idiag_state == STATE_CLOSE_WAIT) /* the client has said its last word: it may wait, or be gone */
                 return false;
+        bool tie = t->tcpi_last_data_recv == t->tcpi_last_data_sent && t->tcpi_last_data_recv < HL_INFLIGHT_TIE_MS;
         bool unanswered = t->tcpi_bytes_received > 0 &&
-                          (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent);
+                          (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent || tie);
         return unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
 }
 
-static void count_socket(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+static void count(struct hl_traffic *traffic, const struct inet_diag_msg *socket, const struct tcp_info *info)
 {
-        struct counting *counting = data;
-        struct hl_traffic *traffic = counting->by_port[ntohs(socket->id.idiag_sport)];
-        if (!traffic || is_our_own(socket))
+        if (is_from(socket, HL_INFLIGHT_OWN_SOURCE))
                 return;
+        bool nginx = is_from(socket, HL_INFLIGHT_NGINX_SOURCE);
+        bool in_flight = nginx ? socket->idiag_state == STATE_ESTABLISHED : is_moving(info) || is_waiting(socket, info);
         traffic->connections++;
         traffic->moving += is_moving(info);
-        traffic->in_flight += is_moving(info) || is_waiting(socket, info);
+        traffic->in_flight += in_flight;
+        if (nginx)
+                return;
+        traffic->past_nginx += in_flight;
         if (info->tcpi_bytes_received > 0 && info->tcpi_last_data_recv < traffic->last_byte_age_ms)
                 traffic->last_byte_age_ms = info->tcpi_last_data_recv;
         if (info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent < traffic->last_byte_age_ms)
                 traffic->last_byte_age_ms = info->tcpi_last_data_sent;
+}
+
+static void count_by_port(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+{
+        struct counting *counting = data;
+        struct hl_traffic *traffic = counting->by_port[ntohs(socket->id.idiag_sport)];
+        if (traffic)
+                count(traffic, socket, info);
 }
 
 int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
@@ -156,7 +168,7 @@ int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret
         }
         if (wanted > 0) {
                 uint32_t states = 1u << STATE_ESTABLISHED | 1u << STATE_CLOSE_WAIT;
-                int r = dump_families(states, wanted == 1 ? only : 0, count_socket, counting, err);
+                int r = dump_families(states, wanted == 1 ? only : 0, count_by_port, counting, err);
                 if (r < 0)
                         return r;
         }

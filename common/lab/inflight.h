@@ -3,8 +3,10 @@
  * Shape    one dump of the host's TCP sockets per address family, for any number of ports.
  *          A connection is in flight while a request stands unanswered on it, bytes wait in
  *          a queue of its, or bytes moved in the last HL_INFLIGHT_RECENT_MS. A connection on
- *          which nothing was ever asked, or that is kept alive between requests, is not, and
- *          our own questions to a model (probe.h) are not even connections here.
+ *          which nothing was ever asked, or that is kept alive between requests, is not.
+ *          NGINX's come from HL_INFLIGHT_NGINX_SOURCE (nginx_conf.h), and are closed after
+ *          their answer, so they are in flight while they stand. Our own questions to a model
+ *          (probe.h) are not even connections here.
  * Units    *_ms are milliseconds; ages do not grow while the host is suspended.
  * Errors   -errno/INTERNAL: no netlink (AF_NETLINK is missing in the unit's sandbox).
  * Source   sock_diag(7), tcp_info in linux/tcp.h.
@@ -19,14 +21,20 @@
 struct hl_err;
 
 #define HL_INFLIGHT_RECENT_MS 5000
+/* A question that follows an answer within one tick of the kernel's (some ms) looks like one that was answered in that
+ * tick. It counts as unanswered, but not for ever. */
+#define HL_INFLIGHT_TIE_MS (60 * 60 * 1000)
 #define HL_AGE_NEVER UINT64_MAX
 #define HL_INFLIGHT_OWN_SOURCE UINT32_C(0x7F686C73) /* 127.104.108.115: where our own questions come from */
+#define HL_INFLIGHT_NGINX_SOURCE UINT32_C(0x7F6E6778)
+#define HL_INFLIGHT_NGINX_ADDRESS "127.110.103.120" /* the same */
 
 struct hl_traffic {
         unsigned connections;      /* established, or half closed by the client, who may wait for an answer still */
         unsigned in_flight;        /* of these, with a request on them */
         unsigned moving;           /* of those in flight, with bytes in the last HL_INFLIGHT_RECENT_MS */
-        uint64_t last_byte_age_ms; /* over the connections that are open now; HL_AGE_NEVER: nothing moved */
+        unsigned past_nginx;       /* of those in flight: NGINX tells when one of its own ends, of these nobody does */
+        uint64_t last_byte_age_ms; /* over these connections, while they are open; HL_AGE_NEVER: nothing moved */
 };
 
 /* ports: local TCP ports; 0 and repeated ones are allowed. */

@@ -1,5 +1,7 @@
 #include "nginx_conf.h"
 
+#include "inflight.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -29,9 +31,19 @@ void hl_nginx_add_location(struct hl_buf *out, const char *prefix, const char *n
                     prefix, name, suffix, include, name, target);
 }
 
+/* By this address the kernel's word on a model's port says which requests are NGINX's: inflight.h. It is a loopback
+ * address, which leads to models on loopback alone. */
+static void add_location(struct hl_buf *out, const char *prefix, const char *name, const char *suffix,
+                         const char *include, const char *target)
+{
+        hl_nginx_add_location(out, prefix, name, suffix, include, target);
+        if (strncmp(target, "127.", 4) == 0)
+                hl_buf_adds(out, "    proxy_bind " HL_INFLIGHT_NGINX_ADDRESS ";\n");
+}
+
 static void add_first(struct hl_buf *out, const char *prefix, const char *name, const char *suffix, const char *target)
 {
-        hl_nginx_add_location(out, prefix, name, suffix, "first", target);
+        add_location(out, prefix, name, suffix, "first", target);
         hl_buf_addf(out, "    error_page 502 503 504 = @wake_%s;\n}\n", name);
 }
 
@@ -49,7 +61,7 @@ static void add_model(struct hl_buf *out, const struct hl_model *model, const ch
                     "    fastcgi_param HL_MODEL %s;\n"
                     "}\n",
                     model->name, model->name);
-        hl_nginx_add_location(out, "@run_", model->name, "", "model", target);
+        add_location(out, "@run_", model->name, "", "model", target);
         hl_buf_adds(out, "    error_page 502 504 = @hl_cut;\n}\n");
 }
 

@@ -55,7 +55,8 @@ static void read_requests(struct hl_usage *u, const char *model, const struct hl
         hl_activity_read(model, &activity);
         u->reported_at_us = activity.at_us;
         u->is_report_adoptable = activity.adoptable;
-        u->in_flight = u->seen_in_flight = t->in_flight;
+        u->in_flight = t->in_flight;
+        u->untold = t->past_nginx;
         u->traffic_age_us = HL_NEVER;
         if (t->last_byte_age_ms != HL_AGE_NEVER) {
                 u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
@@ -121,6 +122,8 @@ static void judge(struct hl_usage *u, const struct hl_model *model, const struct
                           u->idle_us > model->idle_timeout_us;
         if (u->is_over_time && may_ask)
                 u->in_flight = hl_busy(model, traffic, true);
+        if (u->in_flight > 0 && traffic->in_flight == 0)
+                u->untold = u->in_flight;
         u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
         u->is_idle = u->is_over_time && u->in_flight == 0;
         /* Somebody waits for it, as a rule; and it has had no time to be of use. */

@@ -26,7 +26,7 @@ struct hl_usage {
         uint64_t request_age_us; /* of the later of report and traffic */
         uint64_t idle_us;        /* since the latest of all three */
         unsigned in_flight;      /* by the kernel's word, or the model's own */
-        unsigned seen_in_flight; /* by the kernel's word alone */
+        unsigned untold;         /* of these, those of which nobody tells when they end: not NGINX's */
         bool is_active;          /* a request within active_threshold, or one in flight */
         bool is_over_time;       /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
         /* Of one that is over its time and has nothing in flight one of these three, the first that is so: */

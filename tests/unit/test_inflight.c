@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TICK_US (12 * 1000) /* more than one of the kernel's, at 100 Hz */
+
 /* A connection to a port of its own, so that each can be asked about alone. */
 struct connection {
         int listener, client, server;
@@ -77,13 +79,13 @@ static void what_counts_as_in_flight(void **state)
                           waiting = open_connection(), stuffed = open_connection(), left = open_connection();
         say(unanswered.client, unanswered.server, true);
         say(answered.client, answered.server, true);
-        must(usleep(2000) == 0); /* the kernel's ages are milliseconds: the answer must be younger than the question */
+        must(usleep(TICK_US) == 0); /* the answer must be younger than the question */
         say(answered.server, answered.client, true);
         say(waiting.client, waiting.server, false); /* nobody has read this one */
-        must(usleep(2000) == 0);
+        must(usleep(TICK_US) == 0);
         say(waiting.server, waiting.client, true);
         say(stuffed.client, stuffed.server, true);
-        must(usleep(2000) == 0);
+        must(usleep(TICK_US) == 0);
         stuff(stuffed.server); /* the client does not take its answer */
         say(left.client, left.server, true);
         shutdown(left.client, SHUT_WR);
@@ -148,27 +150,77 @@ static void many_ports_in_one_look(void **state)
         close_connection(&b);
 }
 
+static struct connection open_connection_from(uint32_t source)
+{
+        struct connection c = { .client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        c.listener = test_listen(&c.port);
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(source) };
+        must(bind(c.client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        address = (struct sockaddr_in){ .sin_family = AF_INET,
+                                        .sin_port = htons(c.port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        must(connect(c.client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        c.server = accept(c.listener, NULL, NULL);
+        must(c.server >= 0);
+        return c;
+}
+
 /* To ask a model is not to use it: what comes from our own address is not there. */
 static void our_own_questions_are_not_seen(void **state)
 {
         (void)state;
-        uint16_t port;
-        int listener = test_listen(&port), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HL_INFLIGHT_OWN_SOURCE) };
-        must(bind(client, (struct sockaddr *)&address, sizeof(address)) == 0);
-        address = (struct sockaddr_in){ .sin_family = AF_INET,
-                                        .sin_port = htons(port),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        must(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
-        int server = accept(listener, NULL, NULL);
-        say(client, server, false);
-        struct hl_traffic t = look(port);
+        struct connection c = open_connection_from(HL_INFLIGHT_OWN_SOURCE);
+        say(c.client, c.server, false);
+        struct hl_traffic t = look(c.port);
         assert_int_equal(t.connections, 0);
         assert_int_equal(t.in_flight, 0);
         assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
-        close(client);
-        close(server);
-        close(listener);
+        close_connection(&c);
+}
+
+/* It closes what was answered: what stands is a request, also where a stream pauses. It tells of its end by itself. */
+static void nginx_is_in_flight_while_it_is_connected(void **state)
+{
+        (void)state;
+        struct in_addr address;
+        must(inet_pton(AF_INET, HL_INFLIGHT_NGINX_ADDRESS, &address) == 1);
+        assert_int_equal(ntohl(address.s_addr), HL_INFLIGHT_NGINX_SOURCE);
+        struct connection c = open_connection_from(HL_INFLIGHT_NGINX_SOURCE);
+        say(c.client, c.server, true);
+        must(usleep(TICK_US) == 0);
+        say(c.server, c.client, true);
+        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        struct hl_traffic t = look(c.port);
+        assert_int_equal(t.connections, 1);
+        assert_int_equal(t.in_flight, 1);
+        assert_int_equal(t.moving, 0);
+        assert_int_equal(t.past_nginx, 0);
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        shutdown(c.client, SHUT_WR);
+        must(hl_wait_fd(c.server, POLLRDHUP, test_deadline()) == 1);
+        assert_int_equal(look(c.port).in_flight, 0);
+        close_connection(&c);
+}
+
+/* Clients that ask again as soon as they have their answer: the kernel's clock does not tell which came first. */
+static void the_next_question_at_once_is_in_flight(void **state)
+{
+        (void)state;
+        struct connection c[20];
+        for (size_t i = 0; i < HL_COUNT(c); i++) {
+                c[i] = open_connection();
+                say(c[i].client, c[i].server, true);
+                must(usleep(TICK_US) == 0);
+                say(c[i].server, c[i].client, true);
+                say(c[i].client, c[i].server, true);
+        }
+        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        for (size_t i = 0; i < HL_COUNT(c); i++) {
+                struct hl_traffic t = look(c[i].port);
+                assert_int_equal(t.in_flight, 1);
+                assert_int_equal(t.past_nginx, 1);
+                close_connection(&c[i]);
+        }
 }
 
 static void who_listens(void **state)
@@ -264,6 +316,8 @@ int main(void)
                 cmocka_unit_test(what_counts_as_in_flight),
                 cmocka_unit_test(many_ports_in_one_look),
                 cmocka_unit_test(our_own_questions_are_not_seen),
+                cmocka_unit_test(nginx_is_in_flight_while_it_is_connected),
+                cmocka_unit_test(the_next_question_at_once_is_in_flight),
                 cmocka_unit_test(who_listens),
                 cmocka_unit_test_setup_teardown(drain_waits_for_the_last_request, test_folder_setup,
                                                 test_folder_teardown),

@@ -40,12 +40,14 @@ static void the_text_of_a_model(void **state)
                                           "    include home-lab-services/first.conf;\n"
                                           "    set $hl_model qwen2.5:0.5b;\n"
                                           "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    proxy_bind 127.110.103.120;\n"
                                           "    error_page 502 503 504 = @wake_qwen2.5:0.5b;\n"
                                           "}\n"
                                           "location @model_qwen2.5:0.5b {\n"
                                           "    include home-lab-services/first.conf;\n"
                                           "    set $hl_model qwen2.5:0.5b;\n"
                                           "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    proxy_bind 127.110.103.120;\n"
                                           "    error_page 502 503 504 = @wake_qwen2.5:0.5b;\n"
                                           "}\n"
                                           "location @wake_qwen2.5:0.5b {\n"
@@ -56,6 +58,7 @@ static void the_text_of_a_model(void **state)
                                           "    include home-lab-services/model.conf;\n"
                                           "    set $hl_model qwen2.5:0.5b;\n"
                                           "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
+                                          "    proxy_bind 127.110.103.120;\n"
                                           "    error_page 502 504 = @hl_cut;\n"
                                           "}\n");
         free(text);
@@ -68,6 +71,7 @@ static void an_ipv6_address_is_bracketed(void **state)
         const struct hl_catalog catalog = { &model, 1 };
         char *text = conf_of(&catalog, "fd00::1");
         assert_non_null(strstr(text, "proxy_pass http://[fd00::1]:65535$hl_model_uri;"));
+        assert_null(strstr(text, "proxy_bind")); /* a loopback address leads to loopback alone */
         assert_null(strstr(text, "http://fd00"));
         free(text);
 }

@@ -142,7 +142,7 @@ static void a_request_in_flight_is_activity(void **state)
         assert_int_equal(u[0].in_flight, 1);
         assert_true(u[0].is_active && !u[0].is_idle && about(u[0].idle_us, 0));
         assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
-        assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].seen_in_flight == 1);
+        assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].untold == 1);
         assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_NEVER && u[1].is_idle);
         free(models[0].unit);
         free(models[1].unit);
