@@ -1,6 +1,7 @@
 /* inference-service - list, start, stop and restart models, and see which run: port 5002. */
 #include "app.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "inference_logs.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
@@ -216,8 +216,7 @@ static int run_restart(struct hl_call *call)
 /* A moment after the end of a stop: activity.h. */
 static void let_go(int hold)
 {
-        const struct timespec echo = { .tv_nsec = (long)(HL_ACTIVITY_ECHO_US * 1000) };
-        nanosleep(&echo, NULL);
+        hl_pause(-1, HL_ACTIVITY_ECHO_US);
         close(hold);
 }
 

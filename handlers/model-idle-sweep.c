@@ -1,6 +1,7 @@
 /* model-idle-sweep - one run: stops the models that nobody uses and, when nobody uses any, switches off the host. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/activity.h"
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define STOP_TIMEOUT_US (45 * HL_USEC_PER_SEC) /* for all of them; those that take longer go on without us */
+#define STOP_LOOK_US (20 * HL_USEC_PER_MSEC)   /* between two looks at them */
 /* Before the host is switched off: longer than the timer's period, and how often to look in that time. */
 #define WATCH_US (75 * HL_USEC_PER_SEC)
 #define WATCH_EVERY_US (2 * HL_USEC_PER_SEC)
@@ -175,7 +177,6 @@ static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now
 /* All stops run at once, and each ends when systemd says so. */
 static void await(struct sweep *s, struct stop *stops)
 {
-        static const struct timespec moment = { .tv_nsec = 20 * 1000 * 1000 };
         uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
         for (bool left = true; left;) {
                 uint64_t now_us = hl_clock_monotonic();
@@ -184,7 +185,7 @@ static void await(struct sweep *s, struct stop *stops)
                         if (step_stop(s, i, &stops[i], now_us, now_us >= deadline_us))
                                 left = true;
                 if (left)
-                        nanosleep(&moment, NULL);
+                        hl_pause(-1, STOP_LOOK_US);
         }
 }
 
@@ -283,9 +284,7 @@ static bool watch(uint64_t shutdown_at_us)
         uint64_t pause_us = shutdown_at_us - LAST_LOOK_US - now_us;
         if (pause_us > WATCH_EVERY_US)
                 pause_us = WATCH_EVERY_US;
-        const struct timespec pause = { .tv_sec = (time_t)(pause_us / HL_USEC_PER_SEC),
-                                        .tv_nsec = (long)(pause_us % HL_USEC_PER_SEC * 1000) };
-        nanosleep(&pause, NULL);
+        hl_pause(-1, pause_us);
         return true;
 }
 

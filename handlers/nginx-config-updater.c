@@ -31,6 +31,7 @@
 #define NGINX_FILES "/etc/nginx/home-lab-services"
 #define NGINX_UNIT "nginx.service"
 #define OUTPUT_SIZE_MAX (64 * 1024 * 1024) /* bytes */
+#define START_LOOK_US (50 * HL_USEC_PER_MSEC)
 #define RELOAD_TIMEOUT_US (30 * HL_USEC_PER_SEC)
 
 extern char **environ;
@@ -141,7 +142,6 @@ static int put(const char *path, const char *text, size_t len, struct hl_err *er
 
 static int reload(struct hl_err *err)
 {
-        static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
         const char *unit = NGINX_UNIT;
         uint64_t deadline_us = hl_clock_monotonic() + RELOAD_TIMEOUT_US;
@@ -152,7 +152,7 @@ static int reload(struct hl_err *err)
                 if (hl_clock_monotonic() >= deadline_us)
                         return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "nginx_starting",
                                        "NGINX does not finish starting");
-                nanosleep(&moment, NULL);
+                hl_pause(-1, START_LOOK_US);
         }
         if (r < 0 || active != HL_UNIT_ACTIVE)
                 return r;
