@@ -109,7 +109,7 @@ def test_who_has_left_a_process_behind_is_not_there(host):
     """To logind, whoever switches a host off while there is such a session needs another right."""
     thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
     host.sh("systemd-run --quiet --unit=login /run/session 1000")
-    wait_until(lambda: host.run("loginctl --no-legend").stdout, 5, "root is logged in")
+    wait_until(lambda: host.run("pgrep -f '^sleep 1000$'").stdout, 5, "root is logged in, and has started a process")
     host.sh("systemctl stop login.service")
     wait_until(lambda: "closing" in host.sh("loginctl show-session $(loginctl --no-legend | awk '{ print $1 }') --property=State"),
                5, "root has logged out")
