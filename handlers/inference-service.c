@@ -222,6 +222,7 @@ static void let_go(int hold)
 
 static int run_stop(struct hl_call *call)
 {
+        struct hl_app *app = call->app;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
         enum wait wait = WAIT_JOB;
@@ -236,7 +237,8 @@ static int run_stop(struct hl_call *call)
         if (r == 0)
                 r = hl_app_model(call, &catalog, &model);
         if (r == 0 && drain_seconds > 0) {
-                r = hl_drain(model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold, &call->err);
+                r = hl_drain(&app->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
+                             &call->err);
                 hl_json_set_int(call->out, "cut_requests", left);
                 if (left > 0) { /* what is cut now was not to be waited for any longer */
                         hl_close_fd(&hold);

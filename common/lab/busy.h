@@ -11,13 +11,12 @@
 #ifndef HL_LAB_BUSY_H
 #define HL_LAB_BUSY_H
 
-#include "catalog.h"
 #include "inflight.h"
 
 #define HL_METRICS_PATH "/metrics"
 
-/* How many requests it works on. silent: no byte has moved for so long that an unanswered request, too, is in doubt. */
-unsigned hl_busy(const struct hl_model *model, const struct hl_traffic *traffic, bool silent);
+/* How many requests the server on this port works on. silent: no byte has moved for so long that an unanswered request, too, is in doubt. */
+unsigned hl_busy(uint16_t port, const struct hl_traffic *traffic, bool silent);
 
 /* The sum of what a server's metrics say of requests that run or wait; -ENOENT: they say nothing of it. */
 int hl_busy_parse(const char *text, unsigned *ret_requests);

@@ -4,26 +4,33 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "busy.h"
+#include "units.h"
 
 #include <time.h>
 
 #define LOOK_EVERY_US (100 * HL_USEC_PER_MSEC) /* the kernel has no event for "the answer was sent" */
 #define ANNOUNCED_US HL_USEC_PER_SEC           /* a request announced so shortly ago may be on its way to the model */
 
-static int look(const struct hl_model *model, unsigned *ret_left, struct hl_err *err)
+static int look(const struct hl_model *model, uint64_t cgroup, unsigned *ret_left, struct hl_err *err)
 {
         struct hl_traffic traffic;
-        int r = hl_inflight_read(&model->port, 1, &traffic, err);
+        uint16_t port;
+        int r = hl_inflight_read_unit(model->port, cgroup, &traffic, &port, err);
         if (r >= 0)
-                *ret_left = hl_busy(model, &traffic, false);
+                *ret_left = hl_busy(port, &traffic, false);
         return r;
 }
 
-int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold, struct hl_err *err)
+int hl_drain(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold,
+             struct hl_err *err)
 {
+        uint64_t cgroup;
+        int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
+        if (r < 0)
+                return r;
         for (;;) {
                 unsigned left = 0;
-                int r = look(model, &left, err);
+                r = look(model, cgroup, &left, err);
                 if (r < 0)
                         return r;
                 bool late = hl_clock_monotonic() + LOOK_EVERY_US >= deadline_us;
@@ -32,7 +39,7 @@ int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_l
                         struct hl_activity activity;
                         r = hl_activity_hold(model->name, &hold, err);
                         if (r >= 0)
-                                r = look(model, &left, err);
+                                r = look(model, cgroup, &left, err);
                         if (r < 0)
                                 return r;
                         hl_activity_read(model->name, &activity);

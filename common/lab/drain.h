@@ -3,16 +3,18 @@
  * Shape    hl_drain() holds the model (activity.h) over its last look, and leaves it held: who hands on requests, and
  *          announces each by hl_activity_touch(), loses none if the stop is queued before *ret_hold is closed.
  * Units    deadline_us is CLOCK_MONOTONIC.
- * Errors   as in inflight.h and activity.h. That requests are left when the deadline passes is no error:
+ * Errors   as in units.h, inflight.h and activity.h. That requests are left when the deadline passes is no error:
  *          *ret_left says how many.
  * Tests    tests/unit/test_inflight.c
  */
 #ifndef HL_LAB_DRAIN_H
 #define HL_LAB_DRAIN_H
 
+#include "bus.h"
 #include "catalog.h"
 
 /* *ret_hold: to be closed once the stop is queued, whatever *ret_left is. */
-int hl_drain(const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold, struct hl_err *err);
+int hl_drain(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, unsigned *ret_left, int *ret_hold,
+             struct hl_err *err);
 
 #endif

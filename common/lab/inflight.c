@@ -21,7 +21,13 @@
 /* From the kernel's include/net/tcp_states.h, which is not exported. */
 enum { STATE_ESTABLISHED = 1, STATE_CLOSE_WAIT = 8, STATE_LISTEN = 10 };
 
-typedef void socket_fn(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info);
+struct tcp_socket {
+        const struct inet_diag_msg *at;
+        struct tcp_info info;
+        uint64_t cgroup;
+};
+
+typedef void socket_fn(void *data, const struct tcp_socket *socket);
 
 static int open_netlink(struct hl_err *err)
 {
@@ -29,22 +35,28 @@ static int open_netlink(struct hl_err *err)
         return fd < 0 ? hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "sock_diag: %m") : fd;
 }
 
+/* It may be longer or shorter than ours, with another kernel. */
+static void copy_attribute(void *to, size_t size, const struct rtattr *a)
+{
+        size_t len = RTA_PAYLOAD(a);
+        memcpy(to, (const char *)a + RTA_LENGTH(0), len < size ? len : size);
+}
+
 static void read_socket(struct nlmsghdr *header, socket_fn *each, void *data)
 {
-        const struct inet_diag_msg *socket = NLMSG_DATA(header);
-        struct tcp_info info = { 0 };
-        char *next = (char *)NLMSG_DATA(header) + sizeof(*socket), *end = (char *)header + header->nlmsg_len;
+        struct tcp_socket socket = { .at = NLMSG_DATA(header) };
+        char *next = (char *)NLMSG_DATA(header) + sizeof(*socket.at), *end = (char *)header + header->nlmsg_len;
         while (end - next >= (ptrdiff_t)sizeof(struct rtattr)) {
                 struct rtattr *a = (void *)next;
                 if (a->rta_len < sizeof(*a) || a->rta_len > end - next)
                         break;
-                if (a->rta_type == INET_DIAG_INFO) { /* longer or shorter than ours, with another kernel */
-                        size_t len = RTA_PAYLOAD(a);
-                        memcpy(&info, RTA_DATA(a), len < sizeof(info) ? len : sizeof(info));
-                }
+                if (a->rta_type == INET_DIAG_INFO)
+                        copy_attribute(&socket.info, sizeof(socket.info), a);
+                if (a->rta_type == INET_DIAG_CGROUP_ID)
+                        copy_attribute(&socket.cgroup, sizeof(socket.cgroup), a);
                 next += RTA_ALIGN(a->rta_len);
         }
-        each(data, socket, &info);
+        each(data, &socket);
 }
 
 /* Calls each for the TCP sockets of a family in these states; port 0: all ports. */
@@ -100,6 +112,8 @@ static int dump_families(uint32_t states, uint16_t port, socket_fn *each, void *
 
 struct counting {
         struct hl_traffic *by_port[UINT16_MAX + 1]; /* NULL: not asked for */
+        size_t wanted;                              /* how many are, the same one twice being two */
+        uint16_t last;                              /* of these */
 };
 
 /* Also as a dual-stack listener sees it, ::ffff:127.104.108.115. */
@@ -126,12 +140,14 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
         return unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
 }
 
-static void count(struct hl_traffic *traffic, const struct inet_diag_msg *socket, const struct tcp_info *info)
+static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
 {
-        if (is_from(socket, HL_INFLIGHT_OWN_SOURCE))
+        const struct tcp_info *info = &socket->info;
+        if (is_from(socket->at, HL_INFLIGHT_OWN_SOURCE))
                 return;
-        bool nginx = is_from(socket, HL_INFLIGHT_NGINX_SOURCE);
-        bool in_flight = nginx ? socket->idiag_state == STATE_ESTABLISHED : is_moving(info) || is_waiting(socket, info);
+        bool nginx = is_from(socket->at, HL_INFLIGHT_NGINX_SOURCE);
+        bool in_flight =
+                nginx ? socket->at->idiag_state == STATE_ESTABLISHED : is_moving(info) || is_waiting(socket->at, info);
         traffic->connections++;
         traffic->moving += is_moving(info);
         traffic->in_flight += in_flight;
@@ -144,37 +160,81 @@ static void count(struct hl_traffic *traffic, const struct inet_diag_msg *socket
                 traffic->last_byte_age_ms = info->tcpi_last_data_sent;
 }
 
-static void count_by_port(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+static void count_by_port(void *data, const struct tcp_socket *socket)
 {
         struct counting *counting = data;
-        struct hl_traffic *traffic = counting->by_port[ntohs(socket->id.idiag_sport)];
+        struct hl_traffic *traffic = counting->by_port[ntohs(socket->at->id.idiag_sport)];
         if (traffic)
-                count(traffic, socket, info);
+                count(traffic, socket);
+}
+
+static void add_port(struct counting *counting, uint16_t port, struct hl_traffic *traffic)
+{
+        if (port == 0)
+                return;
+        counting->by_port[port] = traffic;
+        counting->last = port;
+        counting->wanted++;
+}
+
+static int count_all(struct counting *counting, struct hl_err *err)
+{
+        uint32_t states = 1u << STATE_ESTABLISHED | 1u << STATE_CLOSE_WAIT;
+        if (counting->wanted == 0)
+                return 0;
+        return dump_families(states, counting->wanted == 1 ? counting->last : 0, count_by_port, counting, err);
 }
 
 int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) struct counting *counting = hl_alloc(sizeof(*counting));
         HL_CLEANUP(hl_free_pointer) struct hl_traffic *traffic = hl_alloc(count * sizeof(*traffic));
-        uint16_t only = 0;
-        size_t wanted = 0;
         for (size_t i = 0; i < count; i++) {
                 traffic[i].last_byte_age_ms = HL_AGE_NEVER;
-                if (ports[i] == 0)
-                        continue;
-                counting->by_port[ports[i]] = &traffic[i];
-                only = ports[i];
-                wanted++;
+                add_port(counting, ports[i], &traffic[i]);
         }
-        if (wanted > 0) {
-                uint32_t states = 1u << STATE_ESTABLISHED | 1u << STATE_CLOSE_WAIT;
-                int r = dump_families(states, wanted == 1 ? only : 0, count_by_port, counting, err);
-                if (r < 0)
-                        return r;
-        }
+        int r = count_all(counting, err);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < count; i++)
                 ret_traffic[i] = ports[i] ? *counting->by_port[ports[i]] : traffic[i];
         return 0;
+}
+
+struct unit_search {
+        struct counting counting;
+        struct hl_traffic traffic;
+        uint64_t cgroup;
+        bool found;
+};
+
+static void add_unit_port(void *data, const struct tcp_socket *socket)
+{
+        struct unit_search *search = data;
+        uint16_t port = ntohs(socket->at->id.idiag_sport);
+        if (socket->cgroup != search->cgroup)
+                return;
+        search->found = true;
+        if (!search->counting.by_port[port])
+                add_port(&search->counting, port, &search->traffic);
+}
+
+int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
+                          struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) struct unit_search *search = hl_alloc(sizeof(*search));
+        search->traffic.last_byte_age_ms = HL_AGE_NEVER;
+        search->cgroup = cgroup;
+        int r = cgroup ? dump_families(1u << STATE_LISTEN, 0, add_unit_port, search, err) : 0;
+        *ret_port = search->found && !search->counting.by_port[port] ? search->counting.last : port;
+        if (!search->counting.by_port[port])
+                add_port(&search->counting, port, &search->traffic);
+        if (r >= 0)
+                r = count_all(&search->counting, err);
+        if (r < 0)
+                return r;
+        *ret_traffic = search->traffic;
+        return search->found;
 }
 
 struct search {
@@ -182,12 +242,13 @@ struct search {
         bool found;
 };
 
-static void note_listener(void *data, const struct inet_diag_msg *socket, const struct tcp_info *info)
+static void note_listener(void *data, const struct tcp_socket *socket)
 {
-        (void)info;
         struct search *search = data;
         search->found = true;
-        search->listener = (struct hl_listener){ .uid = socket->idiag_uid, .inode = socket->idiag_inode };
+        search->listener = (struct hl_listener){ .uid = socket->at->idiag_uid,
+                                                 .inode = socket->at->idiag_inode,
+                                                 .cgroup = socket->cgroup };
 }
 
 int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)

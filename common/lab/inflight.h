@@ -15,6 +15,7 @@
 #ifndef HL_LAB_INFLIGHT_H
 #define HL_LAB_INFLIGHT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +41,17 @@ struct hl_traffic {
 /* ports: local TCP ports; 0 and repeated ones are allowed. */
 int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err);
 
-/* Who listens on a local TCP port: 1 and the socket's user and inode, 0: nobody, or -errno. */
+/* The same for all ports on which the programs of a control group (units.h) listen, and for this one, whoever does. A
+ * server listens where its file told it at its start, whatever the file says now. Returns 1, or 0 where nobody of the
+ * control group listens, or -errno. *ret_port: `port`, or another where they listen, but not on that one. */
+int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
+                          struct hl_err *err);
+
+/* Who listens on a local TCP port: 1 and the socket's user, inode and control group, 0: nobody, or -errno. */
 struct hl_listener {
         uint32_t uid;
         uint32_t inode;
+        uint64_t cgroup; /* 0: not known, before Linux 5.8 */
 };
 int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
 

@@ -14,6 +14,7 @@
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER DESTINATION ".Manager"
 #define UNIT_PREFIX MANAGER_PATH "/unit"
+#define CGROUP_ROOT "/sys/fs/cgroup"
 
 /* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
 #define PIPELINE_MAX 64
@@ -257,6 +258,27 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
                 r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, DESTINATION ".Timer",
                                                 "NextElapseUSecMonotonic", &error, 't', ret_monotonic_us);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
+}
+
+int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err)
+{
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        HL_CLEANUP(hl_free_pointer) char *group = NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
+        bus->calls++;
+        if (r >= 0)
+                r = sd_bus_get_property_string(bus->bus, DESTINATION, path, DESTINATION ".Service", "ControlGroup",
+                                               &error, &group);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "asking systemd for a control group");
+        HL_CLEANUP(hl_free_pointer) char *folder = hl_format(CGROUP_ROOT "%s", group);
+        struct stat status;
+        *ret_cgroup = *group && stat(folder, &status) == 0 ? status.st_ino : 0; /* its number is its inode's */
+        return 0;
 }
 
 char *hl_units_describe(const struct hl_unit_detail *d)

@@ -38,6 +38,9 @@ uint64_t hl_units_started_about(const char *name);
 int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
                           struct hl_err *err);
 
+/* The control group of a unit's programs, by the kernel's number; 0: it has none, or the host has no unified hierarchy. */
+int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
+
 #define HL_UNIT_RESULT_SIZE 64
 #define HL_UNIT_UNKNOWN UINT64_MAX /* not accounted */
 

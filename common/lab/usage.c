@@ -49,12 +49,17 @@ static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answ
         return r < 0 ? r : hl_inflight_read(ports, count, a->traffic, err);
 }
 
-static void read_requests(struct hl_usage *u, const char *model, const struct hl_traffic *t)
+static void read_report(struct hl_usage *u, const char *model)
 {
         struct hl_activity activity;
         hl_activity_read(model, &activity);
         u->reported_at_us = activity.at_us;
         u->is_report_adoptable = activity.adoptable;
+        u->request_age_us = u->idle_us = activity.age_us;
+}
+
+static void set_traffic(struct hl_usage *u, const struct hl_traffic *t)
+{
         u->in_flight = t->in_flight;
         u->untold = t->past_nginx;
         u->traffic_age_us = HL_NEVER;
@@ -62,7 +67,8 @@ static void read_requests(struct hl_usage *u, const char *model, const struct hl
                 u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
                 u->traffic_at_us = ago(hl_clock_realtime(), u->traffic_age_us);
         }
-        u->request_age_us = u->idle_us = earlier(activity.age_us, u->traffic_age_us);
+        u->request_age_us = earlier(u->request_age_us, u->traffic_age_us);
+        u->idle_us = earlier(u->idle_us, u->traffic_age_us);
 }
 
 static void set_start(struct hl_usage *u, uint64_t age_us)
@@ -70,6 +76,12 @@ static void set_start(struct hl_usage *u, uint64_t age_us)
         u->started_at_us = ago(hl_clock_realtime(), age_us);
         u->start_age_us = age_us;
         u->idle_us = earlier(u->request_age_us, age_us);
+}
+
+/* For so long that something may be stopped for it, the model or the host. */
+static bool is_quiet(const struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
+{
+        return u->idle_us > earlier(model->idle_timeout_us, config->host_idle_us);
 }
 
 /* Takes the mark of a unit's start where that says enough: that it is too young to be idle. Where the host was suspended
@@ -80,7 +92,7 @@ static bool is_young(struct hl_usage *u, const struct hl_model *model, const str
         if (about_us == 0 || about_us > now_us)
                 return false;
         set_start(u, now_us - about_us);
-        return u->idle_us <= earlier(model->idle_timeout_us, config->host_idle_us);
+        return !is_quiet(u, model, config);
 }
 
 /* Since when the running models run. */
@@ -104,7 +116,7 @@ static int read_starts(struct hl_bus *bus, const struct hl_config *config, const
         return r;
 }
 
-/* Its server still listens where its file told it at its start, and nobody can tell who uses it there. */
+/* Its server may still listen where its file told it at its start, and nobody can tell who uses it there. */
 static bool has_moved(const struct hl_usage *u, const struct hl_model *model)
 {
         struct stat file;
@@ -115,13 +127,31 @@ static bool has_moved(const struct hl_usage *u, const struct hl_model *model)
                hl_inflight_listener(model->port, &listener, &ignored) == 0;
 }
 
-static void judge(struct hl_usage *u, const struct hl_model *model, const struct hl_traffic *traffic,
-                  const struct hl_config *config, bool may_ask)
+/* What one look at all models cannot show: the traffic of this one where its server listens, which its file may not name
+ * any more. Returns as hl_inflight_read_unit(). */
+static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct hl_traffic *traffic, uint16_t *ret_port,
+                       struct hl_err *err)
 {
+        uint64_t cgroup;
+        int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
+        return r < 0 ? r : hl_inflight_read_unit(model->port, cgroup, traffic, ret_port, err);
+}
+
+static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
+                 struct hl_traffic *traffic, struct hl_usage *u, struct hl_err *err)
+{
+        uint16_t port = model->port;
+        int found = 0;
+        if (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, config)) {
+                found = look_closer(bus, model, traffic, &port, err);
+                if (found < 0)
+                        return found;
+                set_traffic(u, traffic);
+        }
         u->is_over_time = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_NEVER &&
                           u->idle_us > model->idle_timeout_us;
         if (u->is_over_time && may_ask)
-                u->in_flight = hl_busy(model, traffic, true);
+                u->in_flight = hl_busy(port, traffic, true);
         if (u->in_flight > 0 && traffic->in_flight == 0)
                 u->untold = u->in_flight;
         u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
@@ -129,8 +159,9 @@ static void judge(struct hl_usage *u, const struct hl_model *model, const struct
         /* Somebody waits for it, as a rule; and it has had no time to be of use. */
         u->is_loading = u->is_idle && may_ask && u->start_age_us <= model->start_timeout_us &&
                         hl_ready_state(model, u->active) == HL_MODEL_LOADING;
-        u->is_changed = u->is_idle && !u->is_loading && has_moved(u, model);
+        u->is_changed = u->is_idle && !u->is_loading && !found && has_moved(u, model);
         u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
+        return 0;
 }
 
 static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
@@ -144,14 +175,15 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
         int r = ask(bus, catalog, &a, err);
         for (size_t i = 0; r >= 0 && i < count; i++) {
                 a.usages[i].active = a.states[i];
-                read_requests(&a.usages[i], catalog->models[i].name, &a.traffic[i]);
+                read_report(&a.usages[i], catalog->models[i].name);
+                set_traffic(&a.usages[i], &a.traffic[i]);
         }
         if (r >= 0)
                 r = read_starts(bus, config, catalog, a.usages, err);
+        for (size_t i = 0; r >= 0 && i < count; i++)
+                r = judge(bus, &catalog->models[i], config, may_ask, &a.traffic[i], &a.usages[i], err);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < count; i++)
-                judge(&a.usages[i], &catalog->models[i], &a.traffic[i], config, may_ask);
         *ret_usages = hl_steal(a.usages);
         return 0;
 }

@@ -2,7 +2,8 @@
  *
  * Shape    one look at all models: one bus call for the states, one kernel dump for the ports,
  *          one file time each. Only of models that nothing else keeps from being idle, systemd
- *          is asked when they were started, and the model itself whether it works on something.
+ *          is asked when they were started and which control group they have, the kernel where
+ *          that one listens, and the model itself whether it works on something.
  * Units    *_us are microseconds; *_at_us are CLOCK_REALTIME, 0 for never; idle_us and
  *          *_age_us do not run while the host is suspended, HL_NEVER where there is none.
  * Errors   as in units.h and inflight.h; nothing is known then, and nothing must be stopped.
@@ -31,7 +32,7 @@ struct hl_usage {
         bool is_over_time;       /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
         /* Of one that is over its time and has nothing in flight one of these three, the first that is so: */
         bool is_loading; /* it does not say that it has loaded, and is not late with that */
-        bool is_changed; /* its file was changed since its start, and nobody listens on the PORT that it names now */
+        bool is_changed; /* its file was changed since its start, and it is not known where its server listens */
         bool is_idle;
         bool is_report_adoptable; /* as in activity.h */
 };

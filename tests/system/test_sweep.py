@@ -196,6 +196,28 @@ def test_what_is_in_use_is_never_stopped_and_what_is_not_is(machine):
         connection.close()
 
 
+def test_a_file_that_names_another_port_cuts_nothing(machine):
+    """A server listens where its file told it at its start, whatever the file says now, and of whatever age it is."""
+    thresholds(machine, 1)
+    machine.model("moved", 8338, extra=LATE)
+    machine.model("other", 8339, extra=LATE)
+    start(machine, "moved", "other", query="?wait=ready")
+    stream = Stream(machine, 8338, words=300, interval_ms=20)
+    machine.sh(f"cd {MODELS} && mv moved was && mv other moved && mv was other && touch --date=yesterday moved other")
+    for _ in range(10):
+        sweep(machine)
+        stream.join(0.3)
+    assert stream.is_alive() and runs(machine, "moved")
+    answer = machine.http("POST", INFERENCE, "/models/moved/stop?drain=20")
+    stream.join(5)
+    assert answer["cut_requests"] == 0 and b"[DONE]" in stream.text
+
+    def is_stopped():
+        sweep(machine)
+        return not runs(machine, "other")
+    wait_until(is_stopped, 10, "nobody uses it")
+
+
 def test_a_start_in_that_very_moment_is_served(machine):
     thresholds(machine, 1)
     machine.model("wanted", 8340)

@@ -173,6 +173,15 @@ static int start_job(struct fake_bus *fake, sd_bus_message *call)
         return r;
 }
 
+static int get(struct fake_systemd *s, sd_bus_message *call, const char *unit)
+{
+        const char *interface, *property;
+        must(sd_bus_message_read(call, "ss", &interface, &property) >= 0);
+        if (strcmp(property, "ControlGroup") == 0)
+                return sd_bus_reply_method_return(call, "v", "s", s->control_group ? s->control_group : "");
+        return sd_bus_reply_method_return(call, "v", "t", since_of(unit));
+}
+
 int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char *member)
 {
         struct fake_systemd *s = fake->data;
@@ -190,7 +199,7 @@ int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char 
         else if (strcmp(member, "GetAll") == 0)
                 r = get_all(s, call, unit);
         else if (strcmp(member, "Get") == 0)
-                r = sd_bus_reply_method_return(call, "v", "t", since_of(unit));
+                r = get(s, call, unit);
         free(unit);
         return r;
 }

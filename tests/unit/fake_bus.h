@@ -38,15 +38,16 @@ int fake_refuse(sd_bus_message *call, const char *error);
 /* ---- a systemd whose units are told by their names: "model@STATE-17.service" is in STATE since 17 s ---- */
 
 struct fake_systemd {
-        const char *refusal;     /* the D-Bus error that starting, stopping, restarting is answered with */
-        const char *list_error;  /* the same of asking */
-        unsigned list_error_at;  /* the one call of ListUnitsByNames that is; 0: all questions */
-        const char *job_result;  /* "done", …; NULL: the job does not end */
-        bool early;              /* its end is told before the reply that names it */
-        bool hang_up, silent;    /* instead of an answer to a job */
-        const char *state_after; /* ActiveState of GetAll; NULL: by the name */
-        const char *load_state;  /* NULL: "loaded" */
-        const char *result;      /* NULL: "success" */
+        const char *refusal;       /* the D-Bus error that starting, stopping, restarting is answered with */
+        const char *list_error;    /* the same of asking */
+        unsigned list_error_at;    /* the one call of ListUnitsByNames that is; 0: all questions */
+        const char *job_result;    /* "done", …; NULL: the job does not end */
+        bool early;                /* its end is told before the reply that names it */
+        bool hang_up, silent;      /* instead of an answer to a job */
+        const char *state_after;   /* ActiveState of GetAll; NULL: by the name */
+        const char *load_state;    /* NULL: "loaded" */
+        const char *result;        /* NULL: "success" */
+        const char *control_group; /* of all units; NULL: they have none */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */
         unsigned lists, jobs;      /* calls so far */

@@ -1,5 +1,5 @@
 /* lab/inflight and lab/drain: real sockets on loopback. */
-#include "support.h"
+#include "fake_bus.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -235,10 +235,42 @@ static void who_listens(void **state)
         assert_int_equal(hl_inflight_listener(port, &listener, &err), 1);
         assert_int_equal(listener.inode, status.st_ino);
         assert_int_equal(listener.uid, getuid());
+        assert_true(listener.cgroup > 0);
         close(fd);
         listener.inode = 42;
         assert_int_equal(hl_inflight_listener(port, &listener, &err), 0);
         assert_int_equal(listener.inode, 42);
+}
+
+/* A server listens where it was told to at its start; its file may name another port by now. */
+static void wherever_the_unit_listens(void **state)
+{
+        (void)state;
+        struct connection c = open_connection();
+        struct hl_listener listener;
+        struct hl_traffic traffic;
+        struct hl_err err = { 0 };
+        uint16_t free_port, at = 42;
+        close(test_listen(&free_port));
+        say(c.client, c.server, true);
+        must(hl_inflight_listener(c.port, &listener, &err) == 1);
+
+        assert_int_equal(hl_inflight_read_unit(c.port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at == c.port && traffic.connections == 1 && traffic.in_flight == 1);
+        assert_int_equal(hl_inflight_read_unit(free_port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at != free_port && at != 0);
+        assert_true(traffic.in_flight >= 1 && traffic.last_byte_age_ms < 10000);
+        assert_int_equal(hl_inflight_read_unit(0, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at != 0 && traffic.in_flight >= 1);
+
+        uint64_t others = listener.cgroup + 1000000000; /* of whom nobody listens, or nothing is known */
+        for (uint64_t cgroup = 0; cgroup <= others; cgroup += others) {
+                assert_int_equal(hl_inflight_read_unit(c.port, cgroup, &traffic, &at, &err), 0);
+                assert_true(at == c.port && traffic.in_flight == 1);
+                assert_int_equal(hl_inflight_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
+                assert_true(at == free_port && traffic.connections == 0 && traffic.last_byte_age_ms == HL_AGE_NEVER);
+        }
+        close_connection(&c);
 }
 
 struct answering {
@@ -269,21 +301,25 @@ static void drain_waits_for_the_last_request(void **state)
         (void)state;
         struct connection c = open_connection();
         struct answering answering = { .connection = &c };
-        struct hl_model model = { .name = "m", .port = c.port };
+        struct hl_model model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .port = c.port };
         struct hl_err err = { 0 };
         unsigned left = 42;
         int hold = -1;
+        struct fake_systemd systemd = { 0 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         say(c.client, c.server, true);
 
         uint64_t deadline_us = hl_clock_monotonic() + 250 * HL_USEC_PER_MSEC;
-        assert_int_equal(hl_drain(&model, deadline_us, &left, &hold, &err), 0);
+        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
         assert_int_equal(left, 1); /* it was waited for, and it is no error */
         assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
         close(hold);
 
         must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
         deadline_us = test_deadline();
-        assert_int_equal(hl_drain(&model, deadline_us, &left, &hold, &err), 0);
+        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
         assert_int_equal(left, 0);
         assert_true(hl_clock_monotonic() < deadline_us - TEST_TIMEOUT_US / 2); /* it does not wait for nothing */
         must(pthread_join(answering.thread, NULL) == 0);
@@ -299,15 +335,16 @@ static void drain_waits_for_the_last_request(void **state)
 
         model.port = 0; /* nobody can ask it anything */
         left = 42;
-        assert_int_equal(hl_drain(&model, test_deadline(), &left, &hold, &err), 0);
+        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), 0);
         assert_int_equal(left, 0);
         close(hold);
 
         setenv("STATE_DIRECTORY", "/nonexistent", 1); /* what cannot be held is not stopped */
         hold = 42;
         left = 42;
-        assert_int_equal(hl_drain(&model, test_deadline(), &left, &hold, &err), -ENOENT);
+        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), -ENOENT);
         assert_true(left == 42 && hold == 42);
+        fake_stop(&fake, &bus);
 }
 
 int main(void)
@@ -319,6 +356,7 @@ int main(void)
                 cmocka_unit_test(nginx_is_in_flight_while_it_is_connected),
                 cmocka_unit_test(the_next_question_at_once_is_in_flight),
                 cmocka_unit_test(who_listens),
+                cmocka_unit_test(wherever_the_unit_listens),
                 cmocka_unit_test_setup_teardown(drain_waits_for_the_last_request, test_folder_setup,
                                                 test_folder_teardown),
         };

@@ -301,8 +301,7 @@ static void expect_busy(unsigned connections, unsigned in_flight, unsigned movin
         const struct hl_traffic traffic = { .connections = connections, .in_flight = in_flight, .moving = moving };
         struct fake_model s;
         fake_model_start(&s, FAKE_ANSWERS(answer));
-        const struct hl_model model = { .port = s.port };
-        unsigned requests = hl_busy(&model, &traffic, silent);
+        unsigned requests = hl_busy(s.port, &traffic, silent);
         bool was_asked = s.asked > 0;
         fake_model_stop(&s);
         if (requests != expected || was_asked != asked)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +199,32 @@ static void no_bus_is_busy(void **state)
         hl_bus_free(&bus);
 }
 
+static void the_control_group(void **state)
+{
+        struct fake_systemd systemd = { 0 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        struct stat status;
+        uint64_t cgroup = 42;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_units_cgroup(&bus, "model@inactive-1.service", &cgroup, &err), 0);
+        assert_int_equal(cgroup, 0);
+        systemd.control_group = "/no/such.slice";
+        assert_int_equal(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err), 0);
+        assert_int_equal(cgroup, 0);
+        char *folder = hl_format("/../../..%s", (const char *)*state); /* seen from /sys/fs/cgroup */
+        must(stat(*state, &status) == 0);
+        systemd.control_group = folder;
+        assert_int_equal(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err), 0);
+        assert_int_equal(cgroup, status.st_ino);
+        systemd.list_error = SD_BUS_ERROR_NO_REPLY;
+        assert_true(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err) < 0);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        fake_stop(&fake, &bus);
+        free(folder);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -205,6 +232,7 @@ int main(void)
                 cmocka_unit_test(no_units_take_no_call),
                 cmocka_unit_test(starts_are_asked_in_a_pipeline),
                 cmocka_unit_test(detail_of_a_unit),
+                cmocka_unit_test_setup_teardown(the_control_group, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(ended_units_say_why),
                 cmocka_unit_test(questions_that_fail),
                 cmocka_unit_test(a_hung_peer_is_busy),

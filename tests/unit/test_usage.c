@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "lab/inflight.h"
 #include "lab/usage.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 #define MINUTE HL_USEC_PER_MINUTE
 
-static const struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_NEVER };
+static struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_NEVER };
 
 /* The mark that systemd leaves at a unit's start is answered here (see tests/tests.mk: --wrap). */
 static uint64_t mark_age_us = HL_NEVER; /* HL_NEVER: there is none */
@@ -28,6 +29,22 @@ uint64_t __wrap_hl_units_started_about(const char *name)
 {
         (void)name;
         return mark_age_us == HL_NEVER ? 0 : hl_clock_realtime() - mark_age_us;
+}
+
+/* The same of the control group of all models: as the kernel says it of a socket of this program's. */
+static uint64_t cgroup_of_all;
+static unsigned cgroups_asked;
+
+int __wrap_hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
+
+int __wrap_hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err)
+{
+        (void)bus;
+        (void)name;
+        (void)err;
+        cgroups_asked++;
+        *ret_cgroup = cgroup_of_all;
+        return 0;
 }
 
 static struct hl_catalog catalog_of(struct hl_model *models, size_t count)
@@ -96,6 +113,7 @@ static void the_judgement(void **state)
         struct hl_usage *u = NULL;
         struct hl_err err = { 0 };
         unsigned calls;
+        cgroups_asked = 0;
         report(*state, "reported", 5);
         report(*state, "old", 60);
         report(*state, "pinned", 60 * 24);
@@ -103,8 +121,9 @@ static void the_judgement(void **state)
         report(*state, "idle", 60);
         report(*state, "future", -60);
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
-        assert_int_equal(calls,
-                         1 + 5); /* one for the states, one for the start of each that runs: there are no marks */
+        /* One for the states, one for the start of each that runs: there are no marks. Of IDLE alone more must be known. */
+        assert_int_equal(calls, 1 + 5);
+        assert_int_equal(cgroups_asked, 1);
 
         assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_NEVER);
         assert_int_equal(hl_usage_last_activity(&u[NEVER_USED]), 0);
@@ -144,6 +163,45 @@ static void a_request_in_flight_is_activity(void **state)
         assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
         assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].untold == 1);
         assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_NEVER && u[1].is_idle);
+        free(models[0].unit);
+        free(models[1].unit);
+        free(u);
+        close(client);
+        close(server);
+        close(listener);
+}
+
+/* The file of a model that runs names another port by now: its server does not know that, and neither do its clients. */
+static void a_request_where_the_server_listens(void **state)
+{
+        (void)state;
+        uint16_t port, other_port;
+        int listener = test_listen(&port), client = test_connect(port), server = accept(listener, NULL, NULL);
+        struct hl_model models[] = { model_of("m", "model@active-1.service", 1),
+                                     model_of("pinned", "model@active-2.service", HL_NEVER) };
+        const struct hl_catalog catalog = catalog_of(models, 2);
+        struct fake_systemd systemd = { 0 };
+        struct hl_listener seen;
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        must(write(client, "x", 1) == 1 && hl_wait_fd(server, POLLIN, test_deadline()) == 1);
+        must(hl_inflight_listener(port, &seen, &err) == 1);
+        close(test_listen(&other_port));
+        models[0].port = models[1].port = other_port;
+        models[0].file_path = (char[]){ "/nonexistent" };
+
+        cgroup_of_all = seen.cgroup;
+        config.host_idle_us = MINUTE; /* so that the pinned one's matters, too */
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        for (size_t i = 0; i < 2; i++)
+                assert_true(u[i].in_flight >= 1 && u[i].is_active && !u[i].is_idle && about(u[i].idle_us, 0));
+        free(u);
+
+        cgroup_of_all = 0; /* the same without Linux' word for it */
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_true(u[0].in_flight == 0 && u[0].is_idle);
+        config.host_idle_us = HL_NEVER;
         free(models[0].unit);
         free(models[1].unit);
         free(u);
@@ -226,6 +284,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(the_judgement),
                 IN_FOLDER(a_request_in_flight_is_activity),
+                IN_FOLDER(a_request_where_the_server_listens),
                 IN_FOLDER(starts_are_asked_where_they_count),
                 IN_FOLDER(without_systemd_nothing_is_known),
                 IN_FOLDER(no_models_take_no_call),
