@@ -26,7 +26,6 @@
 
 #define SERVICE_USER "home-lab-services"
 #define NGINX_USER "home-lab-nginx"
-#define NGINX_SITE "/etc/nginx/sites-enabled/home-lab-services"
 #define NGINX_FILES "/etc/nginx/home-lab-services"
 #define RULE "polkit-1/rules.d/60-home-lab-services.rules"
 
@@ -50,6 +49,7 @@ enum cause { CAUSE_CONFIG, CAUSE_PERMISSIONS, CAUSE_PORTS, CAUSE_BUS, CAUSE_MODE
 static const int exit_statuses[CAUSE_COUNT] = { EX_CONFIG, EX_NOPERM, EX_TEMPFAIL, EX_UNAVAILABLE, EX_DATAERR };
 
 struct check {
+        unsigned notes;
         unsigned errors[CAUSE_COUNT];
         enum cause cause; /* of the part being checked */
         struct hl_config config;
@@ -125,11 +125,16 @@ static void check_model_files(struct check *c, const struct hl_catalog *catalog)
                 check_owned_by_root(c, catalog->models[i].file_path);
 
         c->cause = CAUSE_MODELS;
-        for (size_t i = 0; i < catalog->count; i++)
+        for (size_t i = 0; i < catalog->count; i++) {
+                for (size_t j = 0; j < HL_COUNT(sockets); j++)
+                        if (catalog->models[i].port && catalog->models[i].port == sockets[j].port)
+                                problem(c, "%s: PORT %u is that of %s: give the model another",
+                                        catalog->models[i].file_path, catalog->models[i].port, sockets[j].unit);
                 for (size_t j = 0; j < i; j++)
                         if (catalog->models[i].port && catalog->models[i].port == catalog->models[j].port)
                                 problem(c, "%s: PORT %u is also %s's: give each model its own",
                                         catalog->models[i].file_path, catalog->models[i].port, catalog->models[j].name);
+        }
 }
 
 static void check_files(struct check *c)
@@ -344,19 +349,60 @@ static void check_polkit(struct check *c)
 static void check_nginx(struct check *c)
 {
         c->cause = CAUSE_PERMISSIONS;
-        if (access(NGINX_SITE, F_OK) == 0) {
+        if (access(HL_CHECK_NGINX_SITE, F_OK) == 0) {
                 unsigned before = total(c);
-                check_owned_by_root(c, NGINX_SITE);
+                check_owned_by_root(c, HL_CHECK_NGINX_SITE);
                 if (access(NGINX_FILES "/server.conf", R_OK) < 0)
                         problem(c, "%s/server.conf: %s: run install-services.sh", NGINX_FILES, strerror(errno));
                 else
                         check_owned_by_root(c, NGINX_FILES);
                 if (total(c) == before)
-                        line("ok", "NGINX's site %s", NGINX_SITE);
+                        line("ok", "NGINX's site %s", HL_CHECK_NGINX_SITE);
         } else if (access("/etc/nginx", F_OK) == 0) {
-                line("ok", "NGINX: its site %s is not enabled", NGINX_SITE);
+                line("ok", "NGINX: its site %s is not enabled", HL_CHECK_NGINX_SITE);
         } else {
                 line("ok", "NGINX is not installed");
+        }
+}
+
+/* What is stopped may be meant to be, so it is no error; but who asks why nothing answers must see it. The coordinator
+ * asks before it starts all of this. */
+static void note_what_is_stopped(struct check *c)
+{
+        static const struct {
+                const char *unit, *meaning;
+                bool runs_at_rest, for_nginx;
+        } known[] = {
+                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", true,
+                  false },
+                { "shutdown-service.socket", "port 5001 is closed: systemctl start shutdown-service", true, false },
+                { "inference-service.socket", "port 5002 is closed: systemctl start inference-service", true, false },
+                { "model-monitor-service.socket", "port 5003 is closed: systemctl start model-monitor-service", true,
+                  false },
+                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", true,
+                  false },
+                { "nginx.service", "port 8080 is closed: systemctl status nginx; nginx -t", true, true },
+                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", true, true },
+                { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
+                  true, true },
+                { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
+                  false, true },
+        };
+        const char *units[HL_COUNT(known)];
+        enum hl_unit_active states[HL_COUNT(known)];
+        struct hl_err ignored = { 0 };
+        bool with_nginx = access(HL_CHECK_NGINX_SITE, F_OK) == 0;
+        for (size_t i = 0; i < HL_COUNT(known); i++)
+                units[i] = known[i].unit;
+        if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
+                return;
+        for (size_t i = 0; i < HL_COUNT(known); i++) {
+                bool failed = states[i] == HL_UNIT_FAILED,
+                     stopped = states[i] == HL_UNIT_INACTIVE && known[i].runs_at_rest;
+                if ((failed || stopped) && (with_nginx || !known[i].for_nginx)) {
+                        line("note", "%s %s, %s", units[i], failed ? "has failed" : "is stopped", known[i].meaning);
+                        c->notes++;
+                }
         }
 }
 
@@ -368,9 +414,12 @@ int hl_check(void)
         check_bus_and_sockets(&c);
         check_polkit(&c);
         check_nginx(&c);
+        note_what_is_stopped(&c);
 
         unsigned errors = total(&c);
-        if (errors == 0) {
+        if (errors == 0 && c.notes > 0) {
+                puts("No errors.");
+        } else if (errors == 0) {
                 puts("Everything is in order.");
                 hl_log_status("Everything is in order.");
         } else {

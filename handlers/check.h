@@ -1,7 +1,8 @@
 /* check.h - is this host set up as it must be? `home-lab-services check`.
  *
  * Shape    every finding is a line on stdout, "error: FILE:LINE: KEY: what was expected";
- *          what is right is said in one line a part.
+ *          what is right is said in one line a part. What does not run, and may be meant to be
+ *          so, is a "note:", where a person asks and not the coordinator.
  * Errors   the exit status is that of the gravest finding, in sysexits.h's words, in this
  *          order: EX_CONFIG the configuration or the tokens, EX_NOPERM permissions,
  *          ownership and polkit, EX_TEMPFAIL a port that somebody else uses,
@@ -10,6 +11,9 @@
  */
 #ifndef HL_HANDLERS_CHECK_H
 #define HL_HANDLERS_CHECK_H
+
+/* Where Debian's NGINX finds our site, once it is enabled. */
+#define HL_CHECK_NGINX_SITE "/etc/nginx/sites-enabled/home-lab-services"
 
 int hl_check(void);
 

@@ -1,5 +1,8 @@
 #include "status.h"
 
+#include "check.h"
+
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -14,28 +17,52 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define SWEEP_TIMER "model-idle-sweep.timer"
 
-static int show_services(struct hl_bus *bus, struct hl_err *err)
+static const struct {
+        const char *label, *unit;
+} services[] = {
+        { "coordinator", "home-lab-services.service" },
+        { "shutdown-service", "shutdown-service.socket" },
+        { "inference-service", "inference-service.socket" },
+        { "model-monitor-service", "model-monitor-service.socket" },
+        /* The rest only where NGINX has our site. */
+        { "model-router", "model-router.socket" },
+        { "nginx-config-updater", "nginx-config-updater.path" },
+        { "nginx", "nginx.service" },
+};
+#define SERVICES_WITHOUT_NGINX 4
+
+static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_active active)
 {
-        static const char *const names[] = { "home-lab-services.service", "shutdown-service.socket",
-                                             "inference-service.socket", "model-monitor-service.socket" };
-        static const char *const labels[] = { "coordinator", "shutdown-service   127.0.0.1:5001",
-                                              "inference-service  127.0.0.1:5002",
-                                              "model-monitor      127.0.0.1:5003" };
         static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped",
                                              [HL_UNIT_STARTING] = "starting",
                                              [HL_UNIT_ACTIVE] = "up",
                                              [HL_UNIT_STOPPING] = "stopping",
                                              [HL_UNIT_FAILED] = "FAILED" };
-        enum hl_unit_active states[HL_COUNT(names)];
-        int r = hl_units_states(bus, names, HL_COUNT(names), states, err);
+        struct hl_buf addresses = { 0 };
+        struct hl_err ignored = { 0 };
+        if (active == HL_UNIT_ACTIVE && strstr(unit, ".socket"))
+                hl_units_add_addresses(bus, unit, &addresses, &ignored);
+        printf("  %-22s %-9s %s\n", label, words[active], addresses.data ? addresses.data : "");
+        hl_buf_free(&addresses);
+}
+
+static int show_services(struct hl_bus *bus, struct hl_err *err)
+{
+        const char *units[HL_COUNT(services)];
+        enum hl_unit_active states[HL_COUNT(services)];
+        size_t count = access(HL_CHECK_NGINX_SITE, F_OK) == 0 ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
+        for (size_t i = 0; i < count; i++)
+                units[i] = services[i].unit;
+        int r = hl_units_states(bus, units, count, states, err);
         if (r < 0)
                 return r;
         puts("Services");
-        for (size_t i = 0; i < HL_COUNT(names); i++)
-                printf("  %-36s %s\n", labels[i], words[states[i]]);
+        for (size_t i = 0; i < count; i++)
+                show_service(bus, services[i].label, services[i].unit, states[i]);
         return 0;
 }
 

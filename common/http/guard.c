@@ -88,8 +88,8 @@ static int admit_by_token(const struct hl_guard *guard, const struct hl_request 
         if (!authorization)
                 return hl_problem(ret_problem, 403, "token_required",
                                   "requests from %s need a token: make one with "
-                                  "\"home-lab-services token add NAME --scope read\" and send it as "
-                                  "\"Authorization: Bearer TOKEN\"",
+                                  "\"home-lab-services token add NAME --scope read\" (or control, to start and stop "
+                                  "models, or power, to shut down) and send it as \"Authorization: Bearer TOKEN\"",
                                   request->peer.name);
         if (strncasecmp(authorization, "Bearer ", 7) != 0)
                 return hl_problem(ret_problem, 401, "token_invalid",

@@ -72,9 +72,30 @@ static bool is_address(const char *text)
         return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
-/* What a type and bounds cannot say. */
-static void check_strings(const struct hl_config *c, struct reading *reading)
+/* The numbers as the file has them, before they become microseconds. */
+struct numbers {
+        int64_t start_timeout_seconds;
+        double active_minutes, idle_minutes, host_idle_minutes;
+        const char *loopback;
+        const hl_json *hosts;
+};
+
+/* "box.lan": what a client may call this host, without "http://", port or path. */
+static bool is_host_name(const char *text)
 {
+        size_t len = 0;
+        while (isalnum((unsigned char)text[len]) || (text[len] && strchr("._-", text[len])))
+                len++;
+        return len > 0 && text[len] == '\0';
+}
+
+/* What a type and bounds cannot say. */
+static void check_strings(const struct hl_config *c, const struct numbers *n, struct reading *reading)
+{
+        for (size_t i = 0; n->hosts && i < hl_json_length(n->hosts); i++)
+                if (!is_host_name(hl_json_string_at(n->hosts, i)))
+                        note(reading, "auth.allowed_hosts",
+                             "must be names alone, such as \"box.lan\": no \"http://\", no port, no path, no *");
         if (!is_path(c->models_dir))
                 note(reading, "inference.models_dir", "must be an absolute path");
         if (!is_path(c->health_path))
@@ -88,14 +109,6 @@ static void check_strings(const struct hl_config *c, struct reading *reading)
                 note(reading, "nginx.upstream_host",
                      "must be an IP address: a name with two addresses makes NGINX try the wrong one first");
 }
-
-/* The numbers as the file has them, before they become microseconds. */
-struct numbers {
-        int64_t start_timeout_seconds;
-        double active_minutes, idle_minutes, host_idle_minutes;
-        const char *loopback;
-        const hl_json *hosts;
-};
 
 struct section {
         const char *key;
@@ -191,7 +204,7 @@ static void parse(struct hl_config *c, struct numbers *n, struct reading *readin
         struct hl_err bad = { 0 };
         if (hl_json_parse(reading->text->data, reading->text->len, &c->document, &bad) == 0) {
                 read_document(c, n, reading);
-                check_strings(c, reading);
+                check_strings(c, n, reading);
                 return;
         }
         reading->count++;

@@ -245,6 +245,33 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
         return 0;
 }
 
+static int read_addresses(sd_bus_message *reply, struct hl_buf *out)
+{
+        const char *kind, *address;
+        int r = sd_bus_message_enter_container(reply, 'a', "(ss)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ss)", &kind, &address)) > 0)
+                hl_buf_addf(out, "%s%s", out->len ? ", " : "", address);
+        return r;
+}
+
+int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err)
+{
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
+        bus->calls++;
+        if (r >= 0)
+                r = sd_bus_get_property(bus->bus, DESTINATION, path, DESTINATION ".Socket", "Listen", &error, &reply,
+                                        "a(ss)");
+        if (r >= 0)
+                r = read_addresses(reply, out);
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd where a socket listens") : 0;
+}
+
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err)
 {
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

@@ -12,6 +12,7 @@
 #ifndef HL_LAB_UNITS_H
 #define HL_LAB_UNITS_H
 
+#include "base/buf.h"
 #include "bus.h"
 
 #include <stdbool.h>
@@ -59,6 +60,9 @@ struct hl_unit_detail {
 };
 
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);
+
+/* Adds where a socket unit listens: "127.0.0.1:5001, 192.168.1.10:5001". */
+int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err);
 
 /* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);

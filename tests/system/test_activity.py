@@ -41,8 +41,12 @@ def test_work_counts(web):
         assert touched(web, model), path
     assert web.post("/mirror/models/load", "x").status == 200  # a path like one that is only looked at
     assert not touched_soon(web, "mirror")
-    assert web.post("/mirror/modelsize", "x").status == 200
-    assert touched(web, "mirror")
+    for path in "/mirror/modelsize", "/mirror/v1/models/x:predict", "/mirror/models/generate":
+        assert web.post(path, "x").status == 200
+        assert touched(web, "mirror"), path
+    for method in "PUT", "PATCH":
+        assert web.ask(method, "/mirror/x", "x").status == 200
+        assert touched(web, "mirror"), method
 
 
 def test_a_look_does_not_count(web):
@@ -65,6 +69,8 @@ def test_what_a_client_says_of_itself_changes_nothing(web):
     assert web.post("/quick/echo?home_lab:%20whisper.cpp", "x", headers).status == 200
     assert touched(web, "quick")
     assert web.last_used("whisper.cpp") is None
+    assert web.post("/quick/echo", "x", {"Upgrade": "h2c /health /models "}).status == 200
+    assert touched(web, "quick")
 
 
 def test_a_client_that_leaves_in_the_middle(web):

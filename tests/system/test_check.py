@@ -14,6 +14,7 @@ def broken(make_machine):
     """A machine to break. Each test finds it whole."""
     machine = make_machine()
     tool("demo", machine.name)
+    machine.sh("systemctl start nginx.service")
     return machine
 
 
@@ -35,6 +36,15 @@ def test_all_is_well(broken):
     assert status == 0 and "error" not in text and "Everything is in order." in text
     done = broken.run(["home-lab-services", "check"], user="home-lab-services")
     assert done.returncode == 0, done
+
+
+def test_what_is_stopped_is_said(broken):
+    broken.sh("systemctl stop inference-service.service nginx.service")
+    status, text = check(broken)
+    assert status == 0 and "No errors." in text, text
+    assert "note: inference-service.socket is stopped, port 5002 is closed: systemctl start inference-service\n" in text
+    assert "note: nginx.service is stopped, port 8080 is closed" in text and text.count("note: ") == 2, text
+    broken.sh("systemctl start inference-service.service nginx.service")
 
 
 def test_errors_of_the_configuration_all_at_once(broken):
@@ -71,10 +81,11 @@ def test_model_files_that_are_not_right_are_an_error_of_their_own(broken):
     broken.put(MODELS + "/bad port", 'PORT="1"\n')
     broken.model("far", 70000)
     broken.model("twin", 8198)
+    broken.model("ours", 5002)
     broken.put(MODELS + "/noise", "this is no assignment\n")
     status, text = check(broken)
     assert status == 65, text
-    for said in "bad port", f"{MODELS}/far:1: PORT", "tiny-llama", f"{MODELS}/noise:1:":
+    for said in "bad port", f"{MODELS}/far:1: PORT", "tiny-llama", f"{MODELS}/noise:1:", f"{MODELS}/ours: PORT 5002 is that of inference-service.socket":
         assert said in text, text
     broken.sh("systemctl restart home-lab-services.service")  # the others are as good as ever
     wait_until(lambda: len(broken.ports_open()) == 3, 10, "everything runs all the same")
@@ -158,7 +169,8 @@ def test_status(broken):
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert rows["steady"][1:3] == ["8310", "loaded"] and rows["tiny-llama"][1:3] == ["8198", "unloaded"], text
     assert rows["reboot"][1] == "at" and "1h 30min" in text, text
-    assert rows["coordinator"][-1] == "up"
+    assert rows["coordinator"] == ["coordinator", "up"] and rows["shutdown-service"][1:] == ["up", "127.0.0.1:5001"], text
+    assert rows["nginx"][1] == rows["nginx-config-updater"][1] == rows["model-router"][1] == "up", text
 
 
 def test_token_says_what_is_wrong(broken):

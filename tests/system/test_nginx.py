@@ -201,6 +201,11 @@ def test_methods_and_bodies_arrive(web, method):
             assert answer["headers"]["Host"] == f"127.0.0.1:{NGINX}" and answer["headers"]["X-Forwarded-For"] == "127.0.0.1"
 
 
+def test_our_own_tokens_are_none_for_a_model(web):
+    for word, arrives in ("Bearer hls_abc", None), ("bearer  hls_abc", None), ("Bearer sk-hls_abc", "Bearer sk-hls_abc"):
+        assert web.ask("GET", "/mirror/x", None, {"Authorization": word})["headers"].get("Authorization") == arrives, word
+
+
 def test_a_chunked_body_arrives(web):
     """To a model that had to be started, and to one that runs."""
     for path in "/quick/echo", "/quick/echo":

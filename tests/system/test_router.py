@@ -207,6 +207,13 @@ def test_a_request_that_was_begun_is_not_run_again(web, path):
     assert web.post("/crasher/echo", "x").status == 200
 
 
+@pytest.mark.parametrize("path", ["/fleeting/echo", CHAT])
+def test_a_model_that_was_gone_before_it_had_the_request(web, path):
+    """Its client may ask again: nothing was done for it."""
+    error = refused(web.post(path, {"model": "fleeting"}), 503, "model_ended")
+    assert "before it had the request" in error["message"]
+
+
 def test_an_error_of_the_models_own_is_passed_on(web):
     for _ in range(2):
         answer = web.ask("GET", "/quick/nothing/here")

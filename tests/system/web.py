@@ -22,6 +22,7 @@ CAST = {
     "crasher": (8313, "--crash-on /v1/chat/completions", ""),
     "dreamer": (8314, "--never-ready", 'START_TIMEOUT="1500ms"\n'),
     "stillborn": (8315, "--exit-code-at-start 3", ""),
+    "fleeting": (8319, "--deaf-when-ready", ""),
     "endless": (8316, "--never-ready", 'START_TIMEOUT="1h"\n'),
     "patient": (8317, "", ""),
     "mirror": (8318, None, 'HEALTH_PATH="/anything?at=all"\n'),
