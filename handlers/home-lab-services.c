@@ -74,6 +74,8 @@ static int token_list(void)
                         printf("%-24s %-8s %s\n", tokens.tokens[i].name, tokens.tokens[i].scope,
                                hl_format_rfc3339(tokens.tokens[i].created_us, created));
                 }
+                if (tokens.count == 0)
+                        fputs("There are no tokens.\n", stderr);
                 hl_tokens_free(&tokens);
         }
         return finish(&err);

@@ -223,7 +223,7 @@ static int update(const struct hl_config *config, struct hl_err *err)
         r = publish(path, mark, was_pending, have_nginx, &old, &text, err);
         if (r < 0)
                 return r;
-        hl_log(LOG_NOTICE, NULL, "%s has the locations of %zu models%s", path, models,
+        hl_log(LOG_NOTICE, NULL, "%s has the locations of %zu model%s%s", path, models, models == 1 ? "" : "s",
                have_nginx ? "" : "; there is no NGINX on this host to use them");
         return 1;
 }

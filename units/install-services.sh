@@ -247,6 +247,8 @@ set_up_nginx() {
 	elif [[ $linked == yes || "${changed[*]-}" == */etc/nginx/* ]]; then
 		reload_nginx
 	fi
+	systemctl start nginx-config-updater.service 2>/dev/null ||
+		say "NGINX has no new locations of models: systemctl status nginx-config-updater"
 }
 
 reload_nginx() {

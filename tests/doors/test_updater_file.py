@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_is_made_good(updater):
     updater.run()
     mark = updater.output.with_name("models.conf.pending")
     mark.touch()
-    says(updater.run(), "has the locations of 1 models")
+    says(updater.run(), "has the locations of 1 model")
     assert not mark.exists()
     assert updater.output.read_text() == updater.run("--print").stdout
 
