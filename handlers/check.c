@@ -369,24 +369,22 @@ static void check_nginx(struct check *c)
  * asks before it starts all of this. */
 static void note_what_is_stopped(struct check *c)
 {
+        enum { FOR_NGINX = 1, MAY_REST = 2 };
         static const struct {
                 const char *unit, *meaning;
-                bool runs_at_rest, for_nginx;
+                int flags;
         } known[] = {
-                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", true,
-                  false },
-                { "shutdown-service.socket", "port 5001 is closed: systemctl start shutdown-service", true, false },
-                { "inference-service.socket", "port 5002 is closed: systemctl start inference-service", true, false },
-                { "model-monitor-service.socket", "port 5003 is closed: systemctl start model-monitor-service", true,
-                  false },
-                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", true,
-                  false },
-                { "nginx.service", "port 8080 is closed: systemctl status nginx; nginx -t", true, true },
-                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", true, true },
+                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", 0 },
+                { "shutdown-service.socket", "port 5001 is closed: systemctl start shutdown-service", 0 },
+                { "inference-service.socket", "port 5002 is closed: systemctl start inference-service", 0 },
+                { "model-monitor-service.socket", "port 5003 is closed: systemctl start model-monitor-service", 0 },
+                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
+                { "nginx.service", "port 8080 is closed: systemctl status nginx; nginx -t", FOR_NGINX },
+                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
                 { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
-                  true, true },
+                  FOR_NGINX },
                 { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
-                  false, true },
+                  FOR_NGINX | MAY_REST },
         };
         const char *units[HL_COUNT(known)];
         enum hl_unit_active states[HL_COUNT(known)];
@@ -397,9 +395,9 @@ static void note_what_is_stopped(struct check *c)
         if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
                 return;
         for (size_t i = 0; i < HL_COUNT(known); i++) {
-                bool failed = states[i] == HL_UNIT_FAILED,
-                     stopped = states[i] == HL_UNIT_INACTIVE && known[i].runs_at_rest;
-                if ((failed || stopped) && (with_nginx || !known[i].for_nginx)) {
+                bool failed = states[i] == HL_UNIT_FAILED;
+                bool stopped = states[i] == HL_UNIT_INACTIVE && !(known[i].flags & MAY_REST);
+                if ((failed || stopped) && (with_nginx || !(known[i].flags & FOR_NGINX))) {
                         line("note", "%s %s, %s", units[i], failed ? "has failed" : "is stopped", known[i].meaning);
                         c->notes++;
                 }
