@@ -61,7 +61,7 @@ unsigned hl_busy(uint16_t port, const struct hl_traffic *traffic, bool silent)
 {
         bool in_doubt = traffic->in_flight == 0 ? traffic->connections > 0 : silent && traffic->moving == 0;
         struct hl_buf answer = { .max = METRICS_SIZE_MAX };
-        unsigned requests = traffic->in_flight;
+        unsigned requests = traffic->in_flight + (silent ? 0 : traffic->half_closed);
         if (in_doubt && hl_probe_text(port, HL_METRICS_PATH, hl_clock_monotonic() + ASK_US, &answer) == 200 &&
             answer.data)
                 hl_busy_parse(answer.data, &requests);

@@ -132,8 +132,6 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
 {
         if (t->tcpi_bytes_received == 0 && t->tcpi_bytes_sent == 0)
                 return false;
-        if (socket->idiag_state == STATE_CLOSE_WAIT) /* the client has said its last word: it may wait, or be gone */
-                return false;
         bool tie = t->tcpi_last_data_recv == t->tcpi_last_data_sent && t->tcpi_last_data_recv < HL_INFLIGHT_TIE_MS;
         bool unanswered = t->tcpi_bytes_received > 0 &&
                           (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent || tie);
@@ -146,14 +144,15 @@ static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
         if (is_from(socket->at, HL_INFLIGHT_OWN_SOURCE))
                 return;
         bool nginx = is_from(socket->at, HL_INFLIGHT_NGINX_SOURCE);
-        bool in_flight =
-                nginx ? socket->at->idiag_state == STATE_ESTABLISHED : is_moving(info) || is_waiting(socket->at, info);
+        bool whole = socket->at->idiag_state == STATE_ESTABLISHED, waiting = is_waiting(socket->at, info);
+        bool in_flight = nginx ? whole : is_moving(info) || (waiting && whole);
         traffic->connections++;
         traffic->moving += is_moving(info);
         traffic->in_flight += in_flight;
         if (nginx)
                 return;
         traffic->past_nginx += in_flight;
+        traffic->half_closed += waiting && !in_flight;
         if (info->tcpi_bytes_received > 0 && info->tcpi_last_data_recv < traffic->last_byte_age_ms)
                 traffic->last_byte_age_ms = info->tcpi_last_data_recv;
         if (info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent < traffic->last_byte_age_ms)

@@ -34,6 +34,7 @@ struct hl_traffic {
         unsigned connections;      /* established, or half closed by the client, who may wait for an answer still */
         unsigned in_flight;        /* of these, with a request on them */
         unsigned moving;           /* of those in flight, with bytes in the last HL_INFLIGHT_RECENT_MS */
+        unsigned half_closed;      /* with a request on them still, but none in flight: their client sends no more */
         unsigned past_nginx;       /* of those in flight: NGINX tells when one of its own ends, of these nobody does */
         uint64_t last_byte_age_ms; /* over these connections, while they are open; HL_AGE_NEVER: nothing moved */
 };

@@ -93,6 +93,19 @@ def test_model_files_that_are_not_right_are_an_error_of_their_own(broken):
     assert "tiny-llama" in names and "bad port" not in names
 
 
+def test_models_in_another_folder(broken):
+    """Said where the services read it, and who asks by hand does, too."""
+    broken.sh("install -d /srv/models")
+    broken.put("/srv/models/elsewhere", 'PORT="8777"\n')
+    broken.put("/etc/default/home-lab-services", 'MODELS_CONFIG_DIR="/srv/models"\n')
+    try:
+        assert [each["model_name"] for each in broken.http("GET", INFERENCE, "/models")["models"]] == ["elsewhere"]
+        assert "ok: 1 model in /srv/models" in check(broken)[1]
+        assert "elsewhere" in broken.sh("home-lab-services status")
+    finally:
+        broken.sh("rm /etc/default/home-lab-services")
+
+
 def test_permissions(broken):
     broken.sh(f"chmod 0666 {MODELS}/tiny-llama")
     status, text = check(broken)

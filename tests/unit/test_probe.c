@@ -327,11 +327,27 @@ static void the_model_is_asked_where_the_kernel_cannot_tell(void **state)
         expect_busy(1, 1, 0, true, "…", 1, true); /* it hangs */
 }
 
+/* Its client sends no more: it may wait for its answer, or be gone. */
+static void a_client_that_sends_no_more(void **state)
+{
+        (void)state;
+        const struct hl_traffic traffic = { .connections = 1, .half_closed = 1 };
+        struct fake_model s;
+        fake_model_start(&s, FAKE_ANSWERS(METRICS("other 0\n")));
+        assert_int_equal(hl_busy(s.port, &traffic, false), 1);
+        assert_int_equal(hl_busy(s.port, &traffic, true), 0); /* for too long */
+        fake_model_stop(&s);
+        fake_model_start(&s, FAKE_ANSWERS(METRICS("llamacpp:requests_processing 0\n")));
+        assert_int_equal(hl_busy(s.port, &traffic, false), 0);
+        fake_model_stop(&s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_requests_that_a_server_counts),
                 cmocka_unit_test(the_model_is_asked_where_the_kernel_cannot_tell),
+                cmocka_unit_test(a_client_that_sends_no_more),
                 cmocka_unit_test(statuses_are_read),
                 cmocka_unit_test(what_is_not_http_is_eproto),
                 cmocka_unit_test(the_request_is_a_plain_get),

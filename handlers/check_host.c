@@ -1,0 +1,234 @@
+#include "base/err.h"
+#include "base/mem.h"
+#include "check.h"
+#include "check_parts.h"
+#include "lab/inflight.h"
+#include "lab/power.h"
+#include "lab/units.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NGINX_FILES "/etc/nginx/home-lab-services"
+#define RULE "polkit-1/rules.d/60-home-lab-services.rules"
+
+static const struct {
+        const char *unit;
+        uint16_t port; /* 0: a unix socket */
+} sockets[] = {
+        { "shutdown-service.socket", 5001 },
+        { "inference-service.socket", 5002 },
+        { "model-monitor-service.socket", 5003 },
+        { "shutdown-service-fastcgi.socket", 0 },
+        { "inference-service-fastcgi.socket", 0 },
+        { "model-monitor-service-fastcgi.socket", 0 },
+        { "model-router.socket", 0 },
+        { "model-activity.socket", 0 },
+};
+
+const char *hl_check_socket_of(uint16_t port)
+{
+        for (size_t i = 0; i < HL_COUNT(sockets); i++)
+                if (sockets[i].port && sockets[i].port == port)
+                        return sockets[i].unit;
+        return NULL;
+}
+
+/* "nginx (pid 812)", where we may see it: only root sees other users' processes whole. */
+static char *holder_of(uint32_t inode)
+{
+        HL_CLEANUP(hl_free_pointer) char *wanted = hl_format("socket:[%u]", inode);
+        DIR *proc = opendir("/proc");
+        const struct dirent *entry;
+        char *found = NULL;
+        while (proc && !found && (entry = readdir(proc))) {
+                if (!isdigit((unsigned char)*entry->d_name))
+                        continue;
+                HL_CLEANUP(hl_free_pointer) char *folder = hl_format("/proc/%s/fd", entry->d_name);
+                DIR *fds = opendir(folder);
+                const struct dirent *fd;
+                while (fds && !found && (fd = readdir(fds))) {
+                        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", folder, fd->d_name);
+                        char target[64] = "", comm[32] = "";
+                        if (readlink(path, target, sizeof(target) - 1) < 0 || strcmp(target, wanted) != 0)
+                                continue;
+                        HL_CLEANUP(hl_free_pointer) char *comm_path = hl_format("/proc/%s/comm", entry->d_name);
+                        HL_CLEANUP(hl_close_file) FILE *file = fopen(comm_path, "re");
+                        if (file && fgets(comm, sizeof(comm), file))
+                                comm[strcspn(comm, "\n")] = '\0';
+                        found = hl_format("%s (pid %s)", comm, entry->d_name);
+                }
+                if (fds)
+                        closedir(fds);
+        }
+        if (proc)
+                closedir(proc);
+        return found;
+}
+
+static void check_port(struct hl_check *c, uint16_t port, const char *socket, bool ours)
+{
+        struct hl_listener listener;
+        struct hl_err err = { 0 };
+        int r = hl_inflight_listener(port, &listener, &err);
+        if (r < 0)
+                hl_check_problem(c, "port %u: %s", port, err.message);
+        if (r <= 0 || (ours && listener.uid == 0))
+                return;
+        HL_CLEANUP(hl_free_pointer) char *holder = holder_of(listener.inode);
+        const struct passwd *user = getpwuid(listener.uid);
+        hl_check_problem(c, "port %u is used by %s of user %s: stop it, or give %s another port (systemctl edit %s)",
+                         port, holder ? holder : "a program", user ? user->pw_name : "unknown", socket, socket);
+}
+
+static void check_bus_and_sockets(struct hl_check *c)
+{
+        const char *units[HL_COUNT(sockets)];
+        enum hl_unit_active states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
+        struct hl_err err = { 0 };
+        for (size_t i = 0; i < HL_COUNT(sockets); i++)
+                units[i] = sockets[i].unit;
+        c->cause = CAUSE_BUS;
+        bool known = hl_units_states(&c->bus, units, HL_COUNT(units), states, &err) >= 0;
+        if (known)
+                hl_check_line("ok", "system bus and systemd");
+        else
+                hl_check_problem(c, "%s", err.message);
+
+        unsigned before = hl_check_total(c);
+        c->cause = CAUSE_PORTS;
+        /* Where systemd cannot be asked, a port that root holds is taken for ours. */
+        for (size_t i = 0; i < HL_COUNT(sockets); i++) {
+                if (states[i] == HL_UNIT_FAILED)
+                        hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", units[i], units[i]);
+                if (sockets[i].port)
+                        check_port(c, sockets[i].port, units[i], !known || states[i] == HL_UNIT_ACTIVE);
+        }
+        if (hl_check_total(c) == before)
+                hl_check_line("ok", "ports 5001, 5002, 5003, and the sockets for NGINX");
+}
+
+static int stat_rule(struct stat *ret_status, const char **ret_path)
+{
+        static const char *const paths[] = { "/etc/" RULE, "/usr/share/" RULE };
+        int r = -ENOENT;
+        for (size_t i = 0; i < HL_COUNT(paths); i++) {
+                *ret_path = paths[i];
+                if (stat(paths[i], ret_status) == 0)
+                        return 0;
+                if (errno != ENOENT)
+                        r = -errno;
+        }
+        return r;
+}
+
+/* Polkit's folder is closed to us, so we ask for what the rule gives: where logind then says
+ * "yes", the rule is in force. From polkit 124 on the rule also looks at the asking unit. */
+static void check_rule_by_asking(struct hl_check *c)
+{
+        struct hl_err err = { 0 };
+        char word[32] = "";
+        unsigned version = 0;
+        int r = hl_bus_polkit_version(&c->bus, &version, &err);
+        if (r < 0)
+                hl_check_problem(c, "polkit does not answer (%s): apt-get install polkitd", err.message);
+        else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
+                hl_check_line("ok", "polkit answers; whether its rule is in place, only root can see");
+        else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
+                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run install-services.sh",
+                                 *word ? word : err.message);
+        else
+                hl_check_line("ok", "polkit's rule is in force");
+}
+
+static void check_polkit(struct hl_check *c)
+{
+        struct stat status;
+        const char *path = NULL;
+        c->cause = CAUSE_PERMISSIONS;
+        int r = stat_rule(&status, &path);
+        if (r == -EACCES)
+                check_rule_by_asking(c);
+        else if (r < 0)
+                hl_check_problem(c, "polkit's rule %s is missing: run install-services.sh", path);
+        else if (status.st_uid != 0 || (status.st_mode & 0044) != 0044 || (status.st_mode & 022))
+                hl_check_problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path,
+                                 path, path);
+        else
+                hl_check_line("ok", "polkit's rule %s", path);
+}
+
+/* The lab can do without NGINX, so whether it has our site is said, and no error. */
+static void check_nginx(struct hl_check *c)
+{
+        c->cause = CAUSE_PERMISSIONS;
+        if (access(HL_CHECK_NGINX_SITE, F_OK) == 0) {
+                unsigned before = hl_check_total(c);
+                hl_check_owned_by_root(c, HL_CHECK_NGINX_SITE);
+                if (access(NGINX_FILES "/server.conf", R_OK) < 0)
+                        hl_check_problem(c, "%s/server.conf: %s: run install-services.sh", NGINX_FILES,
+                                         strerror(errno));
+                else
+                        hl_check_owned_by_root(c, NGINX_FILES);
+                if (hl_check_total(c) == before)
+                        hl_check_line("ok", "NGINX's site %s", HL_CHECK_NGINX_SITE);
+        } else if (access("/etc/nginx", F_OK) == 0) {
+                hl_check_line("ok", "NGINX: its site %s is not enabled", HL_CHECK_NGINX_SITE);
+        } else {
+                hl_check_line("ok", "NGINX is not installed");
+        }
+}
+
+/* What is stopped may be meant to be, so it is no error; but who asks why nothing answers must see it. The coordinator
+ * asks before it starts all of this. */
+static void note_what_is_stopped(struct hl_check *c)
+{
+        enum { FOR_NGINX = 1, MAY_REST = 2 };
+        static const struct {
+                const char *unit, *meaning;
+                int flags;
+        } known[] = {
+                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", 0 },
+                { "shutdown-service.socket", "port 5001 is closed: systemctl start shutdown-service", 0 },
+                { "inference-service.socket", "port 5002 is closed: systemctl start inference-service", 0 },
+                { "model-monitor-service.socket", "port 5003 is closed: systemctl start model-monitor-service", 0 },
+                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
+                { "nginx.service", "port 8080 is closed: systemctl status nginx; nginx -t", FOR_NGINX },
+                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
+                { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
+                  FOR_NGINX },
+                { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
+                  FOR_NGINX | MAY_REST },
+        };
+        const char *units[HL_COUNT(known)];
+        enum hl_unit_active states[HL_COUNT(known)];
+        struct hl_err ignored = { 0 };
+        bool with_nginx = access(HL_CHECK_NGINX_SITE, F_OK) == 0;
+        for (size_t i = 0; i < HL_COUNT(known); i++)
+                units[i] = known[i].unit;
+        if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
+                return;
+        for (size_t i = 0; i < HL_COUNT(known); i++) {
+                bool failed = states[i] == HL_UNIT_FAILED;
+                bool stopped = states[i] == HL_UNIT_INACTIVE && !(known[i].flags & MAY_REST);
+                if ((failed || stopped) && (with_nginx || !(known[i].flags & FOR_NGINX))) {
+                        hl_check_line("note", "%s %s, %s", units[i], failed ? "has failed" : "is stopped",
+                                      known[i].meaning);
+                        c->notes++;
+                }
+        }
+}
+
+void hl_check_host(struct hl_check *c)
+{
+        check_bus_and_sockets(c);
+        check_polkit(c);
+        check_nginx(c);
+        note_what_is_stopped(c);
+}

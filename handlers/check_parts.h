@@ -1,0 +1,49 @@
+/* check_parts.h - what the parts of `home-lab-services check` share.
+ *
+ * Shape    each part looks at one side of the host, and says what it finds, line by line.
+ * Errors   hl_check_problem() counts: the exit status of the whole is that of the gravest.
+ * Owner    struct hl_check is hl_check()'s.
+ * Tests    tests/system/test_check.py
+ */
+#ifndef HL_HANDLERS_CHECK_PARTS_H
+#define HL_HANDLERS_CHECK_PARTS_H
+
+#include "lab/bus.h"
+#include "lab/catalog.h"
+#include "lab/config.h"
+
+#include <pwd.h>
+
+#define HL_CHECK_USER "home-lab-services"
+
+/* Gravest first. */
+enum hl_check_cause { CAUSE_CONFIG, CAUSE_PERMISSIONS, CAUSE_PORTS, CAUSE_BUS, CAUSE_MODELS, CAUSE_COUNT };
+
+struct hl_check {
+        unsigned errors[CAUSE_COUNT];
+        unsigned notes;
+        enum hl_check_cause cause; /* of the part being checked */
+        struct hl_config config;
+        struct hl_bus bus;
+        const struct passwd *user;
+        char first[256]; /* the first error, for systemctl status */
+};
+
+/* One line on stdout; word is "ok", "note" or "error". */
+void hl_check_line(const char *word, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An error of the part being checked. */
+void hl_check_problem(struct hl_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+unsigned hl_check_total(const struct hl_check *c);
+
+/* Nobody but root may write what the services, or a model's unit, read and obey. */
+void hl_check_owned_by_root(struct hl_check *c, const char *path);
+
+/* The socket unit that has a port, or NULL. */
+const char *hl_check_socket_of(uint16_t port);
+
+/* check_host.c: the bus, ports, polkit, NGINX, and what is stopped. */
+void hl_check_host(struct hl_check *c);
+
+#endif
