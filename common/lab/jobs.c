@@ -25,19 +25,40 @@ static const struct {
         [HL_UNIT_RELOAD] = { "ReloadUnit", "reloading", "reload_failed" },
 };
 
-/* Should the job's end be told before the reply that names it, sd-bus keeps the signal until sd_bus_process() is
- * called, and then the path is known. */
+static void set_result(struct hl_job *job, const char *result)
+{
+        job->result = hl_strdup(result);
+        if (job->ended)
+                job->ended(job->data);
+}
+
 static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret_error)
 {
         (void)ret_error;
         struct hl_job *job = data;
         const char *path, *result;
-        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) < 0 || job->result ||
-            strcmp(path, job->path) != 0)
+        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) < 0 || job->result)
                 return 0;
-        job->result = hl_strdup(result);
-        if (job->ended)
-                job->ended(job->data);
+        if (!job->path)
+                hl_buf_addf(&job->early, "%s %s\n", path, result);
+        else if (strcmp(path, job->path) == 0)
+                set_result(job, result);
+        return 0;
+}
+
+/* The job's path, or why there is none: r is what the call gave. */
+static int read_queued(enum hl_unit_verb verb, const char *name, int r, const sd_bus_error *error,
+                       sd_bus_message *reply, char **ret_path, struct hl_err *err)
+{
+        const char *path = NULL;
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0) {
+                HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", verbs[verb].doing, name);
+                return hl_bus_fail(err, r, error, what);
+        }
+        if (ret_path)
+                *ret_path = hl_strdup(path);
         return 0;
 }
 
@@ -45,21 +66,41 @@ static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *nam
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *path = NULL;
         bus->calls++;
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, verbs[verb].method, &error, &reply,
                                    "ss", name, "replace");
-        if (r >= 0)
-                r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0) {
-                HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", verbs[verb].doing, name);
-                r = hl_bus_fail(err, r, &error, what);
-        } else {
-                r = 0;
-                if (ret_path)
-                        *ret_path = hl_strdup(path);
+        return read_queued(verb, name, r, &error, reply, ret_path, err);
+}
+
+static int on_queued(sd_bus_message *reply, void *data, sd_bus_error *ret_error)
+{
+        (void)ret_error;
+        struct hl_job *job = data;
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+        int r = error ? -sd_bus_message_get_errno(reply) : 0;
+        sd_bus_slot_unref(hl_steal(job->call));
+        job->refused = read_queued(job->verb, job->name, r, error ? error : &SD_BUS_ERROR_NULL, reply, &job->path,
+                                   &job->refusal);
+        if (job->refused < 0) {
+                set_result(job, "refused");
+                return 0;
         }
-        return r;
+        HL_CLEANUP(hl_free_pointer) char *line = hl_format("%s ", job->path);
+        const char *end = job->early.data ? strstr(job->early.data, line) : NULL;
+        if (end) {
+                HL_CLEANUP(hl_free_pointer)
+                char *result = hl_strndup(end + strlen(line), strcspn(end + strlen(line), "\n"));
+                set_result(job, result);
+        }
+        return 0;
+}
+
+static int call_verb_later(struct hl_job *job, struct hl_err *err)
+{
+        job->bus->calls++;
+        int r = sd_bus_call_method_async(job->bus->bus, &job->call, DESTINATION, MANAGER_PATH, MANAGER,
+                                         verbs[job->verb].method, on_queued, job, "ss", job->name, "replace");
+        return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd") : 0;
 }
 
 int hl_jobs_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err)
@@ -78,9 +119,10 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
                                 on_job_removed, job);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
-        r = call_verb(job->bus, job->verb, job->name, &job->path, err);
+        r = job->ended && job->verb == HL_UNIT_START ? call_verb_later(job, err)
+                                                     : call_verb(job->bus, job->verb, job->name, &job->path, err);
         if (r < 0)
-                hl_job_free(job); /* or the end of somebody else's job would be compared with none */
+                hl_job_free(job);
         else if (job->bus->queued)
                 job->bus->queued();
         /* Carried out late, when the caller no longer holds the model back from those who use it, it would cut what has
@@ -94,6 +136,10 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
 int hl_job_judge(const struct hl_job *job, struct hl_err *err)
 {
         struct hl_unit_detail detail;
+        if (job->refused < 0) {
+                *err = job->refusal;
+                return job->refused;
+        }
         int r = hl_units_detail(job->bus, job->name, &detail, err);
         if (r < 0)
                 return r;
@@ -115,6 +161,8 @@ int hl_job_judge(const struct hl_job *job, struct hl_err *err)
 void hl_job_free(struct hl_job *job)
 {
         sd_bus_slot_unref(hl_steal(job->slot));
+        sd_bus_slot_unref(hl_steal(job->call));
+        hl_buf_free(&job->early);
         free(hl_steal(job->path));
         free(hl_steal(job->result));
 }

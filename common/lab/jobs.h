@@ -16,6 +16,8 @@
 #ifndef HL_LAB_JOBS_H
 #define HL_LAB_JOBS_H
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "bus.h"
 
 enum hl_unit_verb { HL_UNIT_START, HL_UNIT_STOP, HL_UNIT_RESTART, HL_UNIT_RELOAD };
@@ -34,12 +36,16 @@ struct hl_job {
         void (*ended)(void *data); /* called from sd_bus_process(); may free the job; may be NULL */
         void *data;
 
-        sd_bus_slot *slot;
+        sd_bus_slot *slot, *call;
         char *path;
+        struct hl_buf early; /* ends that were told before the reply that names the job */
+        int refused;         /* -errno: there is no job */
+        struct hl_err refusal;
         char *result; /* systemd's word; NULL until it ended */
 };
 
-/* Queues it: the fields above the empty line are the caller's to fill. */
+/* Queues it: the fields above the empty line are the caller's to fill. A start that has an ended() does not even wait
+ * for systemd's answer, before which polkit is asked: a refusal is told as an end. */
 int hl_job_begin(struct hl_job *job, struct hl_err *err);
 
 /* Waits for its end, and looks whether the unit then is as asked: for a program without an event loop. */

@@ -268,6 +268,20 @@ def test_without_polkit(web):
     assert web.post("/slow/echo", "x").status == 200
 
 
+def test_a_polkit_that_hangs_keeps_only_starts(web):
+    web.chat("quick")
+    web.sh("systemctl kill --signal=STOP polkit.service")
+    try:
+        held = web.hold("/slow/echo")
+        web.wait_for_waiting(1)
+        began = time.monotonic()
+        assert web.post(CHAT, {"model": "quick", "messages": []}).status == 200
+        assert time.monotonic() - began < 2, "systemd answers the start after 5 s"
+    finally:
+        web.sh("systemctl kill --signal=CONT polkit.service")
+    assert held.answer().status in (200, 503)
+
+
 def test_polkit_comes_when_it_is_asked(web):
     web.sh("systemctl stop polkit.service")
     assert web.post("/quick/echo", "x").status == 200

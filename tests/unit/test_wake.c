@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "lab/units.h"
 #include "lab/wake.h"
 
 #include <errno.h>
@@ -435,6 +436,24 @@ static void two_models_at_once(void **state)
                 expect_told(&s.waiters[i], HL_ERR_NONE, NULL);
 }
 
+/* As long as polkit does not answer, systemd does not, and others are served all the same. */
+static void a_start_that_is_not_answered_blocks_nobody(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .silent = true } };
+        const char *unit = "model@active-1.service";
+        enum hl_unit_active active = HL_UNIT_FAILED;
+        struct hl_err err = { 0 };
+        uint64_t began_us = hl_clock_monotonic();
+        begin(&s, "inactive-1", 1, HL_WAKE_GRACE_US);
+        wait_all(&s, 2);
+        assert_int_equal(hl_units_states(&s.bus, &unit, 1, &active, &err), 0);
+        assert_int_equal(active, HL_UNIT_ACTIVE);
+        assert_true(hl_clock_monotonic() - began_us < HL_BUS_CALL_TIMEOUT_US / 2);
+        assert_int_equal(starts_of(&s), 1);
+        end(&s);
+}
+
 /* Root's own listeners are let be: the test may be root. */
 static void somebody_elses_server_on_its_port(void **state)
 {
@@ -493,6 +512,7 @@ int main(void)
                 cmocka_unit_test(a_start_may_end_unheard),
                 cmocka_unit_test(who_is_told_may_wait_again),
                 cmocka_unit_test(two_models_at_once),
+                cmocka_unit_test(a_start_that_is_not_answered_blocks_nobody),
                 cmocka_unit_test(somebody_elses_server_on_its_port),
                 cmocka_unit_test(a_bus_that_hangs_up_ends_the_loop),
         };
