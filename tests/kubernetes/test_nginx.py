@@ -204,6 +204,12 @@ def test_a_model_that_falls_over_a_request_does_not_get_it_again(world):
     world.boxes[0].sh("systemctl reset-failed")
 
 
+def test_a_page_of_another_origin_cannot_use_a_model_unasked(world):
+    headers = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    answer = world.http("POST", "/alpha/v1/completions", b"{}", headers=headers)
+    assert answer.status == 403 and answer["error"]["code"] == "foreign_origin"
+
+
 def test_a_model_that_cannot_start(world):
     world.boxes[0].model("alpha", 8101, "--exit-code-at-start 3")
     try:

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from machines import INFERENCE, MONITOR, SERVICES, SHUTDOWN, Answer, wait_until
-from web import NGINX, ROUTER_SOCKET, Stream
+from web import CHAT, NGINX, ROUTER_SOCKET, Stream
 
 PREFIXES = {SHUTDOWN: "/api/shutdown", INFERENCE: "/api/inference", MONITOR: "/api/monitor"}
 JSON = {"Content-Type": "application/json"}
@@ -201,6 +201,28 @@ def test_methods_and_bodies_arrive(web, method):
             assert answer["headers"]["Host"] == f"127.0.0.1:{NGINX}" and answer["headers"]["X-Forwarded-For"] == "127.0.0.1"
 
 
+PAGE = {"Origin": "http://evil.example"}
+TEXT, FORM, JSON = ({"Content-Type": kind} for kind in ("text/plain", "multipart/form-data; boundary=x", "application/json"))
+
+
+@pytest.mark.parametrize("path", ["/mirror/x", CHAT])
+def test_a_page_of_another_origin_cannot_use_a_model_unasked(web, path):
+    for headers in PAGE | TEXT, PAGE | FORM, PAGE | {"Content-Type": ""}, {"Origin": "null"} | TEXT:
+        answer = web.ask("POST", path, b'{"model": "mirror"}', headers)
+        assert answer.status == 403 and answer["error"]["code"] == "foreign_origin", headers
+    assert not web.runs("mirror")
+    own = {"Origin": f"http://127.0.0.1:{NGINX}"}
+    for headers in PAGE | JSON, own | TEXT, TEXT, {}, PAGE | TEXT | {"Authorization": "Bearer x"}:
+        assert web.ask("POST", path, b'{"model": "mirror"}', headers).status == 200, headers
+
+
+def test_a_picture_on_a_page_wakes_nothing(web):
+    unasked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert web.ask("GET", "/mirror/x.png", None, unasked).status == 403 and not web.runs("mirror")
+    for headers in unasked | {"Sec-Fetch-Site": "same-origin"}, unasked | {"Sec-Fetch-Mode": "navigate"}:
+        assert web.ask("GET", "/mirror/x.png", None, headers).status == 200
+
+
 def test_our_own_tokens_are_none_for_a_model(web):
     for word, arrives in ("Bearer hls_abc", None), ("bearer  hls_abc", None), ("Bearer sk-hls_abc", "Bearer sk-hls_abc"):
         assert web.ask("GET", "/mirror/x", None, {"Authorization": word})["headers"].get("Authorization") == arrives, word
@@ -294,6 +316,7 @@ def test_a_stream_with_a_long_gap_is_whole(web):
 
 @pytest.mark.last
 def test_nobody_is_left_when_nobody_asks(web):
+    web.sh("systemctl stop fcgiwrap.service")  # another one's, as our user
     wait_until(lambda: web.pids_of() == [] == web.pids_of("home-lab-nginx"), 45, "the last process of ours has ended")
     assert web.is_active("model-router.socket", "model-activity.socket") and web.failed_units() == ""
     assert web.chat("quick").status == 200
