@@ -220,6 +220,17 @@ static int read_detail(sd_bus_message *reply, struct hl_unit_detail *detail)
         return r;
 }
 
+/* The object of a unit, for one call. */
+static int open_unit(struct hl_bus *bus, const char *name, char **ret_path, struct hl_err *err)
+{
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        bus->calls++;
+        r = sd_bus_path_encode(UNIT_PREFIX, name, ret_path);
+        return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, name) : 0;
+}
+
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
@@ -227,16 +238,12 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         HL_CLEANUP(hl_free_pointer) char *what = hl_format("asking systemd about %s", name);
         struct hl_unit_detail detail = { .found = true, .memory_bytes = HL_UNIT_UNKNOWN, .cpu_ns = HL_UNIT_UNKNOWN };
-        int r = hl_bus_open(bus, err);
+        int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-
-        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
-        bus->calls++;
         /* The empty interface name asks for the properties of all of them: one call instead of two. */
-        if (r >= 0)
-                r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error,
-                                       &reply, "s", "");
+        r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply,
+                               "s", "");
         if (r >= 0)
                 r = read_detail(reply, &detail);
         if (r < 0)
@@ -259,14 +266,10 @@ int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
-        int r = hl_bus_open(bus, err);
+        int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
-        bus->calls++;
-        if (r >= 0)
-                r = sd_bus_get_property(bus->bus, DESTINATION, path, DESTINATION ".Socket", "Listen", &error, &reply,
-                                        "a(ss)");
+        r = sd_bus_get_property(bus->bus, DESTINATION, path, DESTINATION ".Socket", "Listen", &error, &reply, "a(ss)");
         if (r >= 0)
                 r = read_addresses(reply, out);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd where a socket listens") : 0;
@@ -276,14 +279,11 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
 {
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
-        int r = hl_bus_open(bus, err);
+        int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
-        bus->calls++;
-        if (r >= 0)
-                r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, DESTINATION ".Timer",
-                                                "NextElapseUSecMonotonic", &error, 't', ret_monotonic_us);
+        r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, DESTINATION ".Timer", "NextElapseUSecMonotonic",
+                                        &error, 't', ret_monotonic_us);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
 }
 
@@ -292,14 +292,11 @@ int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, 
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         HL_CLEANUP(hl_free_pointer) char *group = NULL;
-        int r = hl_bus_open(bus, err);
+        int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_path_encode(UNIT_PREFIX, name, &path);
-        bus->calls++;
-        if (r >= 0)
-                r = sd_bus_get_property_string(bus->bus, DESTINATION, path, DESTINATION ".Service", "ControlGroup",
-                                               &error, &group);
+        r = sd_bus_get_property_string(bus->bus, DESTINATION, path, DESTINATION ".Service", "ControlGroup", &error,
+                                       &group);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a control group");
         HL_CLEANUP(hl_free_pointer) char *folder = hl_format(CGROUP_ROOT "%s", group);
