@@ -10,8 +10,10 @@
 
 #define LOOK_EVERY_US (100 * HL_USEC_PER_MSEC) /* the kernel has no event for "the answer was sent" */
 #define ANNOUNCED_US HL_USEC_PER_SEC           /* a request announced so shortly ago may be on its way to the model */
-/* Where requests follow each other, any gap between two is better than the deadline, which may cut one in the middle. */
-#define HURRY_PART 4 /* the last quarter of the time, at most HURRY_MAX_US */
+/* Where requests follow each other, a gap between two in which a stop has room is better than the deadline, which cuts one
+ * in the middle. */
+#define HURRY_LOOKS 4 /* without a request, one after the other */
+#define HURRY_PART 4  /* the last quarter of the time, at most HURRY_MAX_US */
 #define HURRY_MAX_US (2 * HL_USEC_PER_SEC)
 #define HURRY_LOOK_EVERY_US (10 * HL_USEC_PER_MSEC)
 
@@ -35,13 +37,14 @@ int hl_drain(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline
         int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
         if (r < 0)
                 return r;
-        for (;;) {
+        for (unsigned gap = 0;;) {
                 unsigned left = 0;
                 r = look(model, cgroup, &left, err);
                 if (r < 0)
                         return r;
                 uint64_t now_us = hl_clock_monotonic();
                 bool hurry = now_us + hurry_us >= deadline_us, late = now_us + HURRY_LOOK_EVERY_US >= deadline_us;
+                gap = left == 0 ? gap + 1 : 0;
                 if (left == 0 || late) {
                         HL_CLEANUP(hl_close_fd) int hold = -1;
                         struct hl_activity activity;
@@ -51,7 +54,7 @@ int hl_drain(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline
                         if (r < 0)
                                 return r;
                         hl_activity_read(model->name, &activity);
-                        if ((left == 0 && (hurry || activity.age_us > ANNOUNCED_US)) || late) {
+                        if ((left == 0 && ((hurry && gap >= HURRY_LOOKS) || activity.age_us > ANNOUNCED_US)) || late) {
                                 *ret_left = left;
                                 *ret_hold = hold;
                                 hold = -1;

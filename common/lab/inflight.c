@@ -135,7 +135,8 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
         bool tie = t->tcpi_last_data_recv == t->tcpi_last_data_sent && t->tcpi_last_data_recv < HL_INFLIGHT_TIE_MS;
         bool unanswered = t->tcpi_bytes_received > 0 &&
                           (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent || tie);
-        return unanswered || socket->idiag_rqueue > 0 || socket->idiag_wqueue > 0;
+        unsigned fin = socket->idiag_state == STATE_CLOSE_WAIT; /* which counts as one byte */
+        return unanswered || socket->idiag_rqueue > fin || socket->idiag_wqueue > 0;
 }
 
 static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
@@ -226,8 +227,9 @@ int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret
         search->cgroup = cgroup;
         int r = cgroup ? dump_families(1u << STATE_LISTEN, 0, add_unit_port, search, err) : 0;
         *ret_port = search->found && !search->counting.by_port[port] ? search->counting.last : port;
-        if (!search->counting.by_port[port])
-                add_port(&search->counting, port, &search->traffic);
+        if (*ret_port == port)
+                memset(&search->counting, 0, sizeof(search->counting));
+        add_port(&search->counting, port, &search->traffic);
         if (r >= 0)
                 r = count_all(&search->counting, err);
         if (r < 0)

@@ -207,10 +207,14 @@ TEXT, FORM, JSON = ({"Content-Type": kind} for kind in ("text/plain", "multipart
 
 @pytest.mark.parametrize("path", ["/mirror/x", CHAT])
 def test_a_page_of_another_origin_cannot_use_a_model_unasked(web, path):
-    for headers in PAGE | TEXT, PAGE | FORM, PAGE | {"Content-Type": ""}, {"Origin": "null"} | TEXT:
+    beacon = {"Content-Type": "text/ping"}
+    for headers in PAGE | TEXT, PAGE | FORM, PAGE | {"Content-Type": ""}, {"Origin": "null"} | TEXT, PAGE | beacon:
         answer = web.ask("POST", path, b'{"model": "mirror"}', headers)
         assert answer.status == 403 and answer["error"]["code"] == "foreign_origin", headers
+    for headers in PAGE, PAGE | {"Upgrade": "websocket", "Connection": "Upgrade"}:
+        assert web.ask("GET", "/mirror/x", None, headers).status == 403
     assert not web.runs("mirror")
+    assert web.ask("OPTIONS", "/mirror/x", None, PAGE).status == 200
     own = {"Origin": f"http://127.0.0.1:{NGINX}"}
     for headers in PAGE | JSON, own | TEXT, TEXT, {}, PAGE | TEXT | {"Authorization": "Bearer x"}:
         assert web.ask("POST", path, b'{"model": "mirror"}', headers).status == 200, headers
