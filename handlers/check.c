@@ -146,9 +146,9 @@ static void check_folder(struct hl_check *c, const char *name, const char *user_
         const struct passwd *user = getpwnam(user_name);
         struct stat status;
         if (!user)
-                hl_check_problem(c, "there is no user %s: run install-services.sh", user_name);
+                hl_check_problem(c, "there is no user %s: run \"make install\" again", user_name);
         else if (stat(path, &status) < 0)
-                hl_check_problem(c, "%s: %s: run install-services.sh", path, strerror(errno));
+                hl_check_problem(c, "%s: %s: run \"make install\" again", path, strerror(errno));
         else if (!S_ISDIR(status.st_mode) || status.st_uid != user->pw_uid || (status.st_mode & 022))
                 hl_check_problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s",
                                  path, user_name, user_name, path, path);
@@ -166,6 +166,17 @@ static void check_tokens_file(struct hl_check *c)
                                  path, HL_CHECK_USER, HL_CHECK_USER, path, path);
 }
 
+/* Root can read everything, and so does not see why the services cannot. */
+static void check_readable(struct hl_check *c, const char *path)
+{
+        const struct group *group = getgrnam(HL_CHECK_USER);
+        struct stat status;
+        if (stat(path, &status) < 0)
+                return; /* optional */
+        if (!(status.st_mode & 004) && !(group && status.st_gid == group->gr_gid && (status.st_mode & 040)))
+                hl_check_problem(c, "%s: user %s must be able to read it: chmod 0644 %s", path, HL_CHECK_USER, path);
+}
+
 static void check_permissions(struct hl_check *c)
 {
         HL_CLEANUP(hl_free_pointer) char *config = hl_format("%s/config.json", hl_configuration_dir());
@@ -173,6 +184,7 @@ static void check_permissions(struct hl_check *c)
         c->cause = CAUSE_PERMISSIONS;
         hl_check_owned_by_root(c, hl_configuration_dir());
         hl_check_owned_by_root(c, config);
+        check_readable(c, config);
         check_tokens_file(c);
         hl_check_owned_by_root(c, hl_state_dir());
         check_folder(c, "activity", HL_CHECK_USER);

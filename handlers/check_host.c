@@ -1,3 +1,4 @@
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "check.h"
@@ -87,6 +88,18 @@ static void check_port(struct hl_check *c, uint16_t port, const char *socket, bo
                          port, holder ? holder : "a program", user ? user->pw_name : "unknown", socket, socket);
 }
 
+/* Whether the socket has its port still: it may have been given another. */
+static bool listens(struct hl_check *c, const char *unit, uint16_t port)
+{
+        HL_CLEANUP(hl_free_pointer) char *end = hl_format(":%u", port);
+        struct hl_buf addresses = { 0 };
+        struct hl_err err = { 0 };
+        bool it_does = hl_units_add_addresses(&c->bus, unit, &addresses, &err) < 0 ||
+                       (addresses.data && strstr(addresses.data, end));
+        hl_buf_free(&addresses);
+        return it_does;
+}
+
 static void check_bus_and_sockets(struct hl_check *c)
 {
         const char *units[HL_COUNT(sockets)];
@@ -107,7 +120,7 @@ static void check_bus_and_sockets(struct hl_check *c)
         for (size_t i = 0; i < HL_COUNT(sockets); i++) {
                 if (states[i] == HL_UNIT_FAILED)
                         hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", units[i], units[i]);
-                if (sockets[i].port)
+                if (sockets[i].port && (!known || listens(c, units[i], sockets[i].port)))
                         check_port(c, sockets[i].port, units[i], !known || states[i] == HL_UNIT_ACTIVE);
         }
         if (hl_check_total(c) == before)
@@ -141,7 +154,7 @@ static void check_rule_by_asking(struct hl_check *c)
         else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
                 hl_check_line("ok", "polkit answers; whether its rule is in place, only root can see");
         else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
-                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run install-services.sh",
+                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run \"make install\" again",
                                  *word ? word : err.message);
         else
                 hl_check_line("ok", "polkit's rule is in force");
@@ -156,7 +169,7 @@ static void check_polkit(struct hl_check *c)
         if (r == -EACCES)
                 check_rule_by_asking(c);
         else if (r < 0)
-                hl_check_problem(c, "polkit's rule %s is missing: run install-services.sh", path);
+                hl_check_problem(c, "polkit's rule /etc/%s is missing: run \"make install\" again", RULE);
         else if (status.st_uid != 0 || (status.st_mode & 0044) != 0044 || (status.st_mode & 022))
                 hl_check_problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path,
                                  path, path);
@@ -172,7 +185,7 @@ static void check_nginx(struct hl_check *c)
                 unsigned before = hl_check_total(c);
                 hl_check_owned_by_root(c, HL_CHECK_NGINX_SITE);
                 if (access(NGINX_FILES "/server.conf", R_OK) < 0)
-                        hl_check_problem(c, "%s/server.conf: %s: run install-services.sh", NGINX_FILES,
+                        hl_check_problem(c, "%s/server.conf: %s: run \"make install\" again", NGINX_FILES,
                                          strerror(errno));
                 else
                         hl_check_owned_by_root(c, NGINX_FILES);
@@ -195,11 +208,11 @@ static void note_what_is_stopped(struct hl_check *c)
                 int flags;
         } known[] = {
                 { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", 0 },
-                { "shutdown-service.socket", "port 5001 is closed: systemctl start shutdown-service", 0 },
-                { "inference-service.socket", "port 5002 is closed: systemctl start inference-service", 0 },
-                { "model-monitor-service.socket", "port 5003 is closed: systemctl start model-monitor-service", 0 },
+                { "shutdown-service.socket", "its port is closed: systemctl start shutdown-service", 0 },
+                { "inference-service.socket", "its port is closed: systemctl start inference-service", 0 },
+                { "model-monitor-service.socket", "its port is closed: systemctl start model-monitor-service", 0 },
                 { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
-                { "nginx.service", "port 8080 is closed: systemctl status nginx; nginx -t", FOR_NGINX },
+                { "nginx.service", "models have their own ports alone: systemctl start nginx; nginx -t", FOR_NGINX },
                 { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
                 { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
                   FOR_NGINX },

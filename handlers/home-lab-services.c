@@ -1,23 +1,16 @@
 /* home-lab-services - what people, and the coordinator unit, run: check, status, token. */
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "check.h"
-#include "lab/envfile.h"
+#include "lab/config.h"
 #include "lab/tokens.h"
 #include "status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-#define ENVIRONMENT_FILE "/etc/default/home-lab-services"
-#define ENVIRONMENT_SIZE_MAX 65536 /* bytes */
 
 static const char usage[] =
         "Usage: home-lab-services COMMAND\n"
@@ -120,26 +113,9 @@ static int token(int argc, char **argv)
         return wrong_usage();
 }
 
-static void adopt(void *data, unsigned line, const char *name, const char *value)
-{
-        (void)data;
-        (void)line;
-        if (strcmp(name, "MODELS_CONFIG_DIR") == 0)
-                setenv(name, value, 0);
-}
-
-/* The services get this file by EnvironmentFile=; who asks about them by hand must see the same models. */
-static void adopt_environment(void)
-{
-        struct hl_buf text = { 0 };
-        if (hl_read_file(AT_FDCWD, ENVIRONMENT_FILE, ENVIRONMENT_SIZE_MAX, &text) == 0 && text.data)
-                hl_envfile_parse(text.data, text.len, adopt, NULL, ENVIRONMENT_FILE, NULL, NULL);
-        hl_buf_free(&text);
-}
-
 int main(int argc, char **argv)
 {
-        adopt_environment();
+        hl_config_adopt_environment();
         const char *command = argc > 1 ? argv[1] : "";
         if (argc == 2 && strcmp(command, "check") == 0)
                 return hl_check();

@@ -115,14 +115,18 @@ static int run_model(struct hl_call *call)
         const struct hl_model *model;
         struct hl_unit_detail detail;
         struct hl_traffic traffic;
+        uint64_t cgroup;
+        uint16_t port;
         int r = hl_app_model(call, &catalog, &model);
         if (r == 0)
                 r = hl_units_detail(&app->bus, model->unit, &detail, &call->err);
         if (r == 0)
-                r = hl_inflight_read(&model->port, 1, &traffic, &call->err);
+                r = hl_units_cgroup(&app->bus, model->unit, &cgroup, &call->err);
         if (r == 0)
+                r = hl_inflight_read_unit(model->port, cgroup, &traffic, &port, &call->err);
+        if (r >= 0)
                 set_detail(call->out, model, &detail, &traffic);
-        return r;
+        return r < 0 ? r : 0;
 }
 
 enum wait { WAIT_JOB, WAIT_READY, WAIT_NONE };

@@ -315,6 +315,8 @@ int main(int argc, char **argv)
                       stderr);
                 return EX_USAGE;
         }
+        if (dry)
+                hl_config_adopt_environment();
         hl_log_open("model-idle-sweep");
         if (before_sleep)
                 return sweep_host_before_sleep() < 0 ? EXIT_FAILURE : EX_OK;

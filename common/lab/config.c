@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "envfile.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -14,6 +15,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MODELS_VARIABLE "MODELS_CONFIG_DIR"
+#define ENVIRONMENT_FILE "/etc/default/home-lab-services"
 
 static const char *folder(const char *variable, const char *usual)
 {
@@ -93,11 +97,16 @@ static bool is_host_name(const char *text)
 static void check_strings(const struct hl_config *c, const struct numbers *n, struct reading *reading)
 {
         for (size_t i = 0; n->hosts && i < hl_json_length(n->hosts); i++)
-                if (!is_host_name(hl_json_string_at(n->hosts, i)))
+                if (!is_host_name(hl_json_string_at(n->hosts, i))) {
                         note(reading, "auth.allowed_hosts",
                              "must be names alone, such as \"box.lan\": no \"http://\", no port, no path, no *");
+                        break;
+                }
         if (!is_path(c->models_dir))
                 note(reading, "inference.models_dir", "must be an absolute path");
+        const char *variable = getenv(MODELS_VARIABLE);
+        if (variable && *variable && !is_path(variable))
+                note(reading, MODELS_VARIABLE, "must be an absolute path");
         if (!is_path(c->health_path))
                 note(reading, "inference.health_path", "must be a path that begins with /");
         if (!is_path(c->nginx_output))
@@ -183,7 +192,7 @@ static uint64_t minutes_us(double minutes)
 
 static void finish(struct hl_config *c, const struct numbers *n)
 {
-        const char *models_dir = getenv("MODELS_CONFIG_DIR");
+        const char *models_dir = getenv(MODELS_VARIABLE);
         if (models_dir && *models_dir)
                 c->models_dir = models_dir;
         c->start_timeout_us = (uint64_t)n->start_timeout_seconds * HL_USEC_PER_SEC;
@@ -217,6 +226,27 @@ static void parse(struct hl_config *c, struct numbers *n, struct reading *readin
         reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
 }
 
+static void adopt(void *data, unsigned line, const char *name, const char *value)
+{
+        (void)line;
+        char **models_dir = data;
+        if (strcmp(name, MODELS_VARIABLE) != 0)
+                return;
+        free(*models_dir);
+        *models_dir = hl_strdup(value);
+}
+
+void hl_config_adopt_environment(void)
+{
+        HL_CLEANUP(hl_free_pointer) char *models_dir = NULL;
+        struct hl_buf text = { 0 };
+        if (hl_read_file(AT_FDCWD, ENVIRONMENT_FILE, HL_CONFIG_SIZE_MAX, &text) == 0 && text.data)
+                hl_envfile_parse(text.data, text.len, adopt, &models_dir, ENVIRONMENT_FILE, NULL, NULL);
+        hl_buf_free(&text);
+        if (models_dir)
+                setenv(MODELS_VARIABLE, models_dir, 0);
+}
+
 int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
                    struct hl_err *err)
 {
@@ -243,7 +273,9 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
         if (r == 0) {
                 hl_buf_add(&text, "", 0);
                 parse(&c, &n, &reading);
-        } else if (r != -ENOENT) {
+        } else if (r == -ENOENT) {
+                check_strings(&c, &n, &reading);
+        } else {
                 reading.count++;
                 if (finding)
                         finding(data, reading.path, 0, "", strerror(-r));

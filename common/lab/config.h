@@ -22,7 +22,9 @@ struct hl_err;
 #define HL_CONFIG_SIZE_MAX (256 * 1024) /* bytes */
 #define HL_MINUTES_MAX 525600           /* one year: the most that any duration in minutes may be */
 #define HL_START_TIMEOUT_MAX_SECONDS 3600
-#define HL_NEVER UINT64_MAX /* a duration that does not end */
+#define HL_NEVER UINT64_MAX        /* a duration that does not end */
+#define HL_SERVICE_PORT_FIRST 5001 /* of our services, so no model's */
+#define HL_SERVICE_PORT_LAST 5003
 #define HL_MODELS_DIR "/etc/home-lab-services/models"
 
 struct hl_config {
@@ -48,6 +50,9 @@ struct hl_config {
  * /etc/home-lab-services and /var/lib/home-lab-services. */
 const char *hl_configuration_dir(void);
 const char *hl_state_dir(void);
+
+/* For programs that people run: what the services' units give them by EnvironmentFile=, so that both see the same models. */
+void hl_config_adopt_environment(void);
 
 /* path NULL: config.json in the configuration folder. finding may be NULL. */
 int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,

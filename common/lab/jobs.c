@@ -97,9 +97,14 @@ static int on_queued(sd_bus_message *reply, void *data, sd_bus_error *ret_error)
 
 static int call_verb_later(struct hl_job *job, struct hl_err *err)
 {
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *call = NULL;
         job->bus->calls++;
-        int r = sd_bus_call_method_async(job->bus->bus, &job->call, DESTINATION, MANAGER_PATH, MANAGER,
-                                         verbs[job->verb].method, on_queued, job, "ss", job->name, "replace");
+        int r = sd_bus_message_new_method_call(job->bus->bus, &call, DESTINATION, MANAGER_PATH, MANAGER,
+                                               verbs[job->verb].method);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", job->name, "replace");
+        if (r >= 0)
+                r = sd_bus_call_async(job->bus->bus, &job->call, call, on_queued, job, job->answer_us);
         return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd") : 0;
 }
 

@@ -35,6 +35,7 @@ struct hl_job {
         const char *name;
         void (*ended)(void *data); /* called from sd_bus_process(); may free the job; may be NULL */
         void *data;
+        uint64_t answer_us; /* how long a start that has an ended() waits for systemd's answer; 0: as the bus does */
 
         sd_bus_slot *slot, *call;
         char *path;

@@ -116,14 +116,22 @@ static int read_starts(struct hl_bus *bus, const struct hl_config *config, const
         return r;
 }
 
+/* Than its start. What was put in its place keeps the time of its content, but not the other one. */
+static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model)
+{
+        struct stat file;
+        if (stat(model->file_path, &file) < 0)
+                return false;
+        time_t latest = file.st_ctim.tv_sec > file.st_mtim.tv_sec ? file.st_ctim.tv_sec : file.st_mtim.tv_sec;
+        return (uint64_t)latest * HL_USEC_PER_SEC > u->started_at_us;
+}
+
 /* Its server may still listen where its file told it at its start, and nobody can tell who uses it there. */
 static bool has_moved(const struct hl_usage *u, const struct hl_model *model)
 {
-        struct stat file;
         struct hl_listener listener;
         struct hl_err ignored = { 0 };
-        return model->port != 0 && stat(model->file_path, &file) == 0 &&
-               (uint64_t)file.st_mtim.tv_sec * HL_USEC_PER_SEC > u->started_at_us &&
+        return model->port != 0 && is_file_newer(u, model) &&
                hl_inflight_listener(model->port, &listener, &ignored) == 0;
 }
 
@@ -142,7 +150,7 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
 {
         uint16_t port = model->port;
         int found = 0;
-        if (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, config)) {
+        if (u->active == HL_UNIT_ACTIVE && (is_quiet(u, model, config) || is_file_newer(u, model))) {
                 found = look_closer(bus, model, traffic, &port, err);
                 if (found < 0)
                         return found;

@@ -233,9 +233,12 @@ static struct start *begin_start(struct hl_wake *wake, const struct hl_model *mo
         s->model.file_path = hl_strdup(model->file_path);
         s->model.unit = hl_strdup(model->unit);
         s->model.health_path = hl_strdup(model->health_path);
-        s->job = (struct hl_job){
-                .bus = wake->bus, .verb = HL_UNIT_START, .name = s->model.unit, .ended = on_job_ended, .data = s
-        };
+        s->job = (struct hl_job){ .bus = wake->bus,
+                                  .verb = HL_UNIT_START,
+                                  .name = s->model.unit,
+                                  .ended = on_job_ended,
+                                  .data = s,
+                                  .answer_us = s->model.start_timeout_us };
         if (begin_job(s) < 0)
                 fail_soon(s);
         else

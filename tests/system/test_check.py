@@ -42,8 +42,8 @@ def test_what_is_stopped_is_said(broken):
     broken.sh("systemctl stop inference-service.service nginx.service")
     status, text = check(broken)
     assert status == 0 and "No errors." in text, text
-    assert "note: inference-service.socket is stopped, port 5002 is closed: systemctl start inference-service\n" in text
-    assert "note: nginx.service is stopped, port 8080 is closed" in text and text.count("note: ") == 2, text
+    assert "note: inference-service.socket is stopped, its port is closed: systemctl start inference-service\n" in text
+    assert "note: nginx.service is stopped, models have their own ports alone: systemctl start nginx" in text and text.count("note: ") == 2, text
     broken.sh("systemctl start inference-service.service nginx.service")
 
 
@@ -97,11 +97,15 @@ def test_models_in_another_folder(broken):
     """Said where the services read it, and who asks by hand does, too."""
     broken.sh("install -d /srv/models")
     broken.put("/srv/models/elsewhere", 'PORT="8777"\n')
-    broken.put("/etc/default/home-lab-services", 'MODELS_CONFIG_DIR="/srv/models"\n')
+    broken.put("/etc/default/home-lab-services", 'MODELS_CONFIG_DIR="/srv/was"\nMODELS_CONFIG_DIR="/srv/models"\n')
     try:
         assert [each["model_name"] for each in broken.http("GET", INFERENCE, "/models")["models"]] == ["elsewhere"]
         assert "ok: 1 model in /srv/models" in check(broken)[1]
         assert "elsewhere" in broken.sh("home-lab-services status")
+        assert "elsewhere" in broken.sh("/usr/local/libexec/home-lab-services/model-idle-sweep --dry-run")
+        broken.put("/etc/default/home-lab-services", 'MODELS_CONFIG_DIR="srv/models"\n')
+        status, text = check(broken)
+        assert status == 78 and "MODELS_CONFIG_DIR must be an absolute path" in text, text
     finally:
         broken.sh("rm /etc/default/home-lab-services")
 
@@ -114,6 +118,12 @@ def test_permissions(broken):
     assert check(broken)[0] == 77
     broken.sh(f"chmod 0755 {MODELS}; chown nobody {MODELS}/tiny-llama")
     assert check(broken)[0] == 77
+
+
+def test_a_configuration_that_only_root_can_read(broken):
+    broken.put(ETC + "/config.json", "{}", 0o600)
+    status, text = check(broken)
+    assert status == 78 and f"{ETC}/config.json: user home-lab-services must be able to read it: chmod 0644 " in text, text
 
 
 def test_the_folder_of_activity(broken):

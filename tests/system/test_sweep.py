@@ -204,6 +204,7 @@ def test_a_file_that_names_another_port_cuts_nothing(machine):
     start(machine, "moved", "other", query="?wait=ready")
     stream = Stream(machine, 8338, words=300, interval_ms=20)
     machine.sh(f"cd {MODELS} && mv moved was && mv other moved && mv was other && touch --date=yesterday moved other")
+    assert machine.http("GET", INFERENCE, "/models/moved")["in_flight"] == why(machine, "moved")["in_flight"] == 1
     for _ in range(10):
         sweep(machine)
         stream.join(0.3)
@@ -216,6 +217,15 @@ def test_a_file_that_names_another_port_cuts_nothing(machine):
         sweep(machine)
         return not runs(machine, "other")
     wait_until(is_stopped, 10, "nobody uses it")
+
+
+def test_a_server_that_talks_to_itself_is_idle(machine):
+    thresholds(machine, 1)
+    machine.model("several", 8337, "--load-seconds 0 --inner-traffic")
+    start(machine, "several", query="?wait=ready")
+    time.sleep(1.05)
+    sweep(machine)
+    assert not runs(machine, "several")
 
 
 def test_a_start_in_that_very_moment_is_served(machine):

@@ -165,6 +165,8 @@ def test_a_site_that_is_broken_keeps_the_old_locations(web):
         web.model("fresh", 8331)
         wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, 10, "it fails")
         assert locations(web) == before
+        assert "its last run         FAILED" in web.sh("home-lab-services status")
+        assert f"note: {UPDATER} has failed" in web.run("home-lab-services check").stdout
         assert "nginx" in web.journal("--after-cursor", mark, "--identifier=nginx-config-updater"), "it says why"
         assert web.chat("quick").status == 200 and web.ask("GET", "/fresh/health").status == 404
     finally:

@@ -51,6 +51,12 @@ def test_another_program_on_the_port_is_not_the_model(machine):
         machine.sh("pkill -u nobody -f http.server")
 
 
+def test_our_own_ports_are_no_models(machine):
+    machine.model("bad", INFERENCE, command="sleep 100")
+    answer = machine.http("POST", INFERENCE, "/models/bad/start?wait=ready")
+    assert answer.status == 409 and answer["code"] == "port_in_use", answer
+
+
 def test_a_named_pipe_is_no_model(machine):
     machine.sh(f"mkfifo {MODELS}/pipe")
     answer = machine.http("POST", INFERENCE, "/models/pipe/start")

@@ -54,7 +54,8 @@ static struct hl_catalog catalog_of(struct hl_model *models, size_t count)
 
 static struct hl_model model_of(const char *name, const char *unit, uint64_t idle_timeout_us)
 {
-        struct hl_model model = { .idle_timeout_us = idle_timeout_us };
+        static char no_file[] = "/nonexistent";
+        struct hl_model model = { .idle_timeout_us = idle_timeout_us, .file_path = no_file };
         strcpy(model.name, name);
         model.unit = hl_strdup(unit);
         return model;
@@ -189,7 +190,6 @@ static void a_request_where_the_server_listens(void **state)
         must(hl_inflight_listener(port, &seen, &err) == 1);
         close(test_listen(&other_port));
         models[0].port = models[1].port = other_port;
-        models[0].file_path = (char[]){ "/nonexistent" };
 
         cgroup_of_all = seen.cgroup;
         config.host_idle_us = MINUTE; /* so that the pinned one's matters, too */
