@@ -21,29 +21,12 @@ static void set_seconds(hl_json *json, const char *key, uint64_t us)
                 hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
 }
 
-/* The state as systemd has it: the model itself is not asked. */
-static enum hl_model_state state_of(enum hl_unit_active active)
-{
-        switch (active) {
-        case HL_UNIT_ACTIVE:
-                return HL_MODEL_LOADED;
-        case HL_UNIT_STARTING:
-                return HL_MODEL_LOADING;
-        case HL_UNIT_FAILED:
-                return HL_MODEL_FAILED;
-        case HL_UNIT_INACTIVE:
-        case HL_UNIT_STOPPING:
-                break;
-        }
-        return HL_MODEL_UNLOADED;
-}
-
 static void set_now(hl_json *out, const struct hl_model *model, const struct hl_usage *usage)
 {
         struct hl_sweep_decision decision = hl_sweep_decide(model, usage);
         HL_CLEANUP(hl_free_pointer) char *explanation = hl_sweep_explain(&decision);
         hl_json_set_string(out, "model_name", model->name);
-        hl_json_set_string(out, "state", hl_model_state_name(state_of(usage->active)));
+        hl_json_set_string(out, "state", hl_model_state_name(hl_ready_state(model, usage->active)));
         hl_json_set_string(out, "decision", decision.reason == HL_SWEEP_IDLE ? "stop" : "keep");
         hl_json_set_string(out, "reason", hl_sweep_reason_name(decision.reason));
         hl_json_set_string(out, "explanation", explanation);
