@@ -32,6 +32,11 @@ uint64_t hl_clock_boottime(void)
         return now(CLOCK_BOOTTIME);
 }
 
+uint64_t hl_timespec_us(struct timespec t)
+{
+        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
 char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)
 {
         time_t seconds = (time_t)(realtime_us / HL_USEC_PER_SEC);

@@ -9,6 +9,7 @@
 #define HL_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define HL_USEC_PER_MSEC UINT64_C(1000)
 #define HL_USEC_PER_SEC UINT64_C(1000000)
@@ -17,6 +18,7 @@
 uint64_t hl_clock_monotonic(void); /* stands still while the host is suspended */
 uint64_t hl_clock_realtime(void);
 uint64_t hl_clock_boottime(void); /* since boot, with the time suspended */
+uint64_t hl_timespec_us(struct timespec t);
 
 /* "2026-01-31T23:00:00+01:00": local time, whole seconds. buffer: HL_RFC3339_SIZE bytes. Returns it. */
 #define HL_RFC3339_SIZE 32

@@ -18,11 +18,6 @@ static char *path_of(const char *model)
         return hl_format("%s/activity/%s", hl_state_dir(), model);
 }
 
-static uint64_t us_of(struct timespec t)
-{
-        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
-
 static struct timespec timespec_of(uint64_t us)
 {
         return (struct timespec){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
@@ -138,7 +133,7 @@ void hl_activity_read(const char *model, struct hl_activity *ret_activity)
         if (lstat(path, &status) < 0 || status.st_mtim.tv_sec <= 0)
                 return;
 
-        uint64_t at_us = us_of(status.st_mtim), stamp_us = us_of(status.st_atim);
+        uint64_t at_us = hl_timespec_us(status.st_mtim), stamp_us = hl_timespec_us(status.st_atim);
         uint64_t now_us = hl_clock_realtime(), monotonic_us = hl_clock_monotonic(), boot_us = hl_clock_boottime();
         uint64_t real_age_us = before(now_us, at_us), suspended_us = before(boot_us, monotonic_us);
         ret_activity->at_us = at_us < now_us ? at_us : now_us;

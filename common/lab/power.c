@@ -44,8 +44,7 @@ static void read_file(struct hl_shutdown *s)
         if (hl_read_file(AT_FDCWD, SCHEDULED_FILE, SCHEDULED_FILE_SIZE_MAX, &text) == 0 && text.data)
                 hl_envfile_parse(text.data, text.len, read_owner, &owner, SCHEDULED_FILE, NULL, NULL);
         if (stat(SCHEDULED_FILE, &status) == 0)
-                s->created_us =
-                        (uint64_t)status.st_mtim.tv_sec * HL_USEC_PER_SEC + (uint64_t)status.st_mtim.tv_nsec / 1000;
+                s->created_us = hl_timespec_us(status.st_mtim);
         s->ours = owner.known && owner.uid == getuid();
         hl_buf_free(&text);
 }

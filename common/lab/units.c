@@ -90,7 +90,7 @@ uint64_t hl_units_started_about(const char *name)
         struct stat status;
         if (lstat(path, &status) < 0)
                 return 0;
-        return (uint64_t)status.st_mtim.tv_sec * HL_USEC_PER_SEC + (uint64_t)status.st_mtim.tv_nsec / 1000;
+        return hl_timespec_us(status.st_mtim);
 }
 
 struct since {

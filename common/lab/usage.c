@@ -122,8 +122,7 @@ static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model
         struct stat file;
         if (stat(model->file_path, &file) < 0)
                 return false;
-        time_t latest = file.st_ctim.tv_sec > file.st_mtim.tv_sec ? file.st_ctim.tv_sec : file.st_mtim.tv_sec;
-        return (uint64_t)latest * HL_USEC_PER_SEC > u->started_at_us;
+        return hl_timespec_us(file.st_mtim) > u->started_at_us || hl_timespec_us(file.st_ctim) > u->started_at_us;
 }
 
 /* Its server may still listen where its file told it at its start, and nobody can tell who uses it there. */

@@ -118,11 +118,12 @@ static void end_stop(struct stopping *s)
 static void the_second_look(void **state)
 {
         (void)state;
-        struct stopping s = {
-                .systemd = { .job_result = "done", .state_after = "inactive" },
-                .config = { .host_idle_us = HL_NEVER },
-                .model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .idle_timeout_us = 1 }
-        };
+        struct stopping s = { .systemd = { .job_result = "done", .state_after = "inactive" },
+                              .config = { .host_idle_us = HL_NEVER },
+                              .model = { .name = "m",
+                                         .unit = (char[]){ "model@active-1.service" },
+                                         .file_path = (char[]){ "/nonexistent" },
+                                         .idle_timeout_us = 1 } };
         assert_int_equal(try_stop(&s), 1);
         assert_int_equal(s.decision.reason, HL_SWEEP_IDLE);
         assert_int_equal(fake_count(&s.fake, "StopUnit"), 1);
@@ -150,11 +151,12 @@ static void the_second_look(void **state)
 static void a_stop_that_fails_is_told(void **state)
 {
         (void)state;
-        struct stopping s = {
-                .systemd = { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
-                .config = { .host_idle_us = HL_NEVER },
-                .model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .idle_timeout_us = 1 }
-        };
+        struct stopping s = { .systemd = { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
+                              .config = { .host_idle_us = HL_NEVER },
+                              .model = { .name = "m",
+                                         .unit = (char[]){ "model@active-1.service" },
+                                         .file_path = (char[]){ "/nonexistent" },
+                                         .idle_timeout_us = 1 } };
         assert_int_equal(try_stop(&s), -EACCES);
         assert_null(s.job.path);
         end_stop(&s);
