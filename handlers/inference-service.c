@@ -115,15 +115,12 @@ static int run_model(struct hl_call *call)
         const struct hl_model *model;
         struct hl_unit_detail detail;
         struct hl_traffic traffic;
-        uint64_t cgroup;
         uint16_t port;
         int r = hl_app_model(call, &catalog, &model);
         if (r == 0)
                 r = hl_units_detail(&app->bus, model->unit, &detail, &call->err);
         if (r == 0)
-                r = hl_units_cgroup(&app->bus, model->unit, &cgroup, &call->err);
-        if (r == 0)
-                r = hl_inflight_read_unit(model->port, cgroup, &traffic, &port, &call->err);
+                r = hl_inflight_read_unit(model->port, detail.cgroup, &traffic, &port, &call->err);
         if (r >= 0)
                 set_detail(call->out, model, &detail, &traffic);
         return r < 0 ? r : 0;

@@ -1,11 +1,10 @@
 #include "status.h"
 
-#include "check.h"
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "check.h"
 #include "lab/bus.h"
 #include "lab/catalog.h"
 #include "lab/power.h"

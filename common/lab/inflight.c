@@ -227,15 +227,15 @@ int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret
         search->cgroup = cgroup;
         int r = cgroup ? dump_families(1u << STATE_LISTEN, 0, add_unit_port, search, err) : 0;
         *ret_port = search->found && !search->counting.by_port[port] ? search->counting.last : port;
-        if (*ret_port == port)
-                memset(&search->counting, 0, sizeof(search->counting));
-        add_port(&search->counting, port, &search->traffic);
-        if (r >= 0)
+        if (r >= 0 && *ret_port == port) {
+                r = hl_inflight_read(&port, 1, ret_traffic, err);
+        } else if (r >= 0) {
+                add_port(&search->counting, port, &search->traffic);
                 r = count_all(&search->counting, err);
-        if (r < 0)
-                return r;
-        *ret_traffic = search->traffic;
-        return search->found;
+                if (r >= 0)
+                        *ret_traffic = search->traffic;
+        }
+        return r < 0 ? r : search->found;
 }
 
 struct search {

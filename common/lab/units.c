@@ -167,6 +167,14 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
         return 0;
 }
 
+/* The kernel's number of a control group is its folder's inode. */
+static uint64_t number_of(const char *group)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = hl_format(CGROUP_ROOT "%s", group);
+        struct stat status;
+        return *group && stat(folder, &status) == 0 ? status.st_ino : 0;
+}
+
 /* The properties that a detail is made of; others are skipped. */
 static int read_property(sd_bus_message *reply, const char *property, struct hl_unit_detail *d)
 {
@@ -185,6 +193,11 @@ static int read_property(sd_bus_message *reply, const char *property, struct hl_
         if (strcmp(property, "Result") == 0) {
                 if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
                         strncpy(d->result, text, sizeof(d->result) - 1);
+                return r;
+        }
+        if (strcmp(property, "ControlGroup") == 0) {
+                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
+                        d->cgroup = number_of(text);
                 return r;
         }
         if (strcmp(property, "StateChangeTimestamp") == 0)
@@ -299,9 +312,7 @@ int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, 
                                        &group);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a control group");
-        HL_CLEANUP(hl_free_pointer) char *folder = hl_format(CGROUP_ROOT "%s", group);
-        struct stat status;
-        *ret_cgroup = *group && stat(folder, &status) == 0 ? status.st_ino : 0; /* its number is its inode's */
+        *ret_cgroup = number_of(group);
         return 0;
 }
 

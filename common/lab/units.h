@@ -53,6 +53,7 @@ struct hl_unit_detail {
         uint32_t main_pid;     /* 0: none */
         uint64_t memory_bytes; /* or HL_UNIT_UNKNOWN */
         uint64_t cpu_ns;       /* or HL_UNIT_UNKNOWN */
+        uint64_t cgroup;       /* as of hl_units_cgroup() */
         uint32_t restarts;
         int32_t exit_code;                /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
         int32_t exit_status;              /* of the main process that ended last */

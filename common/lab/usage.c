@@ -125,13 +125,13 @@ static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model
         return hl_timespec_us(file.st_mtim) > u->started_at_us || hl_timespec_us(file.st_ctim) > u->started_at_us;
 }
 
-/* Its server may still listen where its file told it at its start, and nobody can tell who uses it there. */
-static bool has_moved(const struct hl_usage *u, const struct hl_model *model)
+/* One whose file is newer: its server may still listen where that told it at its start, and nobody can tell who uses it
+ * there. */
+static bool has_moved(const struct hl_model *model)
 {
         struct hl_listener listener;
         struct hl_err ignored = { 0 };
-        return model->port != 0 && is_file_newer(u, model) &&
-               hl_inflight_listener(model->port, &listener, &ignored) == 0;
+        return model->port != 0 && hl_inflight_listener(model->port, &listener, &ignored) == 0;
 }
 
 /* What one look at all models cannot show: the traffic of this one where its server listens, which its file may not name
@@ -149,7 +149,8 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
 {
         uint16_t port = model->port;
         int found = 0;
-        if (u->active == HL_UNIT_ACTIVE && (is_quiet(u, model, config) || is_file_newer(u, model))) {
+        bool is_newer = u->active == HL_UNIT_ACTIVE && is_file_newer(u, model);
+        if (is_newer || (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, config))) {
                 found = look_closer(bus, model, traffic, &port, err);
                 if (found < 0)
                         return found;
@@ -166,7 +167,7 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
         /* Somebody waits for it, as a rule; and it has had no time to be of use. */
         u->is_loading = u->is_idle && may_ask && u->start_age_us <= model->start_timeout_us &&
                         hl_ready_state(model, u->active) == HL_MODEL_LOADING;
-        u->is_changed = u->is_idle && !u->is_loading && !found && has_moved(u, model);
+        u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
         u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
         return 0;
 }

@@ -128,14 +128,14 @@ static int get_all(struct fake_systemd *s, sd_bus_message *call, const char *uni
 {
         sd_bus_message *reply = NULL;
         must(sd_bus_message_new_method_return(call, &reply) >= 0);
-        must(sd_bus_message_append(reply, "a{sv}", 13, "Id", "s", unit, "ActiveState", "s",
-                                   s->state_after ? s->state_after : state_of(unit), "LoadState", "s",
-                                   s->load_state ? s->load_state : "loaded", "Result", "s",
-                                   s->result ? s->result : "success", "StateChangeTimestamp", "t", UINT64_C(5000),
-                                   "ActiveEnterTimestampMonotonic", "t", since_of(unit), "MemoryCurrent", "t",
-                                   UINT64_C(4096), "CPUUsageNSec", "t", UINT64_MAX, "MainPID", "u", 812u, "NRestarts",
-                                   "u", 2u, "ExecMainCode", "i", s->exit_code, "ExecMainStatus", "i", s->exit_status,
-                                   "Names", "as", 1, unit) >= 0);
+        must(sd_bus_message_append(
+                     reply, "a{sv}", 14, "Id", "s", unit, "ControlGroup", "s", s->control_group ? s->control_group : "",
+                     "ActiveState", "s", s->state_after ? s->state_after : state_of(unit), "LoadState", "s",
+                     s->load_state ? s->load_state : "loaded", "Result", "s", s->result ? s->result : "success",
+                     "StateChangeTimestamp", "t", UINT64_C(5000), "ActiveEnterTimestampMonotonic", "t", since_of(unit),
+                     "MemoryCurrent", "t", UINT64_C(4096), "CPUUsageNSec", "t", UINT64_MAX, "MainPID", "u", 812u,
+                     "NRestarts", "u", 2u, "ExecMainCode", "i", s->exit_code, "ExecMainStatus", "i", s->exit_status,
+                     "Names", "as", 1, unit) >= 0);
         int r = sd_bus_send(NULL, reply, NULL);
         sd_bus_message_unref(reply);
         return r;

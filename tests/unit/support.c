@@ -117,6 +117,23 @@ int test_connect(uint16_t port)
         return fd;
 }
 
+struct test_connection test_open_connection(void)
+{
+        struct test_connection c;
+        c.listener = test_listen(&c.port);
+        c.client = test_connect(c.port);
+        c.server = accept(c.listener, NULL, NULL);
+        must(c.server >= 0);
+        return c;
+}
+
+void test_close_connection(const struct test_connection *c)
+{
+        close(c->client);
+        close(c->server);
+        close(c->listener);
+}
+
 bool test_read_all(int fd, struct hl_buf *buf)
 {
         uint64_t deadline_us = test_deadline();

@@ -48,6 +48,15 @@ bool test_contains(const struct hl_buf *buf, const char *text);
 int test_listen(uint16_t *ret_port);
 int test_connect(uint16_t port);
 
+/* A connection to a port of its own, so that each can be asked about alone. */
+struct test_connection {
+        int listener, client, server;
+        uint16_t port;
+};
+
+struct test_connection test_open_connection(void);
+void test_close_connection(const struct test_connection *c);
+
 /* Reads until the other side has closed, or TEST_TIMEOUT_US went by (then false). */
 bool test_read_all(int fd, struct hl_buf *buf);
 

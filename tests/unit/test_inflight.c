@@ -20,29 +20,6 @@
 
 #define TICK_US (12 * 1000) /* more than one of the kernel's, at 100 Hz */
 
-/* A connection to a port of its own, so that each can be asked about alone. */
-struct connection {
-        int listener, client, server;
-        uint16_t port;
-};
-
-static struct connection open_connection(void)
-{
-        struct connection c;
-        c.listener = test_listen(&c.port);
-        c.client = test_connect(c.port);
-        c.server = accept(c.listener, NULL, NULL);
-        must(c.server >= 0);
-        return c;
-}
-
-static void close_connection(const struct connection *c)
-{
-        close(c->client);
-        close(c->server);
-        close(c->listener);
-}
-
 static struct hl_traffic look(uint16_t port)
 {
         struct hl_traffic traffic;
@@ -75,8 +52,9 @@ static void stuff(int fd)
 static void what_counts_as_in_flight(void **state)
 {
         (void)state;
-        struct connection silent = open_connection(), unanswered = open_connection(), answered = open_connection(),
-                          waiting = open_connection(), stuffed = open_connection(), left = open_connection();
+        struct test_connection silent = test_open_connection(), unanswered = test_open_connection(),
+                               answered = test_open_connection(), waiting = test_open_connection(),
+                               stuffed = test_open_connection(), left = test_open_connection();
         say(unanswered.client, unanswered.server, true);
         say(answered.client, answered.server, true);
         must(usleep(TICK_US) == 0); /* the answer must be younger than the question */
@@ -119,18 +97,18 @@ static void what_counts_as_in_flight(void **state)
         assert_int_equal(look(stuffed.port).in_flight, 1);
         assert_int_equal(look(silent.port).in_flight, 0);
 
-        close_connection(&silent);
-        close_connection(&unanswered);
-        close_connection(&answered);
-        close_connection(&waiting);
-        close_connection(&stuffed);
-        close_connection(&left);
+        test_close_connection(&silent);
+        test_close_connection(&unanswered);
+        test_close_connection(&answered);
+        test_close_connection(&waiting);
+        test_close_connection(&stuffed);
+        test_close_connection(&left);
 }
 
 static void many_ports_in_one_look(void **state)
 {
         (void)state;
-        struct connection a = open_connection(), b = open_connection();
+        struct test_connection a = test_open_connection(), b = test_open_connection();
         int second = test_connect(a.port), served = accept(a.listener, NULL, NULL);
         say(b.client, b.server, true);
         const uint16_t ports[] = { a.port, 0, b.port, a.port, 0 };
@@ -148,13 +126,13 @@ static void many_ports_in_one_look(void **state)
         assert_int_equal(hl_inflight_read(NULL, 0, NULL, &err), 0);
         close(second);
         close(served);
-        close_connection(&a);
-        close_connection(&b);
+        test_close_connection(&a);
+        test_close_connection(&b);
 }
 
-static struct connection open_connection_from(uint32_t source)
+static struct test_connection open_connection_from(uint32_t source)
 {
-        struct connection c = { .client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        struct test_connection c = { .client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
         c.listener = test_listen(&c.port);
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(source) };
         must(bind(c.client, (struct sockaddr *)&address, sizeof(address)) == 0);
@@ -171,13 +149,13 @@ static struct connection open_connection_from(uint32_t source)
 static void our_own_questions_are_not_seen(void **state)
 {
         (void)state;
-        struct connection c = open_connection_from(HL_INFLIGHT_OWN_SOURCE);
+        struct test_connection c = open_connection_from(HL_INFLIGHT_OWN_SOURCE);
         say(c.client, c.server, false);
         struct hl_traffic t = look(c.port);
         assert_int_equal(t.connections, 0);
         assert_int_equal(t.in_flight, 0);
         assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
-        close_connection(&c);
+        test_close_connection(&c);
 }
 
 /* It closes what was answered: what stands is a request, also where a stream pauses. It tells of its end by itself. */
@@ -187,7 +165,7 @@ static void nginx_is_in_flight_while_it_is_connected(void **state)
         struct in_addr address;
         must(inet_pton(AF_INET, HL_INFLIGHT_NGINX_ADDRESS, &address) == 1);
         assert_int_equal(ntohl(address.s_addr), HL_INFLIGHT_NGINX_SOURCE);
-        struct connection c = open_connection_from(HL_INFLIGHT_NGINX_SOURCE);
+        struct test_connection c = open_connection_from(HL_INFLIGHT_NGINX_SOURCE);
         say(c.client, c.server, true);
         must(usleep(TICK_US) == 0);
         say(c.server, c.client, true);
@@ -201,16 +179,16 @@ static void nginx_is_in_flight_while_it_is_connected(void **state)
         shutdown(c.client, SHUT_WR);
         must(hl_wait_fd(c.server, POLLRDHUP, test_deadline()) == 1);
         assert_int_equal(look(c.port).in_flight, 0);
-        close_connection(&c);
+        test_close_connection(&c);
 }
 
 /* Clients that ask again as soon as they have their answer: the kernel's clock does not tell which came first. */
 static void the_next_question_at_once_is_in_flight(void **state)
 {
         (void)state;
-        struct connection c[20];
+        struct test_connection c[20];
         for (size_t i = 0; i < HL_COUNT(c); i++) {
-                c[i] = open_connection();
+                c[i] = test_open_connection();
                 say(c[i].client, c[i].server, true);
                 must(usleep(TICK_US) == 0);
                 say(c[i].server, c[i].client, true);
@@ -221,7 +199,7 @@ static void the_next_question_at_once_is_in_flight(void **state)
                 struct hl_traffic t = look(c[i].port);
                 assert_int_equal(t.in_flight, 1);
                 assert_int_equal(t.past_nginx, 1);
-                close_connection(&c[i]);
+                test_close_connection(&c[i]);
         }
 }
 
@@ -248,7 +226,7 @@ static void who_listens(void **state)
 static void wherever_the_unit_listens(void **state)
 {
         (void)state;
-        struct connection c = open_connection();
+        struct test_connection c = test_open_connection();
         struct hl_listener listener;
         struct hl_traffic traffic;
         struct hl_err err = { 0 };
@@ -272,12 +250,12 @@ static void wherever_the_unit_listens(void **state)
                 assert_int_equal(hl_inflight_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
                 assert_true(at == free_port && traffic.connections == 0 && traffic.last_byte_age_ms == HL_AGE_NEVER);
         }
-        close_connection(&c);
+        test_close_connection(&c);
 }
 
 struct answering {
         pthread_t thread;
-        struct connection *connection;
+        struct test_connection *connection;
         unsigned left_at_start;
 };
 
@@ -301,7 +279,7 @@ static void *touch(void *data)
 static void drain_waits_for_the_last_request(void **state)
 {
         (void)state;
-        struct connection c = open_connection();
+        struct test_connection c = test_open_connection();
         struct answering answering = { .connection = &c };
         struct hl_model model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .port = c.port };
         struct hl_err err = { 0 };

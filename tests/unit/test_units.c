@@ -218,6 +218,9 @@ static void the_control_group(void **state)
         systemd.control_group = folder;
         assert_int_equal(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err), 0);
         assert_int_equal(cgroup, status.st_ino);
+        struct hl_unit_detail detail;
+        assert_int_equal(hl_units_detail(&bus, "model@active-1.service", &detail, &err), 0);
+        assert_int_equal(detail.cgroup, status.st_ino);
         systemd.list_error = SD_BUS_ERROR_NO_REPLY;
         assert_true(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err) < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);

@@ -143,10 +143,17 @@ static void the_judgement(void **state)
         free(fresher);
 }
 
+/* A request that nobody has answered. */
+static struct test_connection begin_request(void)
+{
+        struct test_connection c = test_open_connection();
+        must(write(c.client, "x", 1) == 1 && hl_wait_fd(c.server, POLLIN, test_deadline()) == 1);
+        return c;
+}
+
 static void a_request_in_flight_is_activity(void **state)
 {
-        uint16_t port;
-        int listener = test_listen(&port), client = test_connect(port), server = accept(listener, NULL, NULL);
+        struct test_connection request = begin_request();
         struct hl_model models[] = { model_of("m", "model@active-1.service", 1),
                                      model_of("n", "model@active-2.service", 1) };
         const struct hl_catalog catalog = catalog_of(models, 2);
@@ -154,8 +161,7 @@ static void a_request_in_flight_is_activity(void **state)
         struct hl_usage *u = NULL;
         struct hl_err err = { 0 };
         unsigned calls;
-        must(write(client, "x", 1) == 1 && hl_wait_fd(server, POLLIN, test_deadline()) == 1);
-        models[0].port = port;
+        models[0].port = request.port;
         report(*state, "m", 60);
         report(*state, "n", 60);
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
@@ -167,17 +173,15 @@ static void a_request_in_flight_is_activity(void **state)
         free(models[0].unit);
         free(models[1].unit);
         free(u);
-        close(client);
-        close(server);
-        close(listener);
+        test_close_connection(&request);
 }
 
 /* The file of a model that runs names another port by now: its server does not know that, and neither do its clients. */
 static void a_request_where_the_server_listens(void **state)
 {
         (void)state;
-        uint16_t port, other_port;
-        int listener = test_listen(&port), client = test_connect(port), server = accept(listener, NULL, NULL);
+        struct test_connection request = begin_request();
+        uint16_t other_port;
         struct hl_model models[] = { model_of("m", "model@active-1.service", 1),
                                      model_of("pinned", "model@active-2.service", HL_NEVER) };
         const struct hl_catalog catalog = catalog_of(models, 2);
@@ -186,8 +190,7 @@ static void a_request_where_the_server_listens(void **state)
         struct hl_usage *u = NULL;
         struct hl_err err = { 0 };
         unsigned calls;
-        must(write(client, "x", 1) == 1 && hl_wait_fd(server, POLLIN, test_deadline()) == 1);
-        must(hl_inflight_listener(port, &seen, &err) == 1);
+        must(hl_inflight_listener(request.port, &seen, &err) == 1);
         close(test_listen(&other_port));
         models[0].port = models[1].port = other_port;
 
@@ -205,9 +208,7 @@ static void a_request_where_the_server_listens(void **state)
         free(models[0].unit);
         free(models[1].unit);
         free(u);
-        close(client);
-        close(server);
-        close(listener);
+        test_close_connection(&request);
 }
 
 /* Whose mark says that it is too young to be idle is not asked about; all others are, and theirs is the last word. */
