@@ -342,7 +342,7 @@ uninstall_all() {
 	[[ ! -L $DESTDIR$site_link ]] || rm "$DESTDIR$site_link" # a file there is one that somebody has made of it
 	# As it was installed, the site is ours.
 	! cmp --silent "${here%/*}/nginx/home-lab-services.conf" "$DESTDIR$site" || rm -f "$DESTDIR$site"
-	rm -rf "$DESTDIR/run/home-lab-services/model-idle-sweep"
+	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready}
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
 		"$DESTDIR/run/home-lab-services" "$DESTDIR/etc/nginx/home-lab-services" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0

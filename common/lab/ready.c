@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "inflight.h"
 #include "probe.h"
+#include "ready_mark.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,7 +49,10 @@ enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_ac
         }
         if (model->port == 0)
                 return HL_MODEL_LOADED;
-        int status = hl_probe(model->port, model->health_path, hl_clock_monotonic() + STATE_PROBE_US);
+        uint64_t now_us = hl_clock_monotonic();
+        int status = hl_probe(model->port, model->health_path, now_us + STATE_PROBE_US);
+        if (hl_ready_status(status))
+                hl_ready_mark(model->name, now_us);
         return hl_ready_status(status) || status == -ETIMEDOUT ? HL_MODEL_LOADED : HL_MODEL_LOADING;
 }
 
@@ -98,8 +102,10 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
                         return r;
                 if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)
                         return hl_units_ended(bus, name, err);
-                if (hl_ready_status(status) && active == HL_UNIT_ACTIVE)
+                if (hl_ready_status(status) && active == HL_UNIT_ACTIVE) {
+                        hl_ready_mark(model->name, now);
                         return 0;
+                }
                 if (hl_clock_monotonic() >= note_us) {
                         struct hl_err ignored = { 0 };
                         hl_activity_touch(model->name, &ignored);

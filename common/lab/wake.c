@@ -5,6 +5,7 @@
 #include "jobs.h"
 #include "probe.h"
 #include "ready.h"
+#include "ready_mark.h"
 #include "units.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ struct start {
         struct hl_job job;
         struct hl_probe probe;
         sd_event_source *io, *timer; /* of a try; or the pause before the next one */
-        int status;                  /* what the last try was answered */
+        uint64_t asked_us;           /* when the last try began */
+        int status;                  /* what it was answered */
         struct hl_err err;
 };
 
@@ -127,6 +129,8 @@ static void judge_try(struct start *s, int status)
                 else
                         s->err = bus_err;
         }
+        if (ready)
+                hl_ready_mark(s->model.name, s->asked_us);
         if (s->err.kind || ready)
                 finish(s);
         else
@@ -159,7 +163,8 @@ static int on_probe(sd_event_source *source, int fd, uint32_t events, void *data
 
 static void begin_try(struct start *s)
 {
-        uint64_t limit_us = hl_clock_monotonic() + TRY_US;
+        s->asked_us = hl_clock_monotonic();
+        uint64_t limit_us = s->asked_us + TRY_US;
         set_timer(s, limit_us < s->deadline_us ? limit_us : s->deadline_us);
         int r = hl_probe_begin(&s->probe, s->model.port, s->model.health_path);
         if (r < 0)

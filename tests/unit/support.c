@@ -34,9 +34,11 @@ int test_folder_setup(void **state)
         char *path = hl_strdup("/tmp/home-lab-test.XXXXXX");
         must(mkdtemp(path) != NULL);
         *state = path;
-        must(mkdir(test_path(path, "models"), 0755) == 0 && mkdir(test_path(path, "activity"), 0755) == 0);
+        must(mkdir(test_path(path, "models"), 0755) == 0 && mkdir(test_path(path, "activity"), 0755) == 0 &&
+             mkdir(test_path(path, "ready"), 0755) == 0);
         must(setenv("CONFIGURATION_DIRECTORY", path, 1) == 0 && setenv("STATE_DIRECTORY", path, 1) == 0 &&
-             setenv("MODELS_CONFIG_DIR", test_path(path, "models"), 1) == 0);
+             setenv("MODELS_CONFIG_DIR", test_path(path, "models"), 1) == 0 &&
+             setenv("HL_READY_DIRECTORY", test_path(path, "ready"), 1) == 0);
         return 0;
 }
 
@@ -53,6 +55,7 @@ int test_folder_teardown(void **state)
         unsetenv("CONFIGURATION_DIRECTORY");
         unsetenv("STATE_DIRECTORY");
         unsetenv("MODELS_CONFIG_DIR");
+        unsetenv("HL_READY_DIRECTORY");
         must(nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
         free(*state);
         return 0;

@@ -1,0 +1,45 @@
+#include "ready_mark.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *path_of(const char *model)
+{
+        const char *folder = getenv("HL_READY_DIRECTORY");
+        return hl_format("%s/%s", folder && *folder == '/' ? folder : "/run/home-lab-services/ready", model);
+}
+
+static int set_time(const char *path, uint64_t us)
+{
+        const struct timespec at = { .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
+                                     .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+        const struct timespec times[] = { at, at };
+        return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int hl_ready_mark(const char *model, uint64_t asked_us)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        int r = set_time(path, asked_us);
+        if (r != -ENOENT && r != -EPERM)
+                return r;
+        if (r == -EPERM) /* root's, who looked first: the folder is ours */
+                unlink(path);
+        HL_CLEANUP(hl_close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0 && errno != EEXIST) /* somebody else marks it in the same moment */
+                return -errno;
+        return set_time(path, asked_us);
+}
+
+bool hl_ready_seen_since(const char *model, uint64_t start_us)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        struct stat status;
+        return lstat(path, &status) == 0 && hl_timespec_us(status.st_mtim) >= start_us;
+}
