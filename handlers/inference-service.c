@@ -11,11 +11,11 @@
 #include "lab/jobs.h"
 #include "lab/ready.h"
 #include "lab/units.h"
+#include "openai_models.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
@@ -255,29 +255,17 @@ static int run_stop(struct hl_call *call)
 
 /* ---- the OpenAI API's list; "status" as llama.cpp's router has it ---- */
 
-static int set_openai(struct hl_app *app, hl_json *json, const struct hl_model *model, enum hl_unit_active active,
-                      struct hl_err *err)
+/* How a model is listed; NULL: it cannot be told, for what err says. */
+static hl_json *list_entry(struct hl_app *app, const struct hl_model *model, const char *id, enum hl_unit_active active,
+                           struct hl_err *err)
 {
-        hl_json *status = hl_json_new();
-        struct stat file;
-        hl_json_set_string(json, "id", model->name);
-        hl_json_set_string(json, "object", "model");
-        hl_json_set_int(json, "created", stat(model->file_path, &file) == 0 ? file.st_mtime : 0);
-        hl_json_set_string(json, "owned_by", "home-lab-services");
-        hl_json_set(json, "status", status);
         enum hl_model_state state = hl_ready_state(model, active);
-        if (state != HL_MODEL_FAILED) {
-                hl_json_set_string(status, "value", hl_model_state_name(state));
-                return 0;
-        }
         struct hl_unit_detail detail;
-        int r = hl_units_detail(&app->bus, model->unit, &detail, err);
-        if (r < 0)
-                return r;
-        hl_json_set_string(status, "value", hl_model_state_name(HL_MODEL_UNLOADED));
-        hl_json_set_bool(status, "failed", true);
-        hl_json_set_int(status, "exit_code", detail.exit_status);
-        return 0;
+        if (state != HL_MODEL_FAILED)
+                return hl_openai_model(model, id, hl_model_state_name(state));
+        if (hl_units_detail(&app->bus, model->unit, &detail, err) < 0)
+                return NULL;
+        return hl_openai_failed_model(model, id, detail.exit_status);
 }
 
 static int run_openai_models(struct hl_call *call)
@@ -288,15 +276,17 @@ static int run_openai_models(struct hl_call *call)
         int r = read_states(call, &catalog, &states);
         if (r < 0)
                 return r;
-        hl_json *data = hl_json_new_array();
-        for (size_t i = 0; r == 0 && i < catalog.count; i++) {
-                hl_json *json = hl_json_new();
-                r = set_openai(app, json, &catalog.models[i], states[i], &call->err);
-                hl_json_push(data, json);
+        HL_CLEANUP(hl_json_cleanup) hl_json *data = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_model *model = &catalog.models[i];
+                hl_json *entry = list_entry(app, model, model->name, states[i], &call->err);
+                if (!entry)
+                        return -call->err.errnum;
+                hl_json_push(data, entry);
         }
-        hl_json_set_string(call->out, "object", "list");
-        hl_json_set(call->out, "data", data);
-        return r;
+        hl_json_free(call->out);
+        call->out = hl_openai_list(hl_steal(data));
+        return 0;
 }
 
 static int run_openai_model(struct hl_call *call)
@@ -308,7 +298,12 @@ static int run_openai_model(struct hl_call *call)
         int r = hl_app_model(call, &catalog, &model);
         if (r == 0)
                 r = hl_units_states(&app->bus, (const char *const[]){ model->unit }, 1, &active, &call->err);
-        return r < 0 ? r : set_openai(app, call->out, model, active, &call->err);
+        hl_json *entry = r == 0 ? list_entry(app, model, model->name, active, &call->err) : NULL;
+        if (!entry)
+                return r < 0 ? r : -call->err.errnum;
+        hl_json_free(call->out);
+        call->out = entry;
+        return 0;
 }
 
 static int run_health(struct hl_call *call)

@@ -55,6 +55,41 @@ bool hl_utf8_valid(const char *bytes, size_t len)
         return true;
 }
 
+/* Controls, spaces, and what Unicode calls "default ignorable" or "format": without a mark on the screen, two names would
+ * look like one. */
+static bool is_unseen(uint32_t c)
+{
+        static const struct {
+                uint32_t first, last;
+        } unseen[] = {
+                { 0, 0x20 },        { 0x7F, 0xA0 },     { 0xAD, 0xAD },     { 0x34F, 0x34F },   { 0x61C, 0x61C },
+                { 0x115F, 0x1160 }, { 0x1680, 0x1680 }, { 0x17B4, 0x17B5 }, { 0x180B, 0x180F }, { 0x2000, 0x200F },
+                { 0x2028, 0x202F }, { 0x205F, 0x206F }, { 0x3000, 0x3000 }, { 0x3164, 0x3164 }, { 0xFE00, 0xFE0F },
+                { 0xFEFF, 0xFEFF }, { 0xFFA0, 0xFFA0 }, { 0xFFF0, 0xFFFB }, { 0xFFFE, 0xFFFF }, { 0xE0000, 0xE0FFF },
+        };
+        for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+                if (c >= unseen[i].first && c <= unseen[i].last)
+                        return true;
+        return false;
+}
+
+bool hl_utf8_visible(const char *text)
+{
+        const unsigned char *b = (const unsigned char *)text;
+        size_t len = strlen(text), n;
+        for (size_t i = 0; i < len; i += n) {
+                n = utf8_char(b + i, len - i);
+                if (!n)
+                        return false;
+                uint32_t c = n == 1 ? b[i] : b[i] & (0xFFU >> (n + 1));
+                for (size_t j = 1; j < n; j++)
+                        c = c << 6 | (b[i + j] & 0x3F);
+                if (is_unseen(c))
+                        return false;
+        }
+        return len > 0;
+}
+
 static int hex_digit(char c)
 {
         if (c >= '0' && c <= '9')

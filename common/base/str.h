@@ -16,6 +16,10 @@ int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value);
 
 bool hl_utf8_valid(const char *bytes, size_t len);
 
+/* Valid UTF-8 of which each character can be seen: no white space of any kind, no controls, nothing that is invisible or
+ * turns the direction of what follows. False for "". */
+bool hl_utf8_visible(const char *text);
+
 /* Decodes %XX; -EINVAL for a bad escape, a NUL, or bytes that are not UTF-8. *ret_text: free(). */
 int hl_percent_decode(const char *text, size_t len, char **ret_text);
 

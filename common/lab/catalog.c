@@ -1,5 +1,6 @@
 #include "catalog.h"
 
+#include "aliases.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -86,6 +87,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                         model->start_timeout_us = span;
                 else
                         tell(reading, line, name, "must be a time span from 1s to 1h");
+        } else if (strcmp(name, "ALIASES") == 0) {
+                hl_aliases_read(model, line, value, reading->finding, reading->data);
         }
 }
 
@@ -206,7 +209,37 @@ int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding
         }
         if (catalog.count > 0)
                 qsort(catalog.models, catalog.count, sizeof(*catalog.models), by_name);
+        if (!only)
+                hl_aliases_settle(&catalog, finding, data);
         *ret_catalog = catalog;
+        return 0;
+}
+
+static bool has_alias(const struct hl_model *model, const char *alias)
+{
+        for (char **a = model->aliases; a && *a; a++)
+                if (strcmp(*a, alias) == 0)
+                        return true;
+        return false;
+}
+
+int hl_catalog_load_named(const struct hl_config *config, const char *name_or_alias, struct hl_catalog *ret_catalog,
+                          struct hl_err *err)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog all = { 0 };
+        struct hl_catalog one = { 0 };
+        int r = hl_model_name_valid(name_or_alias) ? hl_catalog_load(config, name_or_alias, NULL, NULL, &one, err) : 0;
+        if (r == 0 && one.count == 0 && hl_alias_valid(name_or_alias))
+                r = hl_catalog_load(config, NULL, NULL, NULL, &all, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < all.count && one.count == 0; i++)
+                if (has_alias(&all.models[i], name_or_alias)) {
+                        one = (struct hl_catalog){ .models = hl_alloc(sizeof(*one.models)), .count = 1 };
+                        one.models[0] = all.models[i];
+                        all.models[i] = (struct hl_model){ 0 }; /* handed over */
+                }
+        *ret_catalog = one;
         return 0;
 }
 
@@ -216,6 +249,7 @@ void hl_catalog_free(struct hl_catalog *catalog)
                 free(catalog->models[i].file_path);
                 free(catalog->models[i].unit);
                 free(catalog->models[i].health_path);
+                hl_aliases_free(&catalog->models[i]);
         }
         free(catalog->models);
         *catalog = (struct hl_catalog){ 0 };

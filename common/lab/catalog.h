@@ -8,7 +8,7 @@
  *          there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue.
  * Owner    hl_catalog_free().
  * Source   the README's page "Models".
- * Tests    tests/unit/test_catalog.c
+ * Tests    tests/unit/test_catalog.c, tests/unit/test_aliases.c
  */
 #ifndef HL_LAB_CATALOG_H
 #define HL_LAB_CATALOG_H
@@ -20,6 +20,8 @@
 #define HL_MODEL_NAME_MAX 128        /* bytes */
 #define HL_MODEL_FILE_SIZE_MAX 65536 /* bytes */
 #define HL_CATALOG_MAX 10000         /* models */
+#define HL_ALIAS_MAX 256             /* bytes of one */
+#define HL_ALIASES_MAX 64            /* of one model */
 
 struct hl_model {
         char name[HL_MODEL_NAME_MAX + 1];
@@ -29,6 +31,8 @@ struct hl_model {
         char *health_path;
         uint64_t idle_timeout_us; /* HL_NEVER: pinned, or without a port and an IDLE_TIMEOUT of its own */
         uint64_t start_timeout_us;
+        char **aliases;        /* further names, for /v1; NULL-terminated, NULL where there are none */
+        unsigned aliases_line; /* where the file names them */
 };
 
 struct hl_catalog {
@@ -39,9 +43,16 @@ struct hl_catalog {
 /* [A-Za-z0-9][A-Za-z0-9._:-]*, at most HL_MODEL_NAME_MAX bytes. */
 bool hl_model_name_valid(const char *name);
 
-/* only: read no other model's file than this one's; NULL: all. finding may be NULL. */
+/* only: read no other model's file than this one's; NULL: all. finding may be NULL. Where all are read, each alias is
+ * one model's alone; where one is, its aliases are those of its file, also what another model has. */
 int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
                     struct hl_catalog *ret_catalog, struct hl_err *err);
+
+/* A catalogue of the one model that goes by this name, or of none. A file's name comes before an alias: only where there
+ * is no such file are the others read. */
+int hl_catalog_load_named(const struct hl_config *config, const char *name_or_alias, struct hl_catalog *ret_catalog,
+                          struct hl_err *err);
+
 void hl_catalog_free(struct hl_catalog *catalog);
 
 /* NULL where there is none. */

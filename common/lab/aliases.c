@@ -1,0 +1,173 @@
+#include "aliases.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char white_space[] = " \t\n\v\f\r";
+
+bool hl_alias_valid(const char *text)
+{
+        return strlen(text) <= HL_ALIAS_MAX && hl_utf8_visible(text);
+}
+
+void hl_aliases_free(struct hl_model *model)
+{
+        for (size_t i = 0; model->aliases && model->aliases[i]; i++)
+                free(model->aliases[i]);
+        free(model->aliases);
+        model->aliases = NULL;
+}
+
+static void tell(const struct hl_model *model, hl_finding_fn *finding, void *data, const char *message)
+{
+        if (finding)
+                finding(data, model->file_path, model->aliases_line, "ALIASES", message);
+}
+
+/* place: from 1. What cannot be seen is not shown. */
+static void tell_invalid(const struct hl_model *model, size_t place, const char *alias, hl_finding_fn *finding,
+                         void *data)
+{
+        HL_CLEANUP(hl_free_pointer)
+        char *message =
+                hl_utf8_visible(alias)
+                        ? hl_format("must be names of at most %d bytes: name %zu is longer", HL_ALIAS_MAX, place)
+                        : hl_format("must be names in UTF-8 that can be seen: name %zu has other bytes, or a "
+                                    "character that cannot",
+                                    place);
+        tell(model, finding, data, message);
+}
+
+void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, hl_finding_fn *finding, void *data)
+{
+        size_t count = 0, place = 0;
+        hl_aliases_free(model);
+        model->aliases_line = line;
+        for (const char *s = value + strspn(value, white_space); *s; s += strspn(s, white_space)) {
+                size_t len = strcspn(s, white_space);
+                HL_CLEANUP(hl_free_pointer) char *alias = hl_strndup(s, len);
+                s += len;
+                place++;
+                if (!hl_alias_valid(alias)) {
+                        tell_invalid(model, place, alias, finding, data);
+                        continue;
+                }
+                if (count == HL_ALIASES_MAX) {
+                        HL_CLEANUP(hl_free_pointer)
+                        char *message =
+                                hl_format("must be at most %d names: those behind them are left out", HL_ALIASES_MAX);
+                        tell(model, finding, data, message);
+                        break;
+                }
+                model->aliases = hl_grow(model->aliases, count + 2, sizeof(*model->aliases));
+                model->aliases[count++] = hl_steal(alias);
+                model->aliases[count] = NULL;
+        }
+}
+
+/* ---- who has a name ---- */
+
+/* One alias of one model. */
+struct claim {
+        const char *alias;
+        size_t model, index;           /* where it stands */
+        const struct hl_model *winner; /* who has the name; NULL: this model */
+        bool again;                    /* this model has it already */
+};
+
+static int by_alias(const void *a, const void *b)
+{
+        const struct claim *x = a, *y = b;
+        int order = strcmp(x->alias, y->alias);
+        if (order == 0)
+                order = (x->model > y->model) - (x->model < y->model);
+        return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int by_place(const void *a, const void *b)
+{
+        const struct claim *x = a, *y = b;
+        int order = (x->model > y->model) - (x->model < y->model);
+        return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int name_of(const void *name, const void *model)
+{
+        return strcmp(name, ((const struct hl_model *)model)->name);
+}
+
+static struct claim *list_claims(const struct hl_catalog *catalog, size_t *ret_count)
+{
+        size_t count = 0;
+        for (size_t i = 0; i < catalog->count; i++)
+                for (char **alias = catalog->models[i].aliases; alias && *alias; alias++)
+                        count++;
+        struct claim *claims = hl_alloc(count * sizeof(*claims)), *next = claims;
+        for (size_t i = 0; i < catalog->count; i++)
+                for (size_t j = 0; catalog->models[i].aliases && catalog->models[i].aliases[j]; j++)
+                        *next++ = (struct claim){ .alias = catalog->models[i].aliases[j], .model = i, .index = j };
+        *ret_count = count;
+        return claims;
+}
+
+/* Decides each name, of which the claims stand side by side, the first model's first. */
+static void decide(const struct hl_catalog *catalog, struct claim *claims, size_t count)
+{
+        const struct claim *first = claims;
+        const struct hl_model *named = NULL;
+        for (size_t i = 0; i < count; i++) {
+                struct claim *claim = &claims[i];
+                if (i == 0 || strcmp(first->alias, claim->alias) != 0) {
+                        first = claim;
+                        named = bsearch(claim->alias, catalog->models, catalog->count, sizeof(*catalog->models),
+                                        name_of);
+                }
+                const struct hl_model *winner = named ? named : &catalog->models[first->model];
+                if (winner != &catalog->models[claim->model])
+                        claim->winner = winner;
+                else
+                        claim->again = named || claim != first;
+        }
+}
+
+static void tell_lost(const struct hl_catalog *catalog, const struct claim *claim, hl_finding_fn *finding, void *data)
+{
+        const struct hl_model *model = &catalog->models[claim->model], *winner = claim->winner;
+        HL_CLEANUP(hl_free_pointer) char *message = NULL;
+        if (!winner && strcmp(claim->alias, model->name) == 0)
+                message = hl_format("\"%s\" is the model's own name: leave it out", claim->alias);
+        else if (!winner)
+                message = hl_format("\"%s\" stands twice: leave one out", claim->alias);
+        else
+                message = hl_format("\"%s\" is %s of the model %s (%s), which keeps it: leave it out of one of the two",
+                                    claim->alias, strcmp(claim->alias, winner->name) == 0 ? "the name" : "an alias",
+                                    winner->name, winner->file_path);
+        tell(model, finding, data, message);
+}
+
+void hl_aliases_settle(struct hl_catalog *catalog, hl_finding_fn *finding, void *data)
+{
+        size_t count = 0, kept = 0;
+        HL_CLEANUP(hl_free_pointer) struct claim *claims = list_claims(catalog, &count);
+        qsort(claims, count, sizeof(*claims), by_alias);
+        decide(catalog, claims, count);
+        qsort(claims, count, sizeof(*claims), by_place);
+        for (size_t i = 0; i < count; i++) {
+                const struct claim *claim = &claims[i];
+                char **aliases = catalog->models[claim->model].aliases;
+                char *alias = aliases[claim->index];
+                if (claim->index == 0)
+                        kept = 0;
+                bool lost = claim->winner || claim->again;
+                if (lost)
+                        tell_lost(catalog, claim, finding, data);
+                aliases[claim->index] = NULL; /* also the list's new end, should nothing follow */
+                if (lost)
+                        free(alias);
+                else
+                        aliases[kept++] = alias;
+        }
+}
