@@ -29,6 +29,7 @@ ACTIVITY = "/var/lib/home-lab-services/activity"
 SOURCE = "/usr/src/home-lab-services"
 BUILD = "/usr/src/home-lab-services-build"
 DEMO_MODEL = "/usr/local/libexec/home-lab-services-demo/demo-model"
+FIELD_MODEL = "/usr/local/libexec/home-lab-services-demo/field-model"
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -204,6 +205,17 @@ class Machine:
         if command is None:
             command = f"{DEMO_MODEL} --name {name} --port {port} {options}"
         self.put(f"{MODELS}/{name}", (f'PORT="{port}"\n' if port else "") + f'COMMAND="{command}"\n{extra}')
+
+    def field_model(self, name, port, options="", extra=""):
+        """A model with habits of the field: tests/system/field-model says which options there are."""
+        if not self.path(FIELD_MODEL).exists():
+            self.put(FIELD_MODEL, (pathlib.Path(__file__).parent / "field-model").read_text(), 0o755)
+        self.model(name, port, command=f"{FIELD_MODEL} {port} --who {name} {options}".rstrip(), extra=extra)
+
+    def seen(self, port, path=None):
+        """What a field model got since it was started: all of it, or the requests for a path, whatever their query."""
+        requests = self.http("GET", port, "/seen")["requests"]
+        return [each for each in requests if path is None or each["path"].split("?")[0] == path]
 
     def reset(self):
         """As it was after its installation and "tests/machine demo"."""
