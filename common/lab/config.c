@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/origin.h"
 #include "base/str.h"
 #include "envfile.h"
 
@@ -80,8 +81,8 @@ static bool is_address(const char *text)
 struct numbers {
         int64_t start_timeout_seconds;
         double active_minutes, idle_minutes, host_idle_minutes;
-        const char *loopback;
-        const hl_json *hosts;
+        const char *loopback, *models;
+        const hl_json *hosts, *origins;
 };
 
 /* "box.lan": what a client may call this host, without "http://", port or path. */
@@ -93,6 +94,21 @@ static bool is_host_name(const char *text)
         return len > 0 && text[len] == '\0';
 }
 
+#define ORIGIN_SHOWN_MAX 100 /* bytes */
+
+static void check_origins(const hl_json *origins, struct reading *reading)
+{
+        for (size_t i = 0; origins && i < hl_json_length(origins); i++) {
+                const char *origin = hl_json_string_at(origins, i), *problem = hl_origin_problem(origin);
+                if (!problem)
+                        continue;
+                HL_CLEANUP(hl_free_pointer) char *shown = hl_strndup(origin, strnlen(origin, ORIGIN_SHOWN_MAX));
+                hl_make_printable(shown);
+                HL_CLEANUP(hl_free_pointer) char *message = hl_format("\"%s\" %s", shown, problem);
+                note(reading, "auth.allowed_origins", message);
+        }
+}
+
 /* What a type and bounds cannot say. */
 static void check_strings(const struct hl_config *c, const struct numbers *n, struct reading *reading)
 {
@@ -102,6 +118,7 @@ static void check_strings(const struct hl_config *c, const struct numbers *n, st
                              "must be names alone, such as \"box.lan\": no \"http://\", no port, no path, no *");
                         break;
                 }
+        check_origins(n->origins, reading);
         if (!is_path(c->models_dir))
                 note(reading, "inference.models_dir", "must be an absolute path");
         const char *variable = getenv(MODELS_VARIABLE);
@@ -169,7 +186,9 @@ static void read_document(struct hl_config *c, struct numbers *n, struct reading
         };
         const struct hl_json_field auth[] = {
                 { "loopback", HL_JSON_STRING, &n->loopback, "\"trust\" or \"token\"", .choices = "trust,token" },
+                { "models", HL_JSON_STRING, &n->models, "\"open\" or \"token\"", .choices = "open,token" },
                 { "allowed_hosts", HL_JSON_STRINGS, &n->hosts, "an array of host names" },
+                { "allowed_origins", HL_JSON_STRINGS, &n->origins, "an array of origins" },
         };
         const struct hl_json_field nginx[] = {
                 { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", .max = PATH_BYTES_MAX },
@@ -190,6 +209,16 @@ static uint64_t minutes_us(double minutes)
         return isnan(minutes) ? HL_NEVER : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
 }
 
+/* NULL-terminated; the strings stay the document's. free() */
+static const char **strings(const hl_json *array)
+{
+        size_t count = array ? hl_json_length(array) : 0;
+        const char **list = hl_alloc((count + 1) * sizeof(*list));
+        for (size_t i = 0; i < count; i++)
+                list[i] = hl_json_string_at(array, i);
+        return list;
+}
+
 static void finish(struct hl_config *c, const struct numbers *n)
 {
         const char *models_dir = getenv(MODELS_VARIABLE);
@@ -200,11 +229,9 @@ static void finish(struct hl_config *c, const struct numbers *n)
         c->idle_threshold_us = minutes_us(n->idle_minutes);
         c->host_idle_us = minutes_us(n->host_idle_minutes);
         c->trust_loopback = strcmp(n->loopback, "trust") == 0;
-
-        size_t count = n->hosts ? hl_json_length(n->hosts) : 0;
-        c->allowed_hosts = hl_alloc((count + 1) * sizeof(*c->allowed_hosts));
-        for (size_t i = 0; i < count; i++)
-                c->allowed_hosts[i] = hl_json_string_at(n->hosts, i);
+        c->models_need_token = strcmp(n->models, "token") == 0;
+        c->allowed_hosts = strings(n->hosts);
+        c->allowed_origins = strings(n->origins);
 }
 
 /* Fills c from the text; findings are counted in reading. */
@@ -257,7 +284,8 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
                              .active_minutes = 10,
                              .idle_minutes = 30,
                              .host_idle_minutes = NAN,
-                             .loopback = "trust" };
+                             .loopback = "trust",
+                             .models = "open" };
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",
@@ -296,6 +324,7 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
 void hl_config_free(struct hl_config *config)
 {
         free(config->allowed_hosts);
+        free(config->allowed_origins);
         hl_json_free(config->document);
         *config = (struct hl_config){ 0 };
 }

@@ -39,7 +39,9 @@ struct hl_config {
         uint64_t host_idle_us; /* HL_NEVER: the host is not switched off */
         const char *host_idle_action;
         bool trust_loopback;
-        const char **allowed_hosts; /* NULL-terminated */
+        bool models_need_token;       /* of whoever is not this host, for models through NGINX */
+        const char **allowed_hosts;   /* NULL-terminated */
+        const char **allowed_origins; /* NULL-terminated; base/origin.h compares them */
         const char *nginx_output;
         const char *upstream_host;
 
