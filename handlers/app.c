@@ -33,16 +33,10 @@ int hl_app_error_status(enum hl_err_kind kind)
         return 500;
 }
 
-static int scope_of(void *data, const char *secret)
+static int scopes_of(void *data, const char *secret)
 {
         struct hl_app *app = data;
-        int r = hl_tokens_find(secret, &app->token, &app->token_err);
-        if (r <= 0)
-                return r < 0 ? r : HL_SCOPE_NONE;
-        for (int scope = HL_SCOPE_READ; scope <= HL_SCOPE_POWER; scope++)
-                if (strcmp(app->token.scope, hl_scope_name((enum hl_scope)scope)) == 0)
-                        return scope;
-        return HL_SCOPE_NONE;
+        return hl_tokens_scopes(secret, &app->token, &app->token_err);
 }
 
 static const char *method_name(enum hl_method method)
@@ -91,11 +85,12 @@ static void answer(const void *data, const struct hl_request *request, struct hl
                 struct hl_problem problem = { 0 };
                 hl_problem(&problem, 500, "configuration_invalid",
                            "the configuration is not valid: \"home-lab-services check\" says where");
-                hl_response_problem(response, &problem);
+                hl_response_problem(response, request, &problem);
         } else {
                 const struct hl_guard guard = { .trust_local = app.config.trust_loopback,
                                                 .host_names = app.config.allowed_hosts,
-                                                .scope_of = scope_of,
+                                                .origins = app.config.allowed_origins,
+                                                .scopes_of = scopes_of,
                                                 .data = &app };
                 hl_service_answer(app.service, &guard, &app, request, response, &err);
                 hl_config_free(&app.config);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/scope.h"
 #include "check.h"
 #include "lab/config.h"
 #include "lab/tokens.h"
@@ -21,7 +22,7 @@ static const char usage[] =
         "  token list                     the names, scopes and dates of the tokens\n"
         "  token revoke NAME              the token stops working at once\n"
         "\n"
-        "SCOPE is read (look), control (also start and stop models) or power (also shut down).\n"
+        "SCOPE is read (look), use (ask models), control (both, and start and stop models) or power (also shut down).\n"
         "\n"
         "check ends with 0, or 78: the configuration or the tokens, 77: permissions or polkit,\n"
         "75: a port is in use, 69: no bus, 65: only model files are wrong.\n";
@@ -60,7 +61,8 @@ static int token_add(const char *name, const char *scope)
                         return finish(&err);
                 }
                 fprintf(stderr,
-                        "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\".\n");
+                        "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\",\n"
+                        "\"x-api-key: TOKEN\" or \"api-key: TOKEN\".\n");
         }
         return finish(&err);
 }
@@ -103,7 +105,7 @@ static int token(int argc, char **argv)
         if (argc == 4 && strcmp(argv[0], "add") == 0 && strcmp(argv[1], "--scope") == 0)
                 return token_add(argv[3], argv[2]);
         if (argc == 2 && strcmp(argv[0], "add") == 0) {
-                fputs("error: --scope is missing: read, control or power\n", stderr);
+                fputs("error: --scope is missing: " HL_SCOPE_CHOICES "\n", stderr);
                 return EX_USAGE;
         }
         if (argc == 1 && strcmp(argv[0], "list") == 0)

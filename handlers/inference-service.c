@@ -330,9 +330,9 @@ static const struct hl_route routes[] = {
           "Stop a model; ?wait=job or none, ?drain=SECONDS" },
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
           "Restart a model; ?wait=job, ready or none" },
-        { HL_GET, "/v1/models", run_openai_models, HL_SCOPE_READ, NULL,
+        { HL_GET, "/v1/models", run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
           "All models as the OpenAI API lists them, with their status" },
-        { HL_GET, "/v1/models/{model}", run_openai_model, HL_SCOPE_READ, NULL, "One of them" },
+        { HL_GET, "/v1/models/{model}", run_openai_model, HL_SCOPE_READ | HL_SCOPE_USE, NULL, "One of them" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 

@@ -69,8 +69,14 @@ static int read_request(struct hl_request *request, const struct hl_cgi_source *
                 { "HTTP_ORIGIN", "Origin" },
                 { "HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site" },
                 { "CONTENT_TYPE", "Content-Type" },
+                { "HTTP_CONTENT_ENCODING", "Content-Encoding" },
                 { "HTTP_ACCEPT", "Accept" },
                 { "HTTP_AUTHORIZATION", "Authorization" },
+                { "HTTP_X_API_KEY", "X-Api-Key" },
+                { "HTTP_API_KEY", "Api-Key" },
+                { "HTTP_ACCESS_CONTROL_REQUEST_METHOD", "Access-Control-Request-Method" },
+                { "HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "Access-Control-Request-Headers" },
+                { "HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK", "Access-Control-Request-Private-Network" },
                 { "HTTP_FORWARDED", "Forwarded" },
                 { "HTTP_X_FORWARDED_FOR", "X-Forwarded-For" },
                 { "HTTP_X_REAL_IP", "X-Real-IP" },
@@ -131,7 +137,7 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         request.client_fd = sink->client_fd;
         if (read_request(&request, source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
-                hl_response_problem(&response, &problem);
+                hl_response_problem(&response, &request, &problem);
         else
                 door->answer(door->app, &request, &response);
 

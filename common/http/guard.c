@@ -1,7 +1,9 @@
 #include "guard.h"
 
 #include "base/mem.h"
+#include "base/origin.h"
 #include "base/str.h"
+#include "cors.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,15 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-
-static const char *const scope_names[] = {
-        [HL_SCOPE_NONE] = "none", [HL_SCOPE_READ] = "read", [HL_SCOPE_CONTROL] = "control", [HL_SCOPE_POWER] = "power"
-};
-
-const char *hl_scope_name(enum hl_scope scope)
-{
-        return scope_names[scope];
-}
 
 /* The host part of "host", "host:port", "[::1]" or "[::1]:port"; NULL where it is none of these. free() */
 static char *host_without_port(const char *host)
@@ -69,58 +62,125 @@ bool hl_guard_is_our_host(const struct hl_guard *guard, const char *host)
         return false;
 }
 
-/* A browser names the page that sends a request. Programs send neither header. */
-static bool is_foreign_page(const struct hl_request *request)
+static bool is_named(const struct hl_guard *guard, const char *origin)
+{
+        for (const char *const *named = guard->origins; named && *named; named++)
+                if (hl_origin_is(*named, origin))
+                        return true;
+        return false;
+}
+
+/* Whether the page came from the host and port that it asks. */
+static bool is_own(const struct hl_request *request)
+{
+        const char *origin = request->origin;
+        const char *authority = hl_has_prefix(origin, "http://")    ? origin + strlen("http://")
+                                : hl_has_prefix(origin, "https://") ? origin + strlen("https://")
+                                                                    : NULL;
+        return authority && request->host && strcasecmp(authority, request->host) == 0;
+}
+
+enum hl_page hl_guard_page(const struct hl_guard *guard, const struct hl_request *request)
 {
         const char *site = request->sec_fetch_site, *origin = request->origin;
+        if (origin && is_named(guard, origin))
+                return HL_PAGE_NAMED;
         if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
-                return true;
-        if (!origin)
-                return false;
-        const char *authority = strstr(origin, "://");
-        return !authority || !request->host || strcasecmp(authority + 3, request->host) != 0;
+                return HL_PAGE_FOREIGN;
+        if (origin)
+                return is_own(request) ? HL_PAGE_OWN : HL_PAGE_FOREIGN;
+        return site && strcmp(site, "same-origin") == 0 ? HL_PAGE_OWN : HL_PAGE_NONE;
 }
 
-static int admit_by_token(const struct hl_guard *guard, const struct hl_request *request, enum hl_scope *ret_scope,
-                          struct hl_problem *ret_problem)
+#define ORIGIN_SHOWN_MAX 80 /* bytes */
+
+static int refuse_page(const struct hl_request *request, struct hl_problem *ret_problem)
 {
-        const char *authorization = request->authorization;
-        if (!authorization)
-                return hl_problem(ret_problem, 403, "token_required",
-                                  "requests from %s need a token: make one with "
-                                  "\"home-lab-services token add NAME --scope read\" (or control, to start and stop "
-                                  "models, or power, to shut down) and send it as \"Authorization: Bearer TOKEN\"",
-                                  request->peer.name);
-        if (strncasecmp(authorization, "Bearer ", 7) != 0)
-                return hl_problem(ret_problem, 401, "token_invalid",
-                                  "send the token as \"Authorization: Bearer TOKEN\"");
-
-        int scope = guard->scope_of(guard->data, authorization + 7 + strspn(authorization + 7, " "));
-        if (scope < 0)
-                return hl_problem(ret_problem, 500, "internal_error",
-                                  "the tokens cannot be read; the journal says why");
-        if (scope == HL_SCOPE_NONE)
-                return hl_problem(ret_problem, 401, "token_invalid",
-                                  "this token is not known: \"home-lab-services token list\" shows those that are");
-        *ret_scope = (enum hl_scope)scope;
-        return 0;
+        const char *origin = request->origin && *request->origin ? request->origin : "unknown";
+        HL_CLEANUP(hl_free_pointer) char *shown = hl_strndup(origin, strnlen(origin, ORIGIN_SHOWN_MAX));
+        hl_make_printable(shown);
+        return hl_problem(
+                ret_problem, 403, "foreign_origin",
+                "pages of other origins may not change anything here, unless auth.allowed_origins names them; "
+                "this one's origin is: %s",
+                shown);
 }
 
-int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *request, enum hl_scope *ret_scope,
-                   struct hl_problem *ret_problem)
+int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
 {
         if (request->host && !hl_guard_is_our_host(guard, request->host))
                 return hl_problem(ret_problem, 403, "host_not_allowed",
                                   "this host does not go by that name: use its address or add the name to "
                                   "auth.allowed_hosts");
-        bool changes = request->method == HL_POST || request->method == HL_METHOD_OTHER;
-        if (changes && is_foreign_page(request))
-                return hl_problem(ret_problem, 403, "foreign_origin",
-                                  "pages of other origins may not change anything here");
+        bool changes =
+                request->method == HL_POST || request->method == HL_METHOD_OTHER || hl_cors_is_preflight(request);
+        if (changes && hl_guard_page(guard, request) == HL_PAGE_FOREIGN)
+                return refuse_page(request, ret_problem);
+        return 0;
+}
+
+static const char *bearer(const char *authorization)
+{
+        static const char scheme[] = "Bearer ";
+        const size_t len = sizeof(scheme) - 1;
+        if (!authorization || strncasecmp(authorization, scheme, len) != 0)
+                return NULL;
+        return authorization + len + strspn(authorization + len, " ");
+}
+
+/* What a request brings as its token: one that looks like ours, for clients send others' keys along. NULL: nothing. */
+static const char *find_secret(const struct hl_request *request)
+{
+        const char *sent[] = { bearer(request->authorization), request->x_api_key, request->api_key }, *first = NULL;
+        for (size_t i = 0; i < HL_COUNT(sent); i++) {
+                if (sent[i] && hl_has_prefix(sent[i], HL_TOKEN_PREFIX))
+                        return sent[i];
+                if (!first && sent[i] && *sent[i])
+                        first = sent[i];
+        }
+        return first;
+}
+
+#define HOW_TO_SEND "as \"Authorization: Bearer TOKEN\", x-api-key or api-key"
+
+static int refuse_peer(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
+{
+        bool models = guard->models || hl_request_is_openai(request);
+        if (request->authorization)
+                return hl_problem(ret_problem, 401, "token_invalid", "send the token " HOW_TO_SEND);
+        return hl_problem(
+                ret_problem, models ? 401 : 403, "token_required",
+                "requests from %s need a token: make one with \"home-lab-services token add NAME --scope %s\" "
+                "(or " HL_SCOPE_CHOICES ") and send it " HOW_TO_SEND,
+                request->peer.name, models ? "use" : "read");
+}
+
+int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
+                        struct hl_problem *ret_problem)
+{
         /* A proxy on this machine is local; whom it asks for need not be. */
-        if (guard->trust_local && request->peer.local && !request->forwarded) {
-                *ret_scope = HL_SCOPE_POWER;
+        bool local = request->peer.local && !request->forwarded;
+        if (guard->trust_all || (guard->trust_local && local)) {
+                *ret_scopes = HL_SCOPE_ALL;
                 return 0;
         }
-        return admit_by_token(guard, request, ret_scope, ret_problem);
+        const char *secret = find_secret(request);
+        if (!secret)
+                return refuse_peer(guard, request, ret_problem);
+        int scopes = guard->scopes_of(guard->data, secret);
+        if (scopes < 0)
+                return hl_problem(ret_problem, 500, "internal_error",
+                                  "the tokens cannot be read; the journal says why");
+        if (scopes == HL_SCOPE_NONE)
+                return hl_problem(ret_problem, 401, "token_invalid",
+                                  "this token is not known: \"home-lab-services token list\" shows those that are");
+        *ret_scopes = (unsigned)scopes;
+        return 0;
+}
+
+int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
+                   struct hl_problem *ret_problem)
+{
+        int r = hl_guard_admit_page(guard, request, ret_problem);
+        return r < 0 ? r : hl_guard_admit_peer(guard, request, ret_scopes, ret_problem);
 }

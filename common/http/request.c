@@ -31,8 +31,14 @@ void hl_request_free(struct hl_request *request)
         free(request->origin);
         free(request->sec_fetch_site);
         free(request->content_type);
+        free(request->content_encoding);
         free(request->accept);
         free(request->authorization);
+        free(request->x_api_key);
+        free(request->api_key);
+        free(request->ac_request_method);
+        free(request->ac_request_headers);
+        free(request->ac_request_private_network);
         hl_buf_free(&request->body);
         *request = (struct hl_request){ 0 };
 }
@@ -68,8 +74,14 @@ static const struct {
         { "Origin", offsetof(struct hl_request, origin) },
         { "Sec-Fetch-Site", offsetof(struct hl_request, sec_fetch_site) },
         { "Content-Type", offsetof(struct hl_request, content_type) },
+        { "Content-Encoding", offsetof(struct hl_request, content_encoding) },
         { "Accept", offsetof(struct hl_request, accept), .may_repeat = true },
         { "Authorization", offsetof(struct hl_request, authorization) },
+        { "X-Api-Key", offsetof(struct hl_request, x_api_key) },
+        { "Api-Key", offsetof(struct hl_request, api_key) },
+        { "Access-Control-Request-Method", offsetof(struct hl_request, ac_request_method) },
+        { "Access-Control-Request-Headers", offsetof(struct hl_request, ac_request_headers) },
+        { "Access-Control-Request-Private-Network", offsetof(struct hl_request, ac_request_private_network) },
 };
 
 static bool is_forwarding(const char *name)
@@ -137,6 +149,13 @@ int hl_request_query(const struct hl_request *request, const char *name, char **
         }
         *ret_value = NULL;
         return 0;
+}
+
+bool hl_request_is_openai(const struct hl_request *request)
+{
+        const char *first = request->path ? request->path + strspn(request->path, "/") : "";
+        HL_CLEANUP(hl_free_pointer) char *segment = NULL;
+        return hl_percent_decode(first, strcspn(first, "/"), &segment) == 0 && strcmp(segment, "v1") == 0;
 }
 
 bool hl_address_is_local(const char *address)

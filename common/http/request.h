@@ -45,8 +45,12 @@ struct hl_request {
         char *origin;
         char *sec_fetch_site;
         char *content_type;
+        char *content_encoding;
         char *accept;
         char *authorization;
+        char *x_api_key, *api_key; /* where Anthropic's and Azure's clients send their token */
+        char *ac_request_method, *ac_request_headers, *ac_request_private_network; /* Access-Control-Request-…: what a
+                                                                                      page asks to be allowed */
         bool forwarded; /* a proxy says that it asks for somebody else */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
@@ -71,6 +75,10 @@ int hl_request_target(struct hl_request *request, const char *target, struct hl_
 
 /* The decoded value of a query parameter: *ret_value is NULL where it is absent, else free() it. */
 int hl_request_query(const struct hl_request *request, const char *name, char **ret_value);
+
+/* Whether the path is /v1 or below it, with however many slashes: clients of the OpenAI API are there, who know its errors
+ * and no others. */
+bool hl_request_is_openai(const struct hl_request *request);
 
 /* Fills a problem and returns -EINVAL. */
 int hl_problem(struct hl_problem *ret_problem, int status, const char *code, const char *format, ...)

@@ -74,9 +74,32 @@ hl_json *hl_error_json(const char *code, const char *message)
         return json;
 }
 
-void hl_response_problem(struct hl_response *response, const struct hl_problem *problem)
+static const char *openai_error_type(int status)
 {
-        hl_response_json(response, problem->status, hl_error_json(problem->code, problem->message));
+        return status >= 500   ? "server_error"
+               : status == 401 ? "authentication_error"
+               : status == 403 ? "permission_error"
+                               : "invalid_request_error";
+}
+
+hl_json *hl_openai_error_json(int status, const char *code, const char *message)
+{
+        hl_json *json = hl_json_new(), *error = hl_json_new();
+        hl_json_set_string(error, "message", message);
+        hl_json_set_string(error, "type", openai_error_type(status));
+        hl_json_set_string(error, "param", NULL);
+        hl_json_set_string(error, "code", code);
+        hl_json_set(json, "error", error);
+        return json;
+}
+
+void hl_response_problem(struct hl_response *response, const struct hl_request *request,
+                         const struct hl_problem *problem)
+{
+        hl_response_json(response, problem->status,
+                         hl_request_is_openai(request)
+                                 ? hl_openai_error_json(problem->status, problem->code, problem->message)
+                                 : hl_error_json(problem->code, problem->message));
 }
 
 void hl_response_head(const struct hl_response *response, const struct hl_request *request, enum hl_head_form form,

@@ -5,7 +5,8 @@
  * Errors   a header value with a control character is left out: nothing that a client
  *          sent can add a header (tests/unit/test_http.c: header injection).
  * Owner    hl_response_free().
- * Source   RFC 9110; CGI's form is RFC 3875 section 6.
+ * Source   RFC 9110; CGI's form is RFC 3875 section 6. OpenAI's errors: https://platform.openai.com/docs/guides/error-codes;
+ *          their types as its servers and llama.cpp's write them.
  * Tests    tests/unit/test_http.c
  */
 #ifndef HL_HTTP_RESPONSE_H
@@ -45,7 +46,12 @@ void hl_response_json(struct hl_response *response, int status, hl_json *json);
  * for keys to be added before hl_response_json(). */
 hl_json *hl_error_json(const char *code, const char *message);
 
-void hl_response_problem(struct hl_response *response, const struct hl_problem *problem);
+/* {"error":{"message":…,"type":…,"param":null,"code":…}}: the same for clients of the OpenAI API, who know no other. */
+hl_json *hl_openai_error_json(int status, const char *code, const char *message);
+
+/* An error's answer, in the shape that the request's path asks for. The request may have no path yet. */
+void hl_response_problem(struct hl_response *response, const struct hl_request *request,
+                         const struct hl_problem *problem);
 
 enum hl_head_form {
         HL_HEAD_HTTP, /* "HTTP/1.1 200 OK": the whole head */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cors.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,6 +114,26 @@ static int read_body(const struct hl_request *request, hl_json **ret_body, struc
         return 0;
 }
 
+/* What the client hears of an error. Of our own faults it hears no cause: the log has it. */
+static void answer_error(const struct hl_service *service, struct hl_call *call)
+{
+        bool ours = call->err.kind == HL_ERR_INTERNAL;
+        const char *code = call->err.code,
+                   *message = ours ? "something went wrong here; the journal says what, by this answer's X-Request-Id"
+                                   : call->err.message;
+        int status = service->error_status(call->err.kind);
+        if (call->err.kind == HL_ERR_BUSY)
+                hl_response_header(call->response, "Retry-After", "2");
+        if (hl_request_is_openai(call->request)) {
+                hl_response_json(call->response, status, hl_openai_error_json(status, code, message));
+                return;
+        }
+        hl_json_set_string(call->out, "status", "error");
+        hl_json_set_string(call->out, "code", code);
+        hl_json_set_string(call->out, "message", message);
+        hl_response_json(call->response, status, hl_json_share(call->out));
+}
+
 static void run_route(const struct hl_service *service, const struct hl_route *route, struct hl_call *call)
 {
         call->status = 200;
@@ -126,15 +147,7 @@ static void run_route(const struct hl_service *service, const struct hl_route *r
         }
 
         hl_fail(&call->err, HL_ERR_INTERNAL, -r, "internal_error", "%s", strerror(-r));
-        bool ours = call->err.kind == HL_ERR_INTERNAL;
-        hl_json_set_string(call->out, "status", "error");
-        hl_json_set_string(call->out, "code", call->err.code);
-        hl_json_set_string(call->out, "message",
-                           ours ? "something went wrong here; the journal says what, by this answer's X-Request-Id"
-                                : call->err.message);
-        if (call->err.kind == HL_ERR_BUSY)
-                hl_response_header(call->response, "Retry-After", "2");
-        hl_response_json(call->response, service->error_status(call->err.kind), hl_json_share(call->out));
+        answer_error(service, call);
 }
 
 struct match {
@@ -162,8 +175,18 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
                   struct hl_problem *problem)
 {
         const struct hl_request *request = call->request;
-        enum hl_scope scope = HL_SCOPE_NONE;
-        int r = hl_guard_admit(guard, request, &scope, problem);
+        bool named = hl_guard_page(guard, request) == HL_PAGE_NAMED;
+        unsigned scopes = HL_SCOPE_NONE;
+        if (named)
+                hl_cors_add(request, call->response);
+        int r = hl_guard_admit_page(guard, request, problem);
+        if (r < 0)
+                return r;
+        if (named && hl_cors_is_preflight(request)) {
+                hl_cors_preflight(request, call->response);
+                return 0;
+        }
+        r = hl_guard_admit_peer(guard, request, &scopes, problem);
         if (r < 0) {
                 if (problem->status == 401)
                         hl_response_header(call->response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
@@ -187,10 +210,10 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
                 allow = add_allow(service, match.pattern, call->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
-        if (match.route && scope < match.route->scope)
+        if (match.route && !(scopes & match.route->scope))
                 return hl_problem(problem, 403, "scope_too_small",
                                   "this needs a token with the scope \"%s\"; yours has \"%s\"",
-                                  hl_scope_name(match.route->scope), hl_scope_name(scope));
+                                  hl_scope_name(match.route->scope), hl_scope_name(scopes));
         if ((r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
                 return r;
         if (request->method == HL_POST && (r = read_body(request, &call->body, problem)) < 0)
@@ -206,7 +229,7 @@ void hl_service_answer(const struct hl_service *service, const struct hl_guard *
         struct hl_call call = { .request = request, .response = response, .app = app };
         struct hl_problem problem = { 0 };
         if (answer(service, guard, &call, &problem) < 0) {
-                hl_response_problem(response, &problem);
+                hl_response_problem(response, request, &problem);
                 hl_fail(&call.err, HL_ERR_INVALID, EINVAL, problem.code, "%s", problem.message);
         }
         *ret_err = call.err;

@@ -1,7 +1,8 @@
 /* service.h - a route table, and the way from a request to its response.
  *
  * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with
- *          the list of routes, scopes, content type and query parameters come from it.
+ *          the list of routes, scopes, content type and query parameters come from it. Pages that came from elsewhere and
+ *          are named by the guard may read every answer (cors.h).
  * Errors   a route returns 0, having set call->status and filled call->out, or -errno with
  *          call->err filled; what an error kind means in HTTP is told by
  *          hl_service.error_status.
@@ -36,7 +37,7 @@ struct hl_route {
         enum hl_method method;
         const char *path; /* "/models/{name}/start": at most one {…}, one whole segment */
         hl_route_fn *run;
-        enum hl_scope scope;
+        unsigned scope;    /* bits: one of them is needed */
         const char *query; /* the parameters it knows, comma-separated; NULL for none */
         const char *summary;
 };

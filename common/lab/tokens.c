@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/scope.h"
 #include "base/str.h"
 #include "config.h"
 
@@ -39,18 +40,13 @@ static bool is_name(const char *name)
         return len > 0 && len <= HL_TOKEN_NAME_MAX && !name[len];
 }
 
-static bool is_scope(const char *scope)
-{
-        return hl_in_list("read,control,power", scope, strlen(scope));
-}
-
 static bool parse_line(const char *line, struct hl_token *token)
 {
         struct hl_token t = { 0 };
         char created[HL_RFC3339_SIZE];
         int end = 0;
         if (sscanf(line, "%64s %15s %64s %31s %n", t.name, t.scope, t.hash, created, &end) != 4 || line[end] ||
-            !is_name(t.name) || !is_scope(t.scope) || strlen(t.hash) != HL_TOKEN_HASH_SIZE - 1 ||
+            !is_name(t.name) || !hl_scope_bits(t.scope) || strlen(t.hash) != HL_TOKEN_HASH_SIZE - 1 ||
             strspn(t.hash, "0123456789abcdef") != strlen(t.hash) || hl_parse_rfc3339(created, &t.created_us) < 0)
                 return false;
         *token = t;
@@ -120,6 +116,12 @@ int hl_tokens_find(const char *secret, struct hl_token *ret_token, struct hl_err
         return found;
 }
 
+int hl_tokens_scopes(const char *secret, struct hl_token *ret_token, struct hl_err *err)
+{
+        int r = hl_tokens_find(secret, ret_token, err);
+        return r > 0 ? (int)hl_scope_bits(ret_token->scope) : r;
+}
+
 static int save(const struct hl_tokens *tokens, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *path = file_path();
@@ -164,8 +166,8 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         if (!is_name(name))
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_name",
                                "a token's name is letters, digits and . _ -, at most %d", HL_TOKEN_NAME_MAX);
-        if (!is_scope(scope))
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_scope", "the scope is read, control or power");
+        if (!hl_scope_bits(scope))
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_scope", "the scope is " HL_SCOPE_CHOICES);
 
         HL_CLEANUP(hl_close_fd) int lock = lock_folder(err);
         if (lock < 0)
@@ -181,11 +183,11 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         }
 
         unsigned char bytes[SECRET_BYTES];
-        char secret[HL_TOKEN_SECRET_SIZE] = "hls_";
+        char secret[HL_TOKEN_SECRET_SIZE] = HL_TOKEN_PREFIX;
         if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
                 abort();
         for (size_t i = 0; i < sizeof(bytes); i++)
-                snprintf(secret + 4 + 2 * i, 3, "%02x", bytes[i]);
+                snprintf(secret + strlen(HL_TOKEN_PREFIX) + 2 * i, 3, "%02x", bytes[i]);
 
         struct hl_token token = { .created_us = hl_clock_realtime() };
         snprintf(token.name, sizeof(token.name), "%s", name);

@@ -28,7 +28,7 @@ struct hl_err;
 
 struct hl_token {
         char name[HL_TOKEN_NAME_MAX + 1];
-        char scope[HL_TOKEN_SCOPE_SIZE]; /* "read", "control" or "power" */
+        char scope[HL_TOKEN_SCOPE_SIZE]; /* "read", "use", "control" or "power" */
         char hash[HL_TOKEN_HASH_SIZE];
         uint64_t created_us; /* CLOCK_REALTIME */
 };
@@ -44,6 +44,9 @@ void hl_tokens_free(struct hl_tokens *tokens);
 
 /* The token that a secret belongs to: 1 and its copy, 0 where there is none. Compared in constant time. */
 int hl_tokens_find(const char *secret, struct hl_token *ret_token, struct hl_err *err);
+
+/* What the bearer of a secret may do: bits of base/scope.h, 0 where it is no token's, or -errno. ret_token as above. */
+int hl_tokens_scopes(const char *secret, struct hl_token *ret_token, struct hl_err *err);
 
 /* ret_secret: HL_TOKEN_SECRET_SIZE bytes; shown once, kept nowhere. */
 int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct hl_err *err);

@@ -32,7 +32,7 @@ static int error_status(enum hl_err_kind kind)
 static int scope_of(void *data, const char *secret)
 {
         (void)data;
-        return (int)strlen(secret) % 4;
+        return (int)strlen(secret) % 16;
 }
 
 static void answer(const struct hl_request *request)
@@ -42,7 +42,8 @@ static void answer(const struct hl_request *request)
                 { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, "wait", "" },
         };
         static const struct hl_service service = { "fuzz", "Fuzz", routes, HL_COUNT(routes), error_status };
-        const struct hl_guard guard = { .scope_of = scope_of };
+        static const char *const origins[] = { "http://a", "app://*", NULL };
+        const struct hl_guard guard = { .origins = origins, .scopes_of = scope_of };
         struct hl_response response = { 0 };
         struct hl_buf head = { 0 };
         struct hl_err err;

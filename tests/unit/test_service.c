@@ -82,9 +82,7 @@ static const struct hl_service service = { "test-service", "Test Service", route
 static int scope_of(void *data, const char *secret)
 {
         (void)data;
-        return strcmp(secret, "read") == 0      ? HL_SCOPE_READ
-               : strcmp(secret, "control") == 0 ? HL_SCOPE_CONTROL
-                                                : HL_SCOPE_NONE;
+        return (int)hl_scope_bits(secret);
 }
 
 static struct hl_err last_err;
@@ -92,7 +90,7 @@ static struct hl_err last_err;
 static void ask(struct hl_response *response, enum hl_method method, const char *target, const char *type,
                 const char *body, const char *token)
 {
-        static const struct hl_guard guard = { .trust_local = true, .scope_of = scope_of };
+        static const struct hl_guard guard = { .trust_local = true, .scopes_of = scope_of };
         struct hl_request r;
         struct hl_problem problem;
         hl_request_init(&r);

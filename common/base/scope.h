@@ -1,0 +1,31 @@
+/* scope.h - what a token lets its bearer do, as bits.
+ *
+ * Shape    a route asks for any one bit of a set; a token has the bits of its scope's name: "control" includes "read" and
+ *          "use", "power" everything.
+ * Tests    tests/unit/test_tokens.c, tests/unit/test_guard.c
+ */
+#ifndef HL_BASE_SCOPE_H
+#define HL_BASE_SCOPE_H
+
+#include <stddef.h>
+
+enum hl_scope {
+        HL_SCOPE_NONE = 0,
+        HL_SCOPE_READ = 1 << 0,    /* see models, logs, the schedule */
+        HL_SCOPE_USE = 1 << 1,     /* ask models through NGINX, and list them as the OpenAI API does */
+        HL_SCOPE_CONTROL = 1 << 2, /* start and stop models, report activity */
+        HL_SCOPE_POWER = 1 << 3,   /* schedule and cancel shutdowns */
+};
+
+#define HL_SCOPE_ALL ((unsigned)(HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL | HL_SCOPE_POWER))
+#define HL_SCOPE_CHOICES "read, use, control or power" /* for sentences */
+
+#define HL_TOKEN_PREFIX "hls_" /* every token begins with it */
+
+/* The bits of a token whose scope has this name; HL_SCOPE_NONE where there is no such scope. */
+unsigned hl_scope_bits(const char *name);
+
+/* The name of the scope that has these bits, or of the greatest that is among them; "none". */
+const char *hl_scope_name(unsigned bits);
+
+#endif
