@@ -20,6 +20,10 @@ int hl_app_error_status(enum hl_err_kind kind)
                 return 404;
         case HL_ERR_CONFLICT:
                 return 409;
+        case HL_ERR_TOO_LARGE:
+                return 413;
+        case HL_ERR_UNSUPPORTED:
+                return 415;
         case HL_ERR_UPSTREAM:
                 return 502;
         case HL_ERR_BUSY:

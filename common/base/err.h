@@ -18,11 +18,13 @@ enum hl_err_kind {
         HL_ERR_INVALID,   /* what was asked makes no sense */
         HL_ERR_FORBIDDEN, /* understood, and refused by policy */
         HL_ERR_NOT_FOUND,
-        HL_ERR_CONFLICT, /* makes sense, but not with what is going on now */
-        HL_ERR_UPSTREAM, /* another program failed: a unit, a model server */
-        HL_ERR_BUSY,     /* the bus or the host cannot be reached now; trying again helps */
-        HL_ERR_TIMEOUT,  /* waited long enough; what was begun may still go on */
-        HL_ERR_INTERNAL, /* our own fault, or the installation's */
+        HL_ERR_CONFLICT,    /* makes sense, but not with what is going on now */
+        HL_ERR_UPSTREAM,    /* another program failed: a unit, a model server */
+        HL_ERR_BUSY,        /* the bus or the host cannot be reached now; trying again helps */
+        HL_ERR_TIMEOUT,     /* waited long enough; what was begun may still go on */
+        HL_ERR_INTERNAL,    /* our own fault, or the installation's */
+        HL_ERR_TOO_LARGE,   /* more than there is room for */
+        HL_ERR_UNSUPPORTED, /* a form of what was sent that is not read here */
 };
 
 struct hl_err {

@@ -58,9 +58,7 @@ static int find_body_len(const struct hl_cgi_source *source, size_t *ret_len, st
         return 0;
 }
 
-/* All but the body; *ret_body_len is how long it is. */
-static int read_request(struct hl_request *request, const struct hl_cgi_source *source, size_t *ret_body_len,
-                        struct hl_problem *ret_problem)
+int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, struct hl_problem *ret_problem)
 {
         static const struct {
                 const char *variable, *header;
@@ -99,7 +97,7 @@ static int read_request(struct hl_request *request, const struct hl_cgi_source *
                 if (value && *value)
                         r = hl_request_header(request, headers[i].header, value, ret_problem);
         }
-        return r < 0 ? r : find_body_len(source, ret_body_len, ret_problem);
+        return r;
 }
 
 static const char *from_environment(void *data, const char *name)
@@ -135,7 +133,7 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         size_t body_len = 0;
         hl_request_init(&request);
         request.client_fd = sink->client_fd;
-        if (read_request(&request, source, &body_len, &problem) < 0 ||
+        if (hl_cgi_read(&request, source, &problem) < 0 || find_body_len(source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
                 hl_response_problem(&response, &request, &problem);
         else

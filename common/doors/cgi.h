@@ -20,6 +20,9 @@ struct hl_cgi_source {
         void *data;
 };
 
+/* Fills an initialised request from the variables: all but its body. 0, or -EINVAL and a problem. */
+int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, struct hl_problem *ret_problem);
+
 /* Answers one request: *out is the response as CGI wants it, head and, unless it was a HEAD request, body. One that goes
  * on for as long as its client listens has been written to the sink, and *out is empty. */
 void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, const struct hl_sink *sink,

@@ -106,12 +106,20 @@ static int refuse_page(const struct hl_request *request, struct hl_problem *ret_
                 shown);
 }
 
+int hl_guard_admit_host(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
+{
+        if (!request->host || hl_guard_is_our_host(guard, request->host))
+                return 0;
+        return hl_problem(ret_problem, 403, "host_not_allowed",
+                          "this host does not go by that name: use its address or add the name to "
+                          "auth.allowed_hosts");
+}
+
 int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
 {
-        if (request->host && !hl_guard_is_our_host(guard, request->host))
-                return hl_problem(ret_problem, 403, "host_not_allowed",
-                                  "this host does not go by that name: use its address or add the name to "
-                                  "auth.allowed_hosts");
+        int r = hl_guard_admit_host(guard, request, ret_problem);
+        if (r < 0)
+                return r;
         bool changes =
                 request->method == HL_POST || request->method == HL_METHOD_OTHER || hl_cors_is_preflight(request);
         if (changes && hl_guard_page(guard, request) == HL_PAGE_FOREIGN)

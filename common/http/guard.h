@@ -37,7 +37,8 @@ enum hl_page {
 
 enum hl_page hl_guard_page(const struct hl_guard *guard, const struct hl_request *request);
 
-/* Each 0, or -EINVAL and a problem. */
+/* Each 0, or -EINVAL and a problem. The page's part begins with the host's. */
+int hl_guard_admit_host(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem);
 int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem);
 int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
                         struct hl_problem *ret_problem);
