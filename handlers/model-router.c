@@ -1,5 +1,5 @@
-/* model-router - holds requests for models that do not run, starts these, and hands the requests back to NGINX; says
- * which model a request of the OpenAI API is for. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
+/* model-router - says which model a request is for and whether it may be, starts models for requests that hold for them,
+ * and hands the requests back to NGINX. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
  *
  * It looks at a request once and answers with the name of the location where the request goes on, so that neither
  * body nor answer passes through here. What waits is a connection and a name: should this program be stopped, it hands
@@ -11,13 +11,16 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "doors/fastcgi.h"
-#include "doors/fastcgi_request.h"
-#include "http/guard.h"
+#include "http/cors.h"
 #include "lab/activity.h"
+#include "lab/nginx_conf.h"
+#include "lab/ready_mark.h"
 #include "lab/units.h"
 #include "lab/wake.h"
+#include "router_admit.h"
 #include "router_answers.h"
 #include "router_body.h"
+#include "router_looks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,8 +32,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define WAITING_MAX 900  /* requests at once; below what libfcgi's select() bears */
-#define HAND_BACKS_MAX 6 /* NGINX takes ten redirections for a circle, and says so in HTML */
+#define WAITING_MAX 900 /* requests at once; below what libfcgi's select() bears */
 #define NOTE_EVERY_US HL_USEC_PER_SEC
 #define RECEIVE_US (2 * HL_USEC_PER_SEC) /* NGINX has the whole request before it begins to send */
 
@@ -48,13 +50,13 @@ struct router {
 struct waiting {
         struct router *router;
         struct waiting *next, **link;
-        struct hl_fastcgi_request *request;
-        sd_event_source *left; /* NGINX closes the connection when the client has left */
+        struct hl_router_request *request; /* NULL once it was answered */
+        sd_event_source *left;             /* NGINX closes the connection when the client has left */
         struct hl_wait *wait;
         uint64_t since_us;
-        unsigned hand_backs; /* how often it was handed back already */
         char model[HL_MODEL_NAME_MAX + 1];
         char *unit;
+        char target[HL_NGINX_TARGET_SIZE];
 };
 
 /* ---- requests that wait ---- */
@@ -81,29 +83,43 @@ static void forget(struct waiting *w)
 }
 
 /* The request is asked again from the start: of this router, or of its successor. */
-static void hand_back(const struct waiting *w)
+static void hand_back(struct waiting *w)
 {
         struct hl_err err = { 0 };
-        if (w->hand_backs >= HAND_BACKS_MAX) {
+        struct hl_router_request *request = hl_steal(w->request);
+        if (request->hand_backs >= HL_ROUTER_HAND_BACKS_MAX) {
                 hl_fail(&err, HL_ERR_BUSY, EBUSY, "router_restarted", "the router was restarted too often: try again");
-                hl_router_refuse_unavailable(w->request, w->model, &err);
+                hl_router_refuse_unavailable(request, w->model, &err);
                 return;
         }
-        HL_CLEANUP(hl_free_pointer) char *header = hl_format("X-HL-Again: %u\r\n", w->hand_backs + 1);
-        hl_router_redirect(w->request, "wake", w->model, header);
+        HL_CLEANUP(hl_free_pointer) char *header = hl_format("X-HL-Again: %u\r\n", request->hand_backs + 1);
+        hl_router_redirect_to(request, "wake", w->model, header);
 }
 
 /* While a request waits, its model is in use, however long it loads; unless the request is one that only looks. */
 static void note_use(const struct waiting *w)
 {
         struct hl_err err = { 0 };
-        const char *counts = hl_fastcgi_get(w->request, "HL_COUNTS");
-        if (counts && strcmp(counts, "1") == 0 && hl_activity_touch(w->model, &err) < 0)
+        if (w->request->counts && hl_activity_touch(w->model, &err) < 0)
                 hl_log(LOG_WARNING, NULL, "%s", err.message);
 }
 
+/* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */
+static void go_on(struct waiting *w)
+{
+        struct hl_router_request *request = hl_steal(w->request);
+        if (request->page != HL_PAGE_NAMED) {
+                hl_router_redirect_to(request, "run", w->model, "");
+                return;
+        }
+        HL_CLEANUP(hl_free_pointer)
+        char *headers = hl_format("X-HL-Model: %s\r\nX-HL-Target: %s\r\nX-HL-Origin: %s\r\n", w->model, w->target,
+                                  request->http.origin);
+        hl_router_redirect(request, "hl_page", headers);
+}
+
 /* Should the model be stopped for being idle in this very moment, the request waits once more. */
-static void pass_on(const struct waiting *w)
+static void pass_on(struct waiting *w)
 {
         struct hl_err err = { 0 };
         enum hl_unit_active active = HL_UNIT_ACTIVE;
@@ -113,7 +129,7 @@ static void pass_on(const struct waiting *w)
         if (active != HL_UNIT_ACTIVE)
                 hand_back(w);
         else
-                hl_router_redirect(w->request, "run", w->model, "");
+                go_on(w);
         const struct hl_log_field fields[] = { { "HL_MODEL", w->model }, { NULL, NULL } };
         uint64_t waited_us = hl_clock_monotonic() - w->since_us;
         hl_log(LOG_INFO, fields, "%s is ready; a request waited for %llu ms", w->model,
@@ -124,7 +140,7 @@ static void on_told(void *data, const struct hl_err *err)
 {
         struct waiting *w = data;
         if (err->kind)
-                hl_router_refuse_unavailable(w->request, w->model, err);
+                hl_router_refuse_unavailable(hl_steal(w->request), w->model, err);
         else
                 pass_on(w);
         forget(w);
@@ -137,7 +153,7 @@ static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
         (void)events;
         struct waiting *w = data;
         hl_wake_leave(w->wait);
-        hl_fastcgi_finish(w->request, NULL, 0);
+        hl_router_request_free(hl_steal(w->request));
         forget(w);
         return 0;
 }
@@ -150,31 +166,27 @@ static bool is_waited_for(const struct router *router, const char *model)
         return false;
 }
 
-static void wait_for(struct router *router, struct hl_fastcgi_request *request, const struct hl_model *model)
+static void wait_for(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                     const struct hl_model *model)
 {
-        if (!is_waited_for(router, model->name)) {
+        if (!is_waited_for(router, model->name) && hl_units_started_about(model->unit) == 0) {
                 const struct hl_log_field fields[] = { { "HL_MODEL", model->name }, { NULL, NULL } };
-                hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name,
-                       hl_fastcgi_get(request, "REMOTE_ADDR"));
+                hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name, request->http.peer.name);
         }
         struct waiting *w = hl_alloc(sizeof(*w));
-        const char *again = hl_fastcgi_get(request, "HL_AGAIN");
-        uint64_t hand_backs = 0;
-        if (again && hl_parse_uint(again, HAND_BACKS_MAX, &hand_backs) < 0)
-                hand_backs = HAND_BACKS_MAX;
         *w = (struct waiting){ .router = router,
-                               .hand_backs = (unsigned)hand_backs,
                                .next = router->waiting,
                                .link = &router->waiting,
                                .request = request,
                                .since_us = hl_clock_monotonic(),
                                .unit = hl_strdup(model->unit) };
         memcpy(w->model, model->name, sizeof(w->model));
+        hl_nginx_target(config->upstream_host, model->port, w->target);
         if (w->next)
                 w->next->link = &w->next;
         router->waiting = w;
         router->count++;
-        if (sd_event_add_io(router->event, &w->left, hl_fastcgi_fd(request), EPOLLRDHUP, on_left, w) < 0)
+        if (sd_event_add_io(router->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
                 w->left = NULL; /* then it is found out when it is answered */
         w->wait = hl_wake_wait(router->wake, model, on_told, w);
         note_use(w);
@@ -182,147 +194,174 @@ static void wait_for(struct router *router, struct hl_fastcgi_request *request, 
                 rearm_timer(router);
 }
 
-/* ---- what a request is for ---- */
-
-/* NGINX joins what several tries took by ", " and " : ". */
-static const char *last_of(const char *list)
-{
-        if (!list)
-                return "";
-        const char *last = strrchr(list, ' ');
-        return last ? last + 1 : list;
-}
+/* ---- a model that did not take a request, or need not be asked ---- */
 
 /* It had the request, and did not answer it. To send it once more could do twice what was asked for once. */
-static void refuse_cut(struct router *router, struct hl_fastcgi_request *request, const struct hl_model *model)
+static void refuse_cut(struct hl_router_request *request, const struct hl_model *model,
+                       const struct hl_unit_detail *detail)
 {
-        struct hl_unit_detail detail;
-        struct hl_err err = { 0 }, bus_err = { 0 };
-        bool timeout = strcmp(last_of(hl_fastcgi_get(request, "HL_UPSTREAM_STATUS")), "504") == 0;
-        bool known = hl_units_detail(&router->bus, model->unit, &detail, &bus_err) == 0;
+        struct hl_err err = { 0 };
         HL_CLEANUP(hl_free_pointer)
-        char *how = known && detail.active != HL_UNIT_ACTIVE ? hl_units_describe(&detail) : NULL;
-        if (timeout)
+        char *how = detail && detail->active != HL_UNIT_ACTIVE ? hl_units_describe(detail) : NULL;
+        if (request->timed_out)
                 hl_fail(&err, HL_ERR_TIMEOUT, ETIMEDOUT, "model_timeout", "%s did not answer in time", model->name);
         else
                 hl_fail(&err, HL_ERR_UPSTREAM, EIO, "model_ended",
                         "%s had the request and did not answer it%s%s; \"journalctl -u %s\" says why", model->name,
                         how ? ": it ended with " : "", how ? how : "", model->unit);
-        hl_router_refuse(request, timeout ? 504 : 502, "model_unavailable", model->name, &err);
+        hl_router_refuse(request, request->timed_out ? 504 : 502, "model_unavailable", model->name, &err);
 }
 
-/* Who only looks at a model, a monitor above all, starts none. */
-static bool is_a_look(const struct hl_fastcgi_request *request)
-{
-        const char *method = hl_fastcgi_get(request, "REQUEST_METHOD"), *path = hl_fastcgi_get(request, "REQUEST_URI");
-        if (!method || !path || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
-                return false;
-        path += strcspn(path + (*path == '/'), "/") + (*path == '/'); /* behind the model's name */
-        path += *path == '/';
-        return hl_in_list("health,metrics,props,slots", path, strcspn(path, "/?"));
-}
-
-static void wake(struct router *router, struct hl_fastcgi_request *request, const struct hl_model *model)
+/* Until its model is ready, a look is answered here and everything else waits. */
+static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
 {
         struct hl_err err = { 0 };
-        const char *status = last_of(hl_fastcgi_get(request, "HL_UPSTREAM_STATUS"));
-        /* "-": no connection, so the model never saw the request; 503: it saw it and said that it is not ready. A model
-         * that is stopped for having nothing to do had nothing of this request before its stop was queued. */
-        bool sent = strcmp(last_of(hl_fastcgi_get(request, "HL_UPSTREAM_CONNECT_TIME")), "-") != 0;
-        if (sent && strcmp(status, "503") != 0 && !hl_fastcgi_get(request, "HL_AGAIN") &&
-            !hl_activity_is_being_stopped(model->name)) {
-                refuse_cut(router, request, model);
-        } else if (is_a_look(request)) {
-                hl_fail(&err, HL_ERR_BUSY, EAGAIN, "model_not_loaded",
-                        "%s is not loaded, and is not started for a look at it", model->name);
-                hl_router_refuse_unavailable(request, model->name, &err);
+        const char *rest = NULL;
+        enum hl_router_look look = hl_router_look(request, &rest);
+        if (look != HL_ROUTER_NO_LOOK && !(request->call != HL_ROUTER_WAKE && hl_units_started_about(model->unit))) {
+                hl_router_answer_look(request, model, look, rest);
         } else if (router->count >= WAITING_MAX) {
                 hl_fail(&err, HL_ERR_BUSY, EBUSY, "too_many_waiting", "more than %d requests wait for models already",
                         WAITING_MAX);
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else {
-                wait_for(router, request, model);
+                wait_for(router, request, config, model);
         }
+}
+
+/* The model, or what listens in its place, closed the connection. A container's published port does so while its server
+ * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to do. */
+static void wake(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
+{
+        struct hl_unit_detail detail;
+        struct hl_err err = { 0 };
+        bool had_it = request->was_sent && !request->is_again && !hl_activity_is_being_stopped(model->name);
+        if (!had_it) {
+                hold(router, request, config, model);
+                return;
+        }
+        bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
+        if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE &&
+            !hl_ready_seen_since(model->name, detail.active_since_monotonic_us))
+                hold(router, request, config, model);
+        else
+                refuse_cut(request, model, known ? &detail : NULL);
+}
+
+/* ---- which model, and where its requests go ---- */
+
+static void pass(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
+{
+        struct hl_err err = { 0 };
+        if (model->port == 0) {
+                hl_fail(&err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT: add one to %s",
+                        model->name, model->file_path);
+                hl_router_refuse_unavailable(request, model->name, &err);
+        } else if (request->call == HL_ROUTER_WAKE) {
+                wake(router, request, config, model);
+        } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0) {
+                hold(router, request, config,
+                     model); /* what listens on the port of one that does not run is another's */
+        } else {
+                hl_router_redirect_to(request, "model", model->name, "");
+        }
+}
+
+static void find(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const char *name)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_err err = { 0 };
+        if (hl_catalog_load_named(config, name, &catalog, &err) < 0) {
+                hl_router_refuse_unavailable(request, name, &err);
+        } else if (catalog.count == 0) {
+                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                        "there is no model \"%.*s\": GET /v1/models lists those that there are", HL_MODEL_NAME_MAX,
+                        name);
+                hl_router_refuse_request(request, &err);
+        } else {
+                pass(router, request, config, &catalog.models[0]);
+        }
+}
+
+/* Azure's clients have it in the path: /v1/deployments/NAME/chat/completions. */
+static char *deployment_of(const char *path)
+{
+        static const char before[] = "/v1/deployments/";
+        char *name = NULL;
+        const char *start = path + sizeof(before) - 1;
+        if (!hl_has_prefix(path, before) || hl_percent_decode(start, strcspn(start, "/"), &name) < 0)
+                return NULL;
+        return name;
+}
+
+/* A body says it; where that does not, the query may. */
+static void route(struct router *router, struct hl_router_request *request, const struct hl_config *config)
+{
+        struct hl_err err = { 0 };
+        HL_CLEANUP(hl_free_pointer) char *name = NULL;
+        bool has_body = request->http.method == HL_POST;
+        if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
+                hl_router_refuse_request(request, &err);
+                return;
+        }
+        if (!name && hl_request_query(&request->http, "model", &name) < 0)
+                name = NULL;
+        if (!name)
+                name = deployment_of(request->http.path);
+        if (name) {
+                find(router, request, config, name);
+                return;
+        }
+        if (has_body)
+                hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
+                        "\"model\" is missing: GET /v1/models lists those that there are");
+        else
+                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "not_found",
+                        "a request is routed here by \"model\", in its body or as ?model=; GET /v1/models lists them");
+        hl_router_refuse_request(request, &err);
 }
 
 /* ---- one request ---- */
 
-static void unknown_model(struct hl_fastcgi_request *request, const char *name)
+static void answer(struct router *router, struct hl_router_request *request, const struct hl_config *config)
 {
-        struct hl_err err = { 0 };
-        hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                "there is no model \"%.*s\": GET /v1/models lists those that there are", HL_MODEL_NAME_MAX, name);
-        hl_router_refuse(request, 404, "invalid_request_error", NULL, &err);
-}
-
-/* Whether this request may ask for anything: DNS rebinding makes a browser send requests under a name of its own. */
-static bool is_admitted(struct hl_fastcgi_request *request, const struct hl_config *config)
-{
-        const struct hl_guard guard = { .host_names = config->allowed_hosts };
-        const char *host = hl_fastcgi_get(request, "HTTP_HOST");
-        struct hl_err err = { 0 };
-        if (!host || hl_guard_is_our_host(&guard, host))
-                return true;
-        hl_fail(&err, HL_ERR_FORBIDDEN, EACCES, "host_not_allowed",
-                "this host does not go by that name: use its address or add the name to auth.allowed_hosts");
-        hl_router_refuse(request, 403, "invalid_request_error", NULL, &err);
-        return false;
-}
-
-static void answer_for(struct router *router, struct hl_fastcgi_request *request, const struct hl_config *config,
-                       const char *name, bool route)
-{
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        struct hl_err err = { 0 };
-        if (!hl_model_name_valid(name)) {
-                unknown_model(request, name);
-        } else if (hl_catalog_load(config, name, NULL, NULL, &catalog, &err) < 0) {
-                hl_router_refuse_unavailable(request, name, &err);
-        } else if (catalog.count == 0) {
-                unknown_model(request, name);
-        } else if (catalog.models[0].port == 0) {
-                hl_fail(&err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT: add one to %s", name,
-                        catalog.models[0].file_path);
-                hl_router_refuse_unavailable(request, name, &err);
-        } else if (route) {
-                hl_router_redirect(request, "model", name, "");
+        struct hl_problem problem = { 0 };
+        struct hl_response response = { 0 };
+        if (hl_router_admit(config, request, &problem) < 0) {
+                hl_router_refuse_problem(request, &problem);
+        } else if (request->page == HL_PAGE_NAMED && hl_cors_is_preflight(&request->http)) {
+                hl_cors_preflight(&request->http, &response);
+                hl_router_answer(request, &response);
+        } else if (request->call != HL_ROUTER_ROUTE) {
+                find(router, request, config, request->model);
+        } else if (request->http.method == HL_OPTIONS) {
+                hl_response_header(&response, "Allow", "GET, HEAD, POST, OPTIONS");
+                response.status = 204;
+                hl_router_answer(request, &response);
         } else {
-                wake(router, request, &catalog.models[0]);
+                route(router, request, config);
         }
 }
 
-static void route(struct router *router, struct hl_fastcgi_request *request, const struct hl_config *config)
-{
-        struct hl_err err = { 0 };
-        HL_CLEANUP(hl_free_pointer) char *name = NULL;
-        const char *method = hl_fastcgi_get(request, "REQUEST_METHOD");
-        if (!method || strcmp(method, "POST") != 0) {
-                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "not_found",
-                        "only POST requests, whose body names a \"model\", are routed here; GET /v1/models lists them");
-                hl_router_refuse(request, 404, "invalid_request_error", NULL, &err);
-        } else if (hl_router_find_model(request, &name, &err) < 0) {
-                hl_router_refuse(request, err.errnum == EFBIG ? 413 : 400, "invalid_request_error", NULL, &err);
-        } else {
-                answer_for(router, request, config, name, true);
-        }
-}
-
-static void answer(struct router *router, struct hl_fastcgi_request *request)
+/* Takes fcgi. */
+static void take(struct router *router, struct hl_fastcgi_request *fcgi)
 {
         struct hl_config config;
         struct hl_err err = { 0 };
-        const char *call = hl_fastcgi_get(request, "HL_CALL"), *model = hl_fastcgi_get(request, "HL_MODEL");
-        if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
-                hl_router_refuse_unavailable(request, model, &err);
-                return;
+        struct hl_problem problem = { 0 };
+        struct hl_router_request *request = hl_router_request_new(fcgi, &problem);
+        if (problem.status) {
+                hl_router_refuse_problem(request, &problem);
+        } else if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
+                hl_router_refuse_unavailable(request, request->model, &err);
+        } else {
+                answer(router, request, &config);
+                hl_config_free(&config);
         }
-        if (is_admitted(request, &config)) {
-                if (call && strcmp(call, "wake") == 0)
-                        answer_for(router, request, &config, model ? model : "", false);
-                else
-                        route(router, request, &config);
-        }
-        hl_config_free(&config);
 }
 
 /* ---- the program ---- */
@@ -333,9 +372,9 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
         (void)events;
         struct router *router = data;
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        struct hl_fastcgi_request *request = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
-        if (request)
-                answer(router, request);
+        struct hl_fastcgi_request *fcgi = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
+        if (fcgi)
+                take(router, fcgi);
         if (router->count == 0) /* else it notes those who wait, however many come */
                 rearm_timer(router);
         return 0;

@@ -159,6 +159,18 @@ static int reload(struct hl_err *err)
         return hl_jobs_run(&bus, HL_UNIT_RELOAD, unit, deadline_us, err);
 }
 
+/* What there is to be written: the server's locations, and the upstreams that they need. */
+struct texts {
+        struct hl_buf locations, upstreams;
+        size_t models;
+};
+
+static void free_texts(struct texts *texts)
+{
+        hl_buf_free(&texts->locations);
+        hl_buf_free(&texts->upstreams);
+}
+
 /* Until NGINX has taken up what is in the file, a mark stands beside it: the run after one that was killed in between
  * finds nothing new but that. was_pending: it stands there already. */
 static int publish(const char *path, const char *mark, bool was_pending, bool have_nginx, const struct hl_buf *old,
@@ -182,64 +194,94 @@ static int publish(const char *path, const char *mark, bool was_pending, bool ha
         return r;
 }
 
-/* Appends to text. */
-static int make(const struct hl_config *config, hl_finding_fn *finding, size_t *ret_models, struct hl_buf *text,
-                struct hl_err *err)
+/* Appends to texts. */
+static int make(const struct hl_config *config, hl_finding_fn *finding, struct texts *texts, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         int r = hl_catalog_load(config, NULL, finding, NULL, &catalog, err);
         if (r < 0)
                 return r;
-        hl_nginx_conf(&catalog, config->upstream_host, text);
-        *ret_models = catalog.count;
+        hl_nginx_conf(config, &catalog, &texts->locations);
+        hl_nginx_upstreams(config, &catalog, &texts->upstreams);
+        texts->models = catalog.count;
         return 0;
 }
 
-/* 1: NGINX has new locations; 0: nothing was new. */
-static int update(const struct hl_config *config, struct hl_err *err)
+static int read_old(const char *path, struct hl_buf *old, struct hl_err *err)
 {
-        HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
+        int r = hl_read_file(AT_FDCWD, path, OUTPUT_SIZE_MAX, old);
+        return r < 0 && r != -ENOENT ? hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", path, strerror(-r))
+                                     : 0;
+}
+
+static bool is_same(const struct hl_buf *a, const struct hl_buf *b)
+{
+        return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+/* NGINX may read the one file and the other at any time, so at no time the locations name an upstream that is not there. */
+static int put_upstreams(const char *path, const struct hl_buf *text, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = hl_strndup(path, (size_t)(strrchr(path, '/') - path));
+        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+                return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
+        return put(path, text->data, text->len, err);
+}
+
+/* 1: NGINX has new locations; 0: nothing was new. */
+static int update_with(const struct hl_config *config, const char *upstreams, struct texts *texts, struct hl_err *err)
+{
         HL_CLEANUP(hl_buf_free) struct hl_buf old = { 0 };
+        HL_CLEANUP(hl_buf_free) struct hl_buf old_upstreams = { 0 };
+        HL_CLEANUP(hl_buf_free) struct hl_buf both = { 0 };
         const char *path = config->nginx_output;
         HL_CLEANUP(hl_free_pointer) char *mark = hl_format("%s.pending", path);
-        size_t models;
-        int r = make(config, NULL, &models, &text, err);
-        if (r < 0)
-                return r;
-        r = hl_read_file(AT_FDCWD, path, OUTPUT_SIZE_MAX, &old);
-        if (r < 0 && r != -ENOENT)
-                return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", path, strerror(-r));
-        bool is_new = old.len != text.len || memcmp(old.data, text.data, text.len) != 0;
-        bool was_pending = access(mark, F_OK) == 0;
-        if (!is_new && !was_pending)
-                return 0;
+        if (make(config, NULL, texts, err) < 0 || read_old(path, &old, err) < 0 ||
+            read_old(upstreams, &old_upstreams, err) < 0)
+                return -err->errnum;
+        bool is_new = !is_same(&old, &texts->locations), was_pending = access(mark, F_OK) == 0;
+        if (!is_new && !was_pending && hl_nginx_upstreams_cover(&old_upstreams, &texts->upstreams))
+                return is_same(&old_upstreams, &texts->upstreams) ? 0
+                                                                  : put_upstreams(upstreams, &texts->upstreams, err);
         if (is_new) { /* once more, to tell what is wrong with the files: not at every run */
-                hl_buf_drop(&text, text.len);
-                r = make(config, tell, &models, &text, err);
+                free_texts(texts);
+                int r = make(config, tell, texts, err);
                 if (r < 0)
                         return r;
         }
+        hl_buf_add(&both, texts->upstreams.data, texts->upstreams.len);
+        hl_nginx_upstreams_keep(&old_upstreams, &both);
+        int r = put_upstreams(upstreams, &both, err);
         bool have_nginx = access(NGINX, X_OK) == 0 && access(NGINX_FILES, F_OK) == 0;
-        r = publish(path, mark, was_pending, have_nginx, &old, &text, err);
+        if (r == 0)
+                r = publish(path, mark, was_pending, have_nginx, &old, &texts->locations, err);
         if (r < 0)
                 return r;
-        hl_log(LOG_NOTICE, NULL, "%s has the locations of %zu model%s%s", path, models, models == 1 ? "" : "s",
-               have_nginx ? "" : "; there is no NGINX on this host to use them");
+        hl_log(LOG_NOTICE, NULL, "%s has the locations of %zu model%s%s", path, texts->models,
+               texts->models == 1 ? "" : "s", have_nginx ? "" : "; there is no NGINX on this host to use them");
         return 1;
 }
 
-static int print(const struct hl_config *config, struct hl_err *err)
+static int update(const struct hl_config *config, struct hl_err *err)
 {
-        HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
-        size_t models;
-        int r = make(config, tell, &models, &text, err);
+        HL_CLEANUP(free_texts) struct texts texts = { 0 };
+        HL_CLEANUP(hl_free_pointer) char *upstreams = hl_format("%s/nginx/upstreams/models.conf", hl_state_dir());
+        return update_with(config, upstreams, &texts, err);
+}
+
+enum print { PRINT_NOTHING, PRINT_LOCATIONS, PRINT_UPSTREAMS };
+
+static int print(const struct hl_config *config, enum print what, struct hl_err *err)
+{
+        HL_CLEANUP(free_texts) struct texts texts = { 0 };
+        int r = make(config, tell, &texts, err);
         if (r == 0)
-                fputs(text.data, stdout);
+                fputs(what == PRINT_UPSTREAMS ? texts.upstreams.data : texts.locations.data, stdout);
         return r;
 }
 
 /* One look at the configuration and the models. *ret_changed is true where NGINX has got something new. */
-static int look(bool only_print, bool *ret_changed)
+static int look(enum print what, bool *ret_changed)
 {
         struct hl_config config;
         struct hl_err err = { 0 };
@@ -248,7 +290,7 @@ static int look(bool only_print, bool *ret_changed)
                 hl_log(LOG_ERR, NULL, "%s", err.message);
                 return EX_CONFIG;
         }
-        r = only_print ? print(&config, &err) : update(&config, &err);
+        r = what ? print(&config, what, &err) : update(&config, &err);
         hl_config_free(&config);
         if (r < 0)
                 hl_log(LOG_ERR, NULL, "%s", err.message);
@@ -258,25 +300,26 @@ static int look(bool only_print, bool *ret_changed)
 
 /* systemd.path(5) sees nothing while what it has started runs, and files seldom change alone: the last look is at what
  * has not changed for a moment. */
-static int run(bool only_print)
+static int run(enum print what)
 {
         static const struct timespec moment = { .tv_nsec = 300 * 1000 * 1000 };
         bool changed = false;
-        int status = look(only_print, &changed);
-        for (bool again = !only_print; again && status == EXIT_SUCCESS; again = changed) {
+        int status = look(what, &changed);
+        for (bool again = !what; again && status == EXIT_SUCCESS; again = changed) {
                 nanosleep(&moment, NULL);
-                status = look(false, &changed);
+                status = look(PRINT_NOTHING, &changed);
         }
         return status;
 }
 
 static void usage(FILE *to)
 {
-        fputs("Usage: nginx-config-updater [--print]\n"
+        fputs("Usage: nginx-config-updater [--print | --print-upstreams]\n"
               "\n"
               "Makes NGINX's locations from the models of this host, and reloads NGINX where they have changed.\n"
               "\n"
               "  --print               only prints them\n"
+              "  --print-upstreams     prints the upstreams that they need\n"
               "  --kubernetes          the models of several hosts, for an NGINX in a cluster: --kubernetes --help\n"
               "  --help                this\n",
               to);
@@ -285,24 +328,25 @@ static void usage(FILE *to)
 int main(int argc, char **argv)
 {
         static const struct option options[] = { { "print", no_argument, NULL, 'p' },
+                                                 { "print-upstreams", no_argument, NULL, 'u' },
                                                  { "help", no_argument, NULL, 'h' },
                                                  { 0 } };
-        bool only_print = false;
+        enum print what = PRINT_NOTHING;
         if (argc > 1 && strcmp(argv[1], "--kubernetes") == 0)
                 return hl_kubernetes_main(argc - 1, argv + 1);
         hl_log_open("nginx-config-updater");
         for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
                 if (option == 'h')
                         usage(stdout);
-                else if (option != 'p')
+                else if (option != 'p' && option != 'u')
                         usage(stderr);
-                if (option != 'p')
+                if (option != 'p' && option != 'u')
                         return option == 'h' ? EX_OK : EX_USAGE;
-                only_print = true;
+                what = option == 'u' ? PRINT_UPSTREAMS : PRINT_LOCATIONS;
         }
         if (optind < argc) {
                 usage(stderr);
                 return EX_USAGE;
         }
-        return run(only_print);
+        return run(what);
 }

@@ -1,8 +1,12 @@
 #include "nginx_conf.h"
 
+#include "base/mem.h"
+#include "base/str.h"
+#include "config.h"
 #include "inflight.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char heading[] = "# Made by nginx-config-updater of Home Lab Services from the models of this host, and "
@@ -17,7 +21,7 @@ void hl_nginx_target(const char *address, uint16_t port, char target[static HL_N
 
 bool hl_nginx_name_reserved(const char *name)
 {
-        return strcmp(name, "api") == 0 || strcmp(name, "v1") == 0;
+        return hl_in_list("api,v1,models", name, strlen(name));
 }
 
 void hl_nginx_add_location(struct hl_buf *out, const char *prefix, const char *name, const char *suffix,
@@ -33,42 +37,144 @@ void hl_nginx_add_location(struct hl_buf *out, const char *prefix, const char *n
 
 /* By this address the kernel's word on a model's port says which requests are NGINX's: inflight.h. It is a loopback
  * address, which leads to models on loopback alone. */
-static void add_location(struct hl_buf *out, const char *prefix, const char *name, const char *suffix,
-                         const char *include, const char *target)
+static void add_source(struct hl_buf *out, const char *host)
 {
-        hl_nginx_add_location(out, prefix, name, suffix, include, target);
-        if (strncmp(target, "127.", 4) == 0)
+        if (strncmp(host, "127.", 4) == 0)
                 hl_buf_adds(out, "    proxy_bind " HL_INFLIGHT_NGINX_ADDRESS ";\n");
 }
 
-static void add_first(struct hl_buf *out, const char *prefix, const char *name, const char *suffix, const char *target)
+/* An upstream's name: of each address and port one, so that one that was written stays right when models change. */
+static char *upstream_name(const char *host, uint16_t port)
 {
-        add_location(out, prefix, name, suffix, "first", target);
-        hl_buf_addf(out, "    error_page 502 503 504 = @wake_%s;\n}\n", name);
+        char *name = hl_format("hl_%s_%u", host, port);
+        for (char *c = name; *c; c++)
+                if (*c == ':') /* NGINX takes it for a port's */
+                        *c = '_';
+        return name;
+}
+
+/* Where systemd has the control group of a unit that runs, unless that says Slice=: "model@x.service" is in
+ * "system-model.slice". In a slice's name, a prefix is escaped. */
+static void add_control_group(struct hl_buf *out, const char *unit)
+{
+        hl_buf_adds(out, "/sys/fs/cgroup/system.slice/system-");
+        for (const char *c = unit; *c && *c != '@'; c++)
+                if (*c == '-')
+                        hl_buf_adds(out, "\\\\x2d"); /* one backslash, as NGINX reads it */
+                else
+                        hl_buf_add(out, c, 1);
+        hl_buf_addf(out, ".slice/%s", unit);
+}
+
+static void add_first(struct hl_buf *out, const struct hl_model *model, const char *upstream, const char *host)
+{
+        hl_buf_addf(out, "    proxy_pass http://%s$hl_model_uri;\n", upstream);
+        add_source(out, host);
+        hl_buf_addf(out, "    error_page 502 504 = @wake_%s;\n}\n", model->name);
+}
+
+/* What listens on the port of a model that does not run is not the model. */
+static void add_path(struct hl_buf *out, const struct hl_model *model, const char *upstream, const char *host)
+{
+        hl_buf_addf(out,
+                    "location /%s/ {\n"
+                    "    set $hl_model %s;\n"
+                    "    if (!-d \"",
+                    model->name, model->name);
+        add_control_group(out, model->unit);
+        hl_buf_adds(out, "\") {\n"
+                         "        set $hl_trusted 0;\n"
+                         "    }\n"
+                         "    if ($hl_asks) {\n"
+                         "        rewrite ^ /hl_admit last;\n"
+                         "    }\n"
+                         "    include home-lab-services/first.conf;\n");
+        add_first(out, model, upstream, host);
 }
 
 static void add_model(struct hl_buf *out, const struct hl_model *model, const char *host)
 {
+        const char *name = model->name;
         char target[HL_NGINX_TARGET_SIZE];
+        HL_CLEANUP(hl_free_pointer) char *upstream = upstream_name(host, model->port);
         hl_nginx_target(host, model->port, target);
-        hl_buf_addf(out, "\n# %s\n", model->name);
-        if (!hl_nginx_name_reserved(model->name))
-                add_first(out, "/", model->name, "/", target);
-        add_first(out, "@model_", model->name, "", target);
+        hl_buf_addf(out, "\n# %s\n", name);
+        if (!hl_nginx_name_reserved(name))
+                add_path(out, model, upstream, host);
+        hl_buf_addf(out,
+                    "location @model_%s {\n"
+                    "    set $hl_model %s;\n"
+                    "    include home-lab-services/first.conf;\n",
+                    name, name);
+        add_first(out, model, upstream, host);
         hl_buf_addf(out,
                     "location @wake_%s {\n"
                     "    include home-lab-services/wake.conf;\n"
                     "    fastcgi_param HL_MODEL %s;\n"
                     "}\n",
-                    model->name, model->name);
-        add_location(out, "@run_", model->name, "", "model", target);
+                    name, name);
+        hl_nginx_add_location(out, "@run_", name, "", "model", target);
+        add_source(out, host);
         hl_buf_adds(out, "    error_page 502 504 = @hl_cut;\n}\n");
 }
 
-void hl_nginx_conf(const struct hl_catalog *catalog, const char *host, struct hl_buf *out)
+void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out)
 {
         hl_buf_adds(out, heading);
+        if (!config->models_need_token || config->trust_loopback)
+                hl_buf_adds(out, "set $hl_trusted 1;\n");
         for (size_t i = 0; i < catalog->count; i++)
                 if (catalog->models[i].port)
-                        add_model(out, &catalog->models[i], host);
+                        add_model(out, &catalog->models[i], config->upstream_host);
+}
+
+/* A server that says 503 while it loads is not the last one to be tried: the other one is no host at all, so that NGINX
+ * comes to its own error, for which the request waits. */
+#define NOWHERE "255.255.255.255:1"
+
+static void add_upstream(struct hl_buf *out, const char *host, uint16_t port)
+{
+        char target[HL_NGINX_TARGET_SIZE];
+        HL_CLEANUP(hl_free_pointer) char *name = upstream_name(host, port);
+        hl_nginx_target(host, port, target);
+        hl_buf_addf(out, "upstream %s { server %s max_fails=0; server " NOWHERE " backup; }\n", name, target);
+}
+
+void hl_nginx_upstreams(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out)
+{
+        bool *wanted = hl_alloc((UINT16_MAX + 1) * sizeof(*wanted));
+        hl_buf_adds(out, heading);
+        for (size_t i = 0; i < catalog->count; i++)
+                wanted[catalog->models[i].port] = true;
+        for (unsigned port = 1; port <= UINT16_MAX; port++)
+                if (wanted[port])
+                        add_upstream(out, config->upstream_host, (uint16_t)port);
+        free(wanted);
+}
+
+/* The next line of text behind *at, its line break included; 0: there is none. */
+static size_t next_line(const struct hl_buf *text, size_t at)
+{
+        const char *end = at < text->len ? memchr(text->data + at, '\n', text->len - at) : NULL;
+        return end ? (size_t)(end - text->data) + 1 - at : 0;
+}
+
+static bool has_line(const struct hl_buf *text, const char *line, size_t len)
+{
+        return text->len >= len && memmem(text->data, text->len, line, len);
+}
+
+bool hl_nginx_upstreams_cover(const struct hl_buf *have, const struct hl_buf *need)
+{
+        for (size_t at = 0, len; (len = next_line(need, at)) > 0; at += len)
+                if (!has_line(have, need->data + at, len))
+                        return false;
+        return true;
+}
+
+void hl_nginx_upstreams_keep(const struct hl_buf *before, struct hl_buf *out)
+{
+        for (size_t at = 0, len; (len = next_line(before, at)) > 0; at += len)
+                if (!has_line(out, before->data + at, len) && hl_has_prefix(before->data + at, "upstream hl_"))
+                        hl_buf_add(out, before->data + at, len);
 }

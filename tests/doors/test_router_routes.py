@@ -1,47 +1,12 @@
 """model-router without NGINX and without a bus: where it sends a request of the OpenAI API by its body, and what it
 refuses."""
 import json
-import os
-import pathlib
 import socket
-import subprocess
 
 import fastcgi
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
-
-
-class Router:
-    def __init__(self, folder, **environment):
-        self.folder, self.path = folder, str(folder / "router.sock")
-        (folder / "models").mkdir()
-        (folder / "models" / "tiny").write_text("PORT=18191\n")
-        (folder / "models" / "no-port").write_text("COMMAND=x\n")
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(self.path)
-        self.listening.listen(16)
-        self.process = subprocess.Popen(
-            [BUILD / "model-router"], stdin=self.listening, stderr=subprocess.DEVNULL,
-            env={"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
-                 "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
-                 **environment})
-
-    def post(self, body, kind="application/json", **more):
-        variables = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
-                     "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body)), **more}
-        return fastcgi.request(self.path, variables, body)
-
-    def refusal(self, *arguments, **more):
-        status, headers, body = self.post(*arguments, **more)
-        assert "X-Accel-Redirect" not in headers
-        assert headers["Content-Type"].startswith("application/json")
-        return status, json.loads(body)["error"]["code"]
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.listening.close()
+from router import Router
 
 
 @pytest.fixture
@@ -67,6 +32,38 @@ def form(*parts):
 def test_the_body_says_where_a_request_goes(router, body, kind):
     status, headers, content = router.post(body, kind)
     assert (status, headers, content) == (200, {"X-Accel-Redirect": "@model_tiny"}, b"")
+
+
+@pytest.mark.parametrize("named, place", [
+    ("Qwen/Qwen3-8B", "@model_strict"), ("gpt-4", "@model_strict"), ("strict", "@model_strict")])
+def test_an_alias_is_its_models_name(router, named, place):
+    assert router.post(json.dumps({"model": named}).encode())[1] == {"X-Accel-Redirect": place}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST"])
+@pytest.mark.parametrize("uri, place", [
+    ("/v1/audio/voices?model=tiny", "@model_tiny"), ("/v1/realtime?x=1&model=Qwen%2FQwen3-8B", "@model_strict"),
+    ("/v1/deployments/gpt-4/chat/completions?api-version=2024-10-21", "@model_strict")])
+def test_the_query_says_it_where_no_body_does(router, method, uri, place):
+    assert router.ask(method, uri)[1] == {"X-Accel-Redirect": place}
+
+
+def test_a_body_comes_before_the_query(router):
+    body = b'{"model":"tiny"}'
+    assert router.post(body, REQUEST_URI="/v1/x?model=strict")[1] == {"X-Accel-Redirect": "@model_tiny"}
+
+
+def test_a_model_that_does_not_run_is_not_sent_anything(router):
+    """What listens on its port is another program: the request waits for the model, which here there is no bus for."""
+    status, headers, body = router.post(b'{"model":"cold/one"}')
+    assert "X-Accel-Redirect" not in headers and (status, json.loads(body)["error"]["code"]) == (503, "bus_unavailable")
+    router.start("cold")
+    assert router.post(b'{"model":"cold/one"}')[1] == {"X-Accel-Redirect": "@model_cold"}
+
+
+def test_options_says_what_there_is(router):
+    status, headers, body = router.ask("OPTIONS", "/v1/chat/completions")
+    assert (status, body) == (204, b"") and "POST" in headers["Allow"]
 
 
 @pytest.mark.parametrize("body, kind, expected", [

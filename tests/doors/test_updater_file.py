@@ -46,7 +46,7 @@ def updater(tmp_path):
 
 def test_print_prints_and_writes_nothing(updater):
     text = updater.run("--print").stdout
-    assert "location /tiny/ {" in text and "proxy_pass http://127.0.0.1:18191$" in text
+    assert "location /tiny/ {" in text and "proxy_pass http://127.0.0.1:18191$" in text and "http://hl_127.0.0.1_18191$" in text
     assert list(updater.output.parent.iterdir()) == []
 
 
@@ -54,7 +54,20 @@ def test_the_file_is_what_is_printed(updater):
     updater.run()
     assert updater.output.read_text() == updater.run("--print").stdout
     assert updater.output.stat().st_mode & 0o777 == 0o644
-    assert [path.name for path in updater.output.parent.iterdir()] == ["models.conf"]
+    assert sorted(path.name for path in updater.output.parent.iterdir()) == ["models.conf", "upstreams"]
+
+
+def test_the_upstreams_are_there_before_and_after(updater):
+    """NGINX may read both files at any time: those that locations still name stay until the next run."""
+    upstreams = updater.folder / "nginx" / "upstreams" / "models.conf"
+    updater.run()
+    assert upstreams.read_text() == updater.run("--print-upstreams").stdout and "18191" in upstreams.read_text()
+    updater.model("tiny", 18192)
+    updater.run()
+    assert upstreams.read_text() == updater.run("--print-upstreams").stdout and "18191" not in upstreams.read_text()
+    upstreams.write_text("")
+    updater.run()
+    assert "18192" in upstreams.read_text()
 
 
 def test_models_come_in_the_order_of_their_names(updater):
@@ -129,7 +142,7 @@ def test_an_ipv6_host_is_bracketed(updater):
 def test_no_models_leave_an_empty_configuration(updater):
     (updater.models / "tiny").unlink()
     updater.run()
-    assert all(line.startswith("#") for line in updater.output.read_text().splitlines())
+    assert all(line.startswith("#") or line == "set $hl_trusted 1;" for line in updater.output.read_text().splitlines())
 
 
 def says(done, words):

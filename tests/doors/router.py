@@ -1,0 +1,56 @@
+"""router.py - model-router without NGINX and without a bus, and requests to it as NGINX makes them."""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+
+import fastcgi
+
+BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
+
+
+class Router:
+    def __init__(self, folder, **environment):
+        self.folder, self.path = folder, str(folder / "router.sock")
+        (folder / "models").mkdir()
+        (folder / "started").mkdir()
+        (folder / "models" / "tiny").write_text("PORT=18191\n")
+        (folder / "models" / "no-port").write_text("COMMAND=x\n")
+        (folder / "models" / "strict").write_text('PORT=18192\nALIASES="Qwen/Qwen3-8B gpt-4"\n')
+        (folder / "models" / "cold").write_text('PORT=18193\nALIASES="cold/one"\n')
+        for name in "tiny", "strict":
+            self.start(name)
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(self.path)
+        self.listening.listen(16)
+        self.process = subprocess.Popen(
+            [BUILD / "model-router"], stdin=self.listening, stderr=subprocess.DEVNULL,
+            env={"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
+                 "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
+                 "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder),
+                 **environment})
+
+    def start(self, name):
+        """As if systemd ran it: there is its mark."""
+        (self.folder / "started" / f"invocation:model@{name}.service").symlink_to("0" * 32)
+
+    def ask(self, method, uri, body=b"", **more):
+        variables = {"REQUEST_METHOD": method, "REQUEST_URI": uri, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost", **more}
+        return fastcgi.request(self.path, variables, body)
+
+    def post(self, body, kind="application/json", **more):
+        variables = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
+                     "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body)), **more}
+        return fastcgi.request(self.path, variables, body)
+
+    def refusal(self, *arguments, **more):
+        status, headers, body = self.post(*arguments, **more)
+        assert "X-Accel-Redirect" not in headers
+        assert headers["Content-Type"].startswith("application/json")
+        return status, json.loads(body)["error"]["code"]
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.listening.close()
