@@ -212,15 +212,19 @@ static void refuse_cut(struct hl_router_request *request, const struct hl_model 
         hl_router_refuse(request, request->timed_out ? 504 : 502, "model_unavailable", model->name, &err);
 }
 
-/* Until its model is ready, a look is answered here and everything else waits. */
+/* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows what
+ * to do should this program end meanwhile. */
 static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
                  const struct hl_model *model)
 {
         struct hl_err err = { 0 };
         const char *rest = NULL;
         enum hl_router_look look = hl_router_look(request, &rest);
-        if (look != HL_ROUTER_NO_LOOK && !(request->call != HL_ROUTER_WAKE && hl_units_started_about(model->unit))) {
+        bool may_be_ready = request->page == HL_PAGE_NAMED && hl_units_started_about(model->unit) > 0;
+        if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
+        } else if (request->call != HL_ROUTER_WAKE) {
+                hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
         } else if (router->count >= WAITING_MAX) {
                 hl_fail(&err, HL_ERR_BUSY, EBUSY, "too_many_waiting", "more than %d requests wait for models already",
                         WAITING_MAX);

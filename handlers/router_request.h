@@ -28,14 +28,14 @@ struct hl_router_request {
         struct hl_fastcgi_request *fcgi; /* NULL once it was answered */
         struct hl_request http;
         enum hl_router_call call;
-        const char *model; /* whose location asks; "" where a body is to say it */
-        enum hl_page page; /* whose page sends it: filled by who has the configuration */
-        bool is_forged;    /* a browser may send it for a page of another origin without being asked first */
-        bool counts;       /* it makes a model work */
-        bool was_sent;     /* the model had it, and did not say that it is still loading */
-        bool timed_out;    /* of what was sent: no answer came in time */
-        bool is_again;     /* it waited before, at a router that was stopped */
-        unsigned hand_backs;
+        const char *model;   /* whose location asks; "" where a body is to say it */
+        enum hl_page page;   /* whose page sends it: filled by who has the configuration */
+        bool is_forged;      /* a browser may send it for a page of another origin without being asked first */
+        bool counts;         /* it makes a model work */
+        bool was_sent;       /* the model had it, and did not say that it is still loading */
+        bool timed_out;      /* of what was sent: no answer came in time */
+        bool is_again;       /* a router sent it here: nobody had it */
+        unsigned hand_backs; /* how often it waited before, at a router that was stopped */
 };
 
 /* Takes fcgi. */

@@ -109,10 +109,11 @@ static void add_model(struct hl_buf *out, const struct hl_model *model, const ch
         add_first(out, model, upstream, host);
         hl_buf_addf(out,
                     "location @wake_%s {\n"
+                    "    set $hl_model %s;\n"
                     "    include home-lab-services/wake.conf;\n"
                     "    fastcgi_param HL_MODEL %s;\n"
                     "}\n",
-                    name, name);
+                    name, name, name);
         hl_nginx_add_location(out, "@run_", name, "", "model", target);
         add_source(out, host);
         hl_buf_adds(out, "    error_page 502 504 = @hl_cut;\n}\n");

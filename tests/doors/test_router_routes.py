@@ -54,11 +54,19 @@ def test_a_body_comes_before_the_query(router):
 
 
 def test_a_model_that_does_not_run_is_not_sent_anything(router):
-    """What listens on its port is another program: the request waits for the model, which here there is no bus for."""
-    status, headers, body = router.post(b'{"model":"cold/one"}')
-    assert "X-Accel-Redirect" not in headers and (status, json.loads(body)["error"]["code"]) == (503, "bus_unavailable")
+    """What listens on its port is another program: the request waits for the model, where NGINX keeps it."""
+    waits = {"X-Accel-Redirect": "@wake_cold", "X-HL-Again": "0"}
+    assert router.post(b'{"model":"cold/one"}')[1] == waits
+    assert router.ask("GET", "/cold/x", HL_CALL="admit", HL_MODEL="cold")[1] == waits
     router.start("cold")
     assert router.post(b'{"model":"cold/one"}')[1] == {"X-Accel-Redirect": "@model_cold"}
+
+
+def test_what_nobody_had_may_be_sent(router):
+    """NGINX counts its visit to the router as a try: by the header that sent the request here it is none."""
+    status, _, body = router.ask("POST", "/cold/x", HL_CALL="wake", HL_MODEL="cold", HL_UPSTREAM_STATUS="200",
+                                 HL_UPSTREAM_CONNECT_TIME="0.000", HL_AGAIN="0")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "bus_unavailable")
 
 
 def test_options_says_what_there_is(router):

@@ -64,7 +64,7 @@ def test_fifty_clients_with_five_megabytes_each(web, figure):
     assert held < 2 * (last - began) + 0.3  # the model reads 250 MB, each time
 
 
-@pytest.mark.parametrize("method, path", [("POST", "/slow/echo"), ("GET", "/slow/v1/models"), ("POST", CHAT)])
+@pytest.mark.parametrize("method, path", [("POST", "/slow/echo"), ("GET", "/slow/stats"), ("POST", CHAT)])
 def test_one_waits_no_longer_than_the_model_needs(web, figure, method, path):
     mark = web.mark()
     answer = web.ask(method, path, {"model": "slow"} if method == "POST" else None)
@@ -339,10 +339,16 @@ def test_bodies_that_name_no_model(web, text, status, code):
     assert not web.runs("quick")
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_only_post_is_routed(web, method):
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_what_names_no_model_is_not_routed(web, method):
     answer = web.ask(method, CHAT, '{"model":"quick"}' if method == "PUT" else None)
     assert answer.status == 404, answer
+    assert not web.runs("quick")
+
+
+def test_options_are_told_here(web):
+    answer = web.ask("OPTIONS", CHAT)
+    assert answer.status == 204 and "POST" in answer.headers["Allow"], answer
     assert not web.runs("quick")
 
 

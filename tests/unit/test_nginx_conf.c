@@ -66,6 +66,7 @@ static void the_text_of_a_model(void **state)
                 "    error_page 502 504 = @wake_qwen2.5:0.5b;\n"
                 "}\n"
                 "location @wake_qwen2.5:0.5b {\n"
+                "    set $hl_model qwen2.5:0.5b;\n"
                 "    include home-lab-services/wake.conf;\n"
                 "    fastcgi_param HL_MODEL qwen2.5:0.5b;\n"
                 "}\n"
