@@ -90,9 +90,10 @@ def test_while_it_runs_the_kernel_says_so(web):
     assert touched(web, "quick")
     streams = [Stream(web, path, words=60, interval_ms=50) for path in (CHAT, "/quick/v1/completions")]
     assert all(stream.first.wait(10) for stream in streams)
+    assert touched(web, "quick")  # that they have begun
     now = activity()
     assert now["in_flight"] == 2 and now["is_active"] and not now["is_idle"], now
-    assert web.last_used("quick") is None  # NGINX has said nothing yet
+    assert web.last_used("quick") is None  # NGINX has said nothing of their ends yet
     for stream in streams:
         stream.whole()
     assert touched(web, "quick")
