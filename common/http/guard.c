@@ -150,17 +150,20 @@ static const char *find_secret(const struct hl_request *request)
 }
 
 #define HOW_TO_SEND "as \"Authorization: Bearer TOKEN\", x-api-key or api-key"
+#define HOW_TO_MAKE "make one with \"home-lab-services token add NAME --scope "
 
 static int refuse_peer(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
 {
-        bool models = guard->models || hl_request_is_openai(request);
+        const char *peer = request->peer.name;
         if (request->authorization)
                 return hl_problem(ret_problem, 401, "token_invalid", "send the token " HOW_TO_SEND);
-        return hl_problem(
-                ret_problem, models ? 401 : 403, "token_required",
-                "requests from %s need a token: make one with \"home-lab-services token add NAME --scope %s\" "
-                "(or " HL_SCOPE_CHOICES ") and send it " HOW_TO_SEND,
-                request->peer.name, models ? "use" : "read");
+        if (guard->models || hl_request_is_openai(request))
+                return hl_problem(ret_problem, 401, "token_required",
+                                  "requests from %s need a token, " HOW_TO_SEND ": " HOW_TO_MAKE "use\"", peer);
+        return hl_problem(ret_problem, 403, "token_required",
+                          "requests from %s need a token, " HOW_TO_SEND ": " HOW_TO_MAKE
+                          "read\" (or control, to start and stop models, or power, to shut down)",
+                          peer);
 }
 
 int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,

@@ -179,10 +179,13 @@ enum hl_parse hl_parser_feed(struct hl_parser *p, const char *bytes, size_t len,
                 return HL_PARSE_COMPLETE;
         }
         if (error != HPE_OK) {
+                struct hl_problem ignored;
                 if (!p->problem.status)
                         hl_problem(&p->problem, 400, "bad_request", "this is not a valid HTTP request: %s",
                                    llhttp_get_error_reason(&p->llhttp));
                 *ret_problem = p->problem;
+                if (!p->request->path && p->target.len) /* the path decides in which shape its client is told */
+                        hl_request_target(p->request, p->target.data, &ignored);
                 return HL_PARSE_BAD;
         }
         if (p->expects && p->in_body && !p->expect_told) {

@@ -28,7 +28,7 @@ enum hl_method { HL_GET, HL_HEAD, HL_POST, HL_OPTIONS, HL_METHOD_OTHER };
 struct hl_problem {
         int status;
         const char *code; /* stable, static */
-        char message[256];
+        char message[320];
 };
 
 struct hl_peer {

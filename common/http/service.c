@@ -101,10 +101,14 @@ static bool is_json_type(const char *content_type)
 /* *ret_body: {} for an empty body. */
 static int read_body(const struct hl_request *request, hl_json **ret_body, struct hl_problem *problem)
 {
+        const char *encoding = request->content_encoding;
         if (request->body.len == 0) {
                 *ret_body = hl_json_new();
                 return 0;
         }
+        if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
+                return hl_problem(problem, 415, "unsupported_encoding",
+                                  "send the body uncompressed, without a Content-Encoding");
         if (!request->content_type || !is_json_type(request->content_type))
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");

@@ -8,7 +8,7 @@
  *          hl_service.error_status.
  * Owner    everything in hl_call belongs to the caller of the route.
  * Process  no logging: the program logs when hl_service_answer() is done.
- * Tests    tests/unit/test_service.c
+ * Tests    tests/unit/test_service.c, tests/unit/test_service_access.c
  */
 #ifndef HL_HTTP_SERVICE_H
 #define HL_HTTP_SERVICE_H

@@ -40,6 +40,8 @@ static void an_absent_file_means_defaults(void **state)
         assert_string_equal(c.host_idle_action, "poweroff");
         assert_true(c.trust_loopback);
         assert_null(c.allowed_hosts[0]);
+        assert_false(c.models_need_token);
+        assert_null(c.allowed_origins[0]);
         assert_string_equal(c.nginx_output, "/var/lib/home-lab-services/nginx/models.conf");
         assert_string_equal(c.upstream_host, "127.0.0.1");
         hl_config_free(&c);
@@ -55,16 +57,18 @@ static void all_keys_are_read(void **state)
         struct hl_buf findings = { 0 };
         struct hl_err err;
         unsetenv("MODELS_CONFIG_DIR");
-        assert_int_equal(load(*state,
-                              "{\"shutdown\":{\"default_minutes\":2.5,\"default_action\":\"reboot\"},"
-                              "\"inference\":{\"models_dir\":\"/m\",\"unit_template\":\"llama@%s.service\","
-                              "\"start_timeout_seconds\":7,\"health_path\":\"/ok?x=1\"},"
-                              "\"monitoring\":{\"active_threshold_minutes\":0.5,\"idle_threshold_minutes\":525600,"
-                              "\"host_idle_minutes\":90,\"host_idle_action\":\"halt\"},"
-                              "\"auth\":{\"loopback\":\"token\",\"allowed_hosts\":[\"a.example\",\"b\"]},"
-                              "\"nginx\":{\"output\":\"/n\",\"upstream_host\":\"::1\"}}",
-                              &c, &findings, &err),
-                         0);
+        assert_int_equal(
+                load(*state,
+                     "{\"shutdown\":{\"default_minutes\":2.5,\"default_action\":\"reboot\"},"
+                     "\"inference\":{\"models_dir\":\"/m\",\"unit_template\":\"llama@%s.service\","
+                     "\"start_timeout_seconds\":7,\"health_path\":\"/ok?x=1\"},"
+                     "\"monitoring\":{\"active_threshold_minutes\":0.5,\"idle_threshold_minutes\":525600,"
+                     "\"host_idle_minutes\":90,\"host_idle_action\":\"halt\"},"
+                     "\"auth\":{\"loopback\":\"token\",\"allowed_hosts\":[\"a.example\",\"b\"],\"models\":\"token\","
+                     "\"allowed_origins\":[\"https://chat.example\",\"vscode-webview://*\",\"null\"]},"
+                     "\"nginx\":{\"output\":\"/n\",\"upstream_host\":\"::1\"}}",
+                     &c, &findings, &err),
+                0);
         assert_true(c.default_minutes == 2.5);
         assert_string_equal(c.default_action, "reboot");
         assert_string_equal(c.models_dir, "/m");
@@ -78,6 +82,10 @@ static void all_keys_are_read(void **state)
         assert_false(c.trust_loopback);
         assert_string_equal(c.allowed_hosts[1], "b");
         assert_null(c.allowed_hosts[2]);
+        assert_true(c.models_need_token);
+        assert_string_equal(c.allowed_origins[1], "vscode-webview://*");
+        assert_string_equal(c.allowed_origins[2], "null");
+        assert_null(c.allowed_origins[3]);
         assert_string_equal(c.nginx_output, "/n");
         assert_string_equal(c.upstream_host, "::1");
         hl_config_free(&c);
@@ -126,6 +134,16 @@ static void every_error_is_told_with_file_line_and_key(void **state)
                   "auth.allowed_hosts: must be names alone" },
                 { "{\"auth\":{\"allowed_hosts\":[\"b.lan:5002\"]}}", "auth.allowed_hosts: must be names alone" },
                 { "{\"auth\":{\"allowed_hosts\":[\"\"]}}", "auth.allowed_hosts: must be names alone" },
+                { "{\"auth\":{\"models\":\"closed\"}}", "auth.models: must be \"open\" or \"token\", not \"closed\"" },
+                { "{\"auth\":{\"models\":true}}", "auth.models: must be \"open\" or \"token\", not true" },
+                { "{\n\"auth\":{\n\"allowed_origins\":[\"http://a\",\n\"http://b/\"]}}",
+                  "config.json:3: auth.allowed_origins: \"http://b/\" must end with its host or port: no slash" },
+                { "{\"auth\":{\"allowed_origins\":[\"*\"]}}", "auth.allowed_origins: \"*\" would let every page in" },
+                { "{\"auth\":{\"allowed_origins\":[\"https://a:443\"]}}",
+                  "\"https://a:443\" must be without its port" },
+                { "{\"auth\":{\"allowed_origins\":[\"a\\u001bb\"]}}", "\"a?b\" has a character that no browser sends" },
+                { "{\"auth\":{\"allowed_origins\":\"*\"}}", "auth.allowed_origins: must be an array of origins" },
+                { "{\"auth\":{\"allowed_origins\":[null]}}", "auth.allowed_origins: must be an array of origins" },
                 { "{\"nginx\":{\"output\":\"\"}}", "nginx.output: must be an absolute path" },
                 { "{\"nginx\":{\"upstream_host\":\"localhost\"}}", "nginx.upstream_host: must be an IP address" },
                 { "{\n\n\"nginx\":{\n\"port\":1}}",

@@ -127,6 +127,7 @@ static void other_peers_need_a_token(void **state)
                 { HL_GET, NULL, NULL, NULL, NULL, false, 403, "token_required", 0 },
                 { HL_GET, NULL, NULL, NULL, "Bearer read", false, 0, NULL, HL_SCOPE_READ },
                 { HL_GET, NULL, NULL, NULL, "bearer   control", false, 0, NULL, CONTROL },
+                { HL_GET, NULL, NULL, NULL, "BEARER use", false, 0, NULL, HL_SCOPE_USE },
                 { HL_GET, NULL, NULL, NULL, "Bearer power", false, 0, NULL, HL_SCOPE_ALL },
                 { HL_GET, NULL, NULL, NULL, "Bearer wrong", false, 401, "token_invalid", 0 },
                 { HL_GET, NULL, NULL, NULL, "Bearer ", false, 401, "token_invalid", 0 },
@@ -144,12 +145,183 @@ static void other_peers_need_a_token(void **state)
                                                    .scopes = HL_SCOPE_READ });
 }
 
+static const char *const origins[] = { "https://chat.example", "http://localhost:3000", "null", "app://*", NULL };
+
+static void named_pages_may_do_what_others_may_not(void **state)
+{
+        (void)state;
+        struct hl_guard guard = { .trust_local = true, .origins = origins, .scopes_of = scope_of };
+        static const struct guard_case cases[] = {
+                { HL_POST, "localhost:5001", "https://chat.example", "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
+                { HL_POST, "localhost:5001", "https://chat.example", NULL, NULL, true, 0, NULL, HL_SCOPE_ALL },
+                { HL_POST, "localhost:5001", "http://localhost:3000", "same-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
+                { HL_METHOD_OTHER, "localhost", "null", "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
+                { HL_POST, "localhost", "app://obsidian.md", NULL, NULL, true, 0, NULL, HL_SCOPE_ALL },
+                /* Its own token is all that it has. */
+                { HL_POST, "localhost", "https://chat.example", NULL, "Bearer read", false, 0, NULL, HL_SCOPE_READ },
+                { HL_POST, "localhost", "https://chat.example", NULL, NULL, false, 403, "token_required", 0 },
+                /* Not these. */
+                { HL_POST, "localhost", "http://chat.example", NULL, NULL, true, 403, "foreign_origin", 0 },
+                { HL_POST, "localhost", "https://chat.example.evil", NULL, NULL, true, 403, "foreign_origin", 0 },
+                { HL_POST, "localhost", "http://localhost:3001", "same-site", NULL, true, 403, "foreign_origin", 0 },
+                { HL_POST, "localhost", "tauri://localhost", NULL, NULL, true, 403, "foreign_origin", 0 },
+                { HL_POST, "localhost", "", NULL, NULL, true, 403, "foreign_origin", 0 },
+                { HL_POST, "localhost", NULL, "cross-site", NULL, true, 403, "foreign_origin", 0 },
+                /* A name of this host comes first: no rebinding. */
+                { HL_POST, "evil.example", "https://chat.example", NULL, NULL, true, 403, "host_not_allowed", 0 },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_guard(&guard, &cases[i]);
+        guard.origins = NULL;
+        expect_guard(&guard, &(struct guard_case){ HL_POST, "localhost", "null", .local = true, .status = 403,
+                                                   .code = "foreign_origin" });
+}
+
+static void pages_are_told_apart(void **state)
+{
+        (void)state;
+        const struct hl_guard guard = { .origins = origins };
+        static const struct {
+                const char *host, *origin, *site;
+                enum hl_page page;
+        } cases[] = {
+                { "localhost", NULL, NULL, HL_PAGE_NONE },
+                { "localhost", NULL, "none", HL_PAGE_NONE },
+                { "localhost", NULL, "same-origin", HL_PAGE_OWN },
+                { "localhost:1", "http://localhost:1", NULL, HL_PAGE_OWN },
+                { "localhost:1", "https://LOCALHOST:1", "same-origin", HL_PAGE_OWN },
+                { "localhost", "tauri://localhost", NULL, HL_PAGE_FOREIGN }, /* a program's page has no host of ours */
+                { "localhost:3000", "http://localhost:3000", "same-origin", HL_PAGE_NAMED },
+                { NULL, "null", "cross-site", HL_PAGE_NAMED },
+                { "localhost", "app://x", "cross-site", HL_PAGE_NAMED },
+                { "localhost", "http://evil.example", "none", HL_PAGE_FOREIGN },
+                { "localhost", "http://localhost", "same-site", HL_PAGE_FOREIGN },
+                { "localhost", NULL, "whatever", HL_PAGE_FOREIGN },
+                { "localhost", "", NULL, HL_PAGE_FOREIGN },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++) {
+                struct hl_request r;
+                hl_request_init(&r);
+                r.host = hl_strdup(cases[i].host);
+                r.origin = hl_strdup(cases[i].origin);
+                r.sec_fetch_site = hl_strdup(cases[i].site);
+                if (hl_guard_page(&guard, &r) != cases[i].page)
+                        fail_msg("host %s, origin %s, site %s: %d", cases[i].host, cases[i].origin, cases[i].site,
+                                 (int)hl_guard_page(&guard, &r));
+                hl_request_free(&r);
+        }
+}
+
+static void a_preflight_of_another_page_is_refused(void **state)
+{
+        (void)state;
+        const struct hl_guard guard = { .origins = origins };
+        struct hl_problem problem = { 0 };
+        struct hl_request r;
+        hl_request_init(&r);
+        r.method = HL_OPTIONS;
+        r.origin = hl_strdup("http://evil.example\x01");
+        assert_int_equal(hl_guard_admit_page(&guard, &r, &problem), 0); /* it only looks */
+        r.ac_request_method = hl_strdup("POST");
+        assert_int_equal(hl_guard_admit_page(&guard, &r, &problem), -EINVAL);
+        assert_string_equal(problem.code, "foreign_origin");
+        assert_non_null(strstr(problem.message, "auth.allowed_origins"));
+        assert_non_null(strstr(problem.message, "http://evil.example?")); /* what to name, and nothing unprintable */
+        free(r.origin);
+        r.origin = hl_strdup("app://x");
+        assert_int_equal(hl_guard_admit_page(&guard, &r, &problem), 0);
+        hl_request_free(&r);
+}
+
+static int scope_of_ours(void *data, const char *secret)
+{
+        (void)data;
+        return strcmp(secret, "hls_a") == 0   ? HL_SCOPE_READ
+               : strcmp(secret, "hls_b") == 0 ? HL_SCOPE_USE
+                                              : HL_SCOPE_NONE;
+}
+
+static void a_token_comes_in_any_of_three_headers(void **state)
+{
+        (void)state;
+        const struct hl_guard guard = { .trust_local = true, .scopes_of = scope_of_ours };
+        static const struct {
+                const char *authorization, *x_api_key, *api_key;
+                int status;
+                unsigned scopes;
+        } cases[] = {
+                { "Bearer hls_a", NULL, NULL, 0, HL_SCOPE_READ },
+                { NULL, "hls_a", NULL, 0, HL_SCOPE_READ },
+                { NULL, NULL, "hls_a", 0, HL_SCOPE_READ },
+                /* Other keys may be there, too. */
+                { "Bearer sk-1", "hls_a", NULL, 0, HL_SCOPE_READ },
+                { "Bearer sk-1", "sk-2", "hls_a", 0, HL_SCOPE_READ },
+                { "Basic dTpw", NULL, "hls_a", 0, HL_SCOPE_READ },
+                { "Bearer ", "hls_a", NULL, 0, HL_SCOPE_READ },
+                { NULL, "", "hls_a", 0, HL_SCOPE_READ },
+                /* Of two of ours the first is meant. */
+                { "Bearer hls_b", "hls_a", NULL, 0, HL_SCOPE_USE },
+                { NULL, "hls_a", "hls_b", 0, HL_SCOPE_READ },
+                { "Bearer hls_0", "hls_a", NULL, 401, 0 },
+                { NULL, "sk-1", NULL, 401, 0 },
+                { NULL, "Bearer hls_a", NULL, 401, 0 },
+                { "hls_a", NULL, NULL, 401, 0 },
+                { "Basic hls_a", NULL, NULL, 401, 0 },
+                { "Digest x", "", "", 401, 0 },
+                { "Token hls_a", NULL, NULL, 401, 0 },
+                { NULL, "", "", 403, 0 },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++) {
+                struct hl_request r;
+                struct hl_problem problem = { 0 };
+                unsigned scopes = HL_SCOPE_NONE;
+                hl_request_init(&r);
+                r.authorization = hl_strdup(cases[i].authorization);
+                r.x_api_key = hl_strdup(cases[i].x_api_key);
+                r.api_key = hl_strdup(cases[i].api_key);
+                hl_guard_admit_peer(&guard, &r, &scopes, &problem);
+                if (problem.status != cases[i].status || scopes != cases[i].scopes)
+                        fail_msg("%s, %s, %s: %d, scopes %u", cases[i].authorization, cases[i].x_api_key,
+                                 cases[i].api_key, problem.status, scopes);
+                hl_request_free(&r);
+        }
+}
+
+static void who_has_no_token_is_told_how_to_send_one(void **state)
+{
+        (void)state;
+        struct hl_guard guard = { .trust_local = true, .scopes_of = scope_of };
+        struct hl_problem problem = { 0 };
+        struct hl_request r;
+        unsigned scopes = 0;
+        hl_request_init(&r);
+        snprintf(r.peer.name, sizeof(r.peer.name), "2001:0db8:0000:0000:0000:0000:0000:0001");
+        r.path = hl_strdup("/models");
+        assert_int_equal(hl_guard_admit_peer(&guard, &r, &scopes, &problem), -EINVAL);
+        assert_int_equal(problem.status, 403);
+        assert_non_null(strstr(problem.message, "\"Authorization: Bearer TOKEN\", x-api-key or api-key"));
+        assert_non_null(strstr(problem.message, "to shut down)")); /* whole */
+        guard.models = true;
+        hl_guard_admit_peer(&guard, &r, &scopes, &problem);
+        assert_int_equal(problem.status, 401);
+        assert_non_null(strstr(problem.message, "--scope use\""));
+        guard.trust_all = true;
+        assert_int_equal(hl_guard_admit_peer(&guard, &r, &scopes, &problem), 0);
+        assert_int_equal(scopes, HL_SCOPE_ALL);
+        hl_request_free(&r);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_host_goes_by_its_names),
                 cmocka_unit_test(pages_of_others_change_nothing),
+                cmocka_unit_test(named_pages_may_do_what_others_may_not),
+                cmocka_unit_test(pages_are_told_apart),
+                cmocka_unit_test(a_preflight_of_another_page_is_refused),
                 cmocka_unit_test(other_peers_need_a_token),
+                cmocka_unit_test(a_token_comes_in_any_of_three_headers),
+                cmocka_unit_test(who_has_no_token_is_told_how_to_send_one),
         };
         return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }

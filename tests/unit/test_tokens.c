@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "base/mem.h"
+#include "base/scope.h"
 #include "lab/tokens.h"
 
 #include <errno.h>
@@ -50,6 +51,35 @@ static void added_found_and_revoked(void **state)
         assert_int_equal(err.kind, HL_ERR_NONE);
 }
 
+static void a_scope_has_the_bits_of_those_it_includes(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *scope;
+                unsigned bits;
+        } scopes[] = {
+                { "read", HL_SCOPE_READ },
+                { "use", HL_SCOPE_USE },
+                { "control", HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL },
+                { "power", HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL | HL_SCOPE_POWER },
+        };
+        for (size_t i = 0; i < HL_COUNT(scopes); i++) {
+                char secret[HL_TOKEN_SECRET_SIZE];
+                struct hl_token token = { 0 };
+                struct hl_err err = { 0 };
+                must(hl_tokens_add(scopes[i].scope, scopes[i].scope, secret, &err) == 0);
+                assert_int_equal(hl_tokens_scopes(secret, &token, &err), scopes[i].bits);
+                assert_string_equal(token.name, scopes[i].scope);
+                assert_string_equal(hl_scope_name(scopes[i].bits), scopes[i].scope);
+                assert_int_equal(hl_tokens_scopes("hls_0", &token, &err), HL_SCOPE_NONE);
+                must(hl_tokens_revoke(scopes[i].scope, &err) == 0);
+                assert_int_equal(hl_tokens_scopes(secret, &token, &err), HL_SCOPE_NONE);
+        }
+        assert_string_equal(hl_scope_name(HL_SCOPE_NONE), "none");
+        assert_string_equal(hl_scope_name(HL_SCOPE_READ | HL_SCOPE_USE), "use");
+        assert_int_equal(hl_scope_bits("none"), HL_SCOPE_NONE);
+}
+
 static void what_is_like_a_secret_is_not_one(void **state)
 {
         (void)state;
@@ -75,7 +105,7 @@ static void names_and_scopes_are_checked(void **state)
                 "",    "a b",      "a\nb",
                 "a/b", "\xC3\xA9", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
         };
-        static const char *const scopes[] = { "", "admin", "read,control", "Read", "none" };
+        static const char *const scopes[] = { "", "admin", "read,control", "Read", "none", "used", "use,read" };
         char secret[HL_TOKEN_SECRET_SIZE] = "untouched";
         for (size_t i = 0; i < HL_COUNT(names); i++) {
                 struct hl_err err = { 0 };
@@ -191,6 +221,7 @@ static void an_unreadable_file_lets_nobody_in(void **state)
         struct hl_tokens tokens;
         must(mkdir(test_path(*state, "tokens"), 0755) == 0);
         assert_int_equal(hl_tokens_find("x", &token, &err), -EISDIR);
+        assert_int_equal(hl_tokens_scopes("x", &token, &err), -EISDIR);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         assert_int_equal(hl_tokens_load(test_note_finding, &findings, &tokens, &err), -EISDIR);
         assert_string_equal(findings.data, "tokens:0: : Is a directory\n");
@@ -210,6 +241,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(added_found_and_revoked),
+                IN_FOLDER(a_scope_has_the_bits_of_those_it_includes),
                 IN_FOLDER(what_is_like_a_secret_is_not_one),
                 IN_FOLDER(names_and_scopes_are_checked),
                 IN_FOLDER(conflicts_and_absences),
