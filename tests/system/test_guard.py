@@ -1,11 +1,12 @@
 """Who is not on this machine needs a token; pages of other origins get nothing done, wherever they are sent from."""
 import contextlib
 import os
+import re
 import subprocess
 
 import pytest
 
-from machines import ETC, INFERENCE, MONITOR, PORTS, SERVICES, SHUTDOWN, Network, wait_until
+from machines import ETC, INFERENCE, MODELS, MONITOR, PORTS, SERVICES, SHUTDOWN, Network, wait_until
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # the machine, the neighbour
 
@@ -43,7 +44,7 @@ def guarded(make_machine):
 def tokens(guarded):
     """One token of each scope."""
     made = {scope: guarded.sh(f"home-lab-services token add t-{scope} --scope {scope}").strip()
-            for scope in ("read", "control", "power")}
+            for scope in ("read", "use", "control", "power")}
     yield made
     guarded.sh(f"rm -f {ETC}/tokens {ETC}/config.json")
 
@@ -72,7 +73,7 @@ def test_a_wrong_token(guarded, tokens):
     assert ask(guarded, "GET", SHUTDOWN, "/health", Authorization="Bearer ").status == 401
 
 
-@pytest.mark.parametrize("scope, answers", [("read", (200, 403, 403)), ("control", (200, 404, 403)), ("power", (200, 404, 200))])
+@pytest.mark.parametrize("scope, answers", [("read", (200, 403, 403)), ("use", (403, 403, 403)), ("control", (200, 404, 403)), ("power", (200, 404, 200))])
 def test_scopes(guarded, tokens, scope, answers):
     token = tokens[scope]
     for port in PORTS:
@@ -83,6 +84,78 @@ def test_scopes(guarded, tokens, scope, answers):
     assert (guarded.scheduled() is not None) == (scope == "power")
     if scope == "power":
         assert ask(guarded, "POST", SHUTDOWN, "/shutdown/cancel", token).status == 200
+
+
+def test_a_wrong_or_missing_key_is_told_as_openais_clients_show_it(guarded, tokens):
+    for path in "/v1/models", "/v1/models/nobody", "/v1/nothing", "//v1/models":
+        for headers in ({}, {"Authorization": "Bearer sk-other"}, {"x-api-key": "sk-other"}, {"api-key": tokens["use"] + "0"},
+                        {"Authorization": "Basic dTpw"}):
+            answer = ask(guarded, "GET", INFERENCE, path, **headers)
+            error = answer["error"]
+            assert answer.status == 401 and error["type"] == "authentication_error" and "token" in error["message"], answer
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    answer = ask(guarded, "GET", INFERENCE, "/v1/models", Host="evil.example")
+    assert answer.status == 403 and answer["error"]["code"] == "host_not_allowed"
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "api-key"])
+def test_a_use_token_lists_models_and_no_more(guarded, tokens, header):
+    key = {header: ("Bearer " if header == "Authorization" else "") + tokens["use"]}
+    guarded.model("bystander", 8190)
+    try:
+        listed = ask(guarded, "GET", INFERENCE, "/v1/models", **key)
+        assert listed.status == 200 and "bystander" in [model["id"] for model in listed["data"]]
+        assert ask(guarded, "GET", INFERENCE, "/v1/models/bystander", **key)["id"] == "bystander"
+        for port, method, path in [
+                (INFERENCE, "GET", "/models"), (INFERENCE, "GET", "/models/bystander"), (INFERENCE, "GET", "/models/running"),
+                (INFERENCE, "POST", "/models/bystander/start"), (INFERENCE, "POST", "/models/bystander/stop"),
+                (INFERENCE, "POST", "/models/bystander/restart"), (INFERENCE, "GET", "/models/bystander/logs"),
+                (MONITOR, "POST", "/models/bystander/report"), (MONITOR, "GET", "/metrics"),
+                (SHUTDOWN, "GET", "/shutdown/next"), (SHUTDOWN, "POST", "/shutdown/schedule"), (SHUTDOWN, "POST", "/shutdown/cancel")]:
+            answer = ask(guarded, method, port, path, **key)
+            assert answer.status == 403 and answer["code"] == "scope_too_small", (path, answer)
+        assert not guarded.is_active("model@bystander.service") and guarded.scheduled() is None
+        guarded.sh("home-lab-services token revoke t-use")
+        assert ask(guarded, "GET", INFERENCE, "/v1/models", **key).status == 401
+    finally:
+        guarded.path(MODELS + "/bystander").unlink()
+
+
+PAGE = "app://obsidian.md"
+
+
+def test_a_named_page_elsewhere_does_what_its_token_may(guarded, tokens):
+    guarded.config(auth={"allowed_origins": [PAGE, "vscode-webview://*"]})
+    for page in PAGE, "vscode-webview://1b2c3d":
+        asked = {"Origin": page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization",
+                 "Access-Control-Request-Private-Network": "true", "Sec-Fetch-Site": "cross-site"}
+        for port, path in zip(PORTS, ("/shutdown/schedule", "/models/x/start", "/models/x/report")):
+            answer = ask(guarded, "OPTIONS", port, path, **asked)
+            assert answer.status == 204 and answer.headers["Access-Control-Allow-Origin"] == page
+            assert answer.headers["Access-Control-Allow-Headers"] == "authorization"
+            assert answer.headers["Access-Control-Allow-Private-Network"] == "true"
+        for scope, status in (None, 403), ("read", 403), ("control", 403), ("power", 200):
+            answer = ask(guarded, "POST", SHUTDOWN, "/shutdown/schedule", scope and tokens[scope], {"minutes": 90}, Origin=page)
+            assert answer.status == status and answer.headers["Access-Control-Allow-Origin"] == page, answer
+        assert ask(guarded, "POST", SHUTDOWN, "/shutdown/cancel", tokens["power"], Origin=page).status == 200
+    for page in "null", "app://obsidian", "http://obsidian.md":
+        answer = ask(guarded, "POST", SHUTDOWN, "/shutdown/schedule", tokens["power"], {"minutes": 90}, Origin=page)
+        assert answer.status == 403 and "auth.allowed_origins" in answer["message"]
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    assert guarded.scheduled() is None
+
+
+def test_a_request_for_h2c_is_a_request(guarded):
+    upgrade = ("Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+               "Upgrade: h2c\r\n")
+    body = '{"minutes": 90}'
+    posted = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with contextlib.closing(guarded.connect(SHUTDOWN)) as connection:
+        connection.sendall((f"GET /health HTTP/1.1\r\n{upgrade}\r\nPOST /shutdown/schedule HTTP/1.1\r\n{upgrade}{posted}"
+                            f"POST /shutdown/cancel HTTP/1.1\r\n{upgrade}Content-Length: 0\r\nConnection: close\r\n\r\n").encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"200", b"200", b"200"], received
+    assert b'"cancelled_shutdown"' in received and guarded.scheduled() is None
 
 
 def test_revoked_at_once_and_never_shown(guarded, tokens):

@@ -214,6 +214,8 @@ static void a_preflight_needs_no_token(void **state)
         expect_cors(&(struct ask){ HL_OPTIONS, "/items", .origin = "app://chat", .host = "evil", .asks = "POST" }, 403,
                     true);
         expect_cors(&(struct ask){ HL_OPTIONS, "/items", "", "app://chat" }, 403, true); /* it asks for nothing */
+        expect_cors(&(struct ask){ HL_OPTIONS, "/items", "wrong", "http://localhost", "localhost", "POST" }, 401,
+                    false);
         assert_int_equal(runs, 0);
 }
 
