@@ -79,6 +79,15 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
                err->kind ? ": " : "", err->kind ? err->message : "", request->id);
 }
 
+static struct hl_guard guard_of(struct hl_app *app)
+{
+        return (struct hl_guard){ .trust_local = app->config.trust_loopback,
+                                  .host_names = app->config.allowed_hosts,
+                                  .origins = app->config.allowed_origins,
+                                  .scopes_of = scopes_of,
+                                  .data = app };
+}
+
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
         struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
@@ -91,11 +100,7 @@ static void answer(const void *data, const struct hl_request *request, struct hl
                            "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, request, &problem);
         } else {
-                const struct hl_guard guard = { .trust_local = app.config.trust_loopback,
-                                                .host_names = app.config.allowed_hosts,
-                                                .origins = app.config.allowed_origins,
-                                                .scopes_of = scopes_of,
-                                                .data = &app };
+                const struct hl_guard guard = guard_of(&app);
                 hl_service_answer(app.service, &guard, &app, request, response, &err);
                 hl_config_free(&app.config);
         }
@@ -103,9 +108,24 @@ static void answer(const void *data, const struct hl_request *request, struct hl
         hl_bus_free(&app.bus);
 }
 
+/* A request that is not whole is not logged: nobody has asked for anything yet. */
+static void refuse(const void *data, const struct hl_request *request, const struct hl_problem *problem,
+                   struct hl_response *response)
+{
+        struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
+        struct hl_err ignored = { 0 };
+        if (hl_config_load(NULL, NULL, NULL, &app.config, &ignored) < 0) {
+                hl_response_problem(response, request, problem);
+                return;
+        }
+        const struct hl_guard guard = guard_of(&app);
+        hl_service_refuse(&guard, request, problem, response);
+        hl_config_free(&app.config);
+}
+
 int hl_app_main(const struct hl_service *service)
 {
-        struct hl_door door = { .name = service->name, .answer = answer, .app = service };
+        struct hl_door door = { .name = service->name, .answer = answer, .refuse = refuse, .app = service };
         hl_log_open(service->name);
         return hl_door_run(&door);
 }

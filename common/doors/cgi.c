@@ -135,7 +135,7 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         request.client_fd = sink->client_fd;
         if (hl_cgi_read(&request, source, &problem) < 0 || find_body_len(source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
-                hl_response_problem(&response, &request, &problem);
+                hl_door_refuse(door, &request, &problem, &response);
         else
                 door->answer(door->app, &request, &response);
 

@@ -25,6 +25,15 @@ bool hl_is_listening(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
+void hl_door_refuse(const struct hl_door *door, const struct hl_request *request, const struct hl_problem *problem,
+                    struct hl_response *response)
+{
+        if (door->refuse)
+                door->refuse(door->app, request, problem, response);
+        else
+                hl_response_problem(response, request, problem);
+}
+
 int hl_door_run(const struct hl_door *door)
 {
         signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */

@@ -21,10 +21,17 @@
 struct hl_door {
         const char *name; /* of the program: for its usage message */
         void (*answer)(const void *app, const struct hl_request *request, struct hl_response *response);
+        /* The same for what the door finds wrong with a request, of which it may not have read all; NULL: told as it is. */
+        void (*refuse)(const void *app, const struct hl_request *request, const struct hl_problem *problem,
+                       struct hl_response *response);
         const void *app;
 };
 
 int hl_door_run(const struct hl_door *door);
+
+/* For the doors. */
+void hl_door_refuse(const struct hl_door *door, const struct hl_request *request, const struct hl_problem *problem,
+                    struct hl_response *response);
 
 /* Whether fd is a listening socket. */
 bool hl_is_listening(int fd);

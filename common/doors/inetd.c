@@ -215,7 +215,7 @@ static bool serve_request(struct connection *c)
         enum outcome outcome = read_request(c, parser, &problem);
         bool again = false;
         if (outcome == REQUEST_BAD) {
-                hl_response_problem(&response, &request, &problem);
+                hl_door_refuse(c->door, &request, &problem, &response);
                 if (send_response(c, &request, &response, false) == 0)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {

@@ -241,6 +241,14 @@ void hl_service_answer(const struct hl_service *service, const struct hl_guard *
         hl_json_free(call.out);
 }
 
+void hl_service_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
+                       struct hl_response *response)
+{
+        if (hl_guard_page(guard, request) == HL_PAGE_NAMED)
+                hl_cors_add(request, response);
+        hl_response_problem(response, request, problem);
+}
+
 static void first_problem(void *data, const char *path, const char *problem)
 {
         hl_fail(data, HL_ERR_INVALID, EINVAL, "invalid_body", "\"%s\" %s", path, problem);

@@ -55,6 +55,10 @@ struct hl_service {
 void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
                        const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err);
 
+/* The answer to a request that a door found something wrong with: a named page may read that, too. */
+void hl_service_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
+                       struct hl_response *response);
+
 /* Reads the body's fields; the first thing wrong with them becomes call->err. */
 int hl_call_read_body(struct hl_call *call, const struct hl_json_field *fields, size_t field_count);
 

@@ -203,6 +203,20 @@ def test_what_a_door_finds_wrong_is_told_in_the_same_shape(lab):
     assert ask(lab, "inference-service", "GET", "/v1/models").json["error"]["type"] == "server_error"
 
 
+def test_a_named_page_reads_what_a_door_finds_wrong(lab):
+    lab.config(auth={"allowed_origins": [PAGE]})
+    long = {"Content-Type": "application/json", "Content-Length": "65537"}
+    for door in by_cgi, by_fastcgi:
+        for page, allowed in (PAGE, True), (OTHER, False):
+            answer = door(lab, "model-monitor-service", "POST", "/models/tiny/report", long | {"Origin": page})
+            assert answer.status == 413 and readable(answer, page) == allowed and bool(cors(answer)) == allowed, answer
+    for head, status in [(b"Content-Length: 65537\r\n\r\n", b"413"), (b"Transfer-Encoding: gzip\r\n\r\n", b"400"),
+                         (b"Content-Length: 2\r\n\r\n{", b"400")]:
+        head = b"POST /models/tiny/report HTTP/1.1\r\nHost: localhost\r\nOrigin: app://obsidian.md\r\n" + head
+        received = exchange(lab, "model-monitor-service", head)
+        assert received.split()[1] == status and b"Access-Control-Allow-Origin: app://obsidian.md\r\n" in received
+
+
 def test_a_wrong_origin_in_the_configuration_lets_nobody_in(lab):
     lab.config(auth={"allowed_origins": ["https://chat.example/"]})
     assert ask(lab, "inference-service", "GET", "/models").json["code"] == "configuration_invalid"
