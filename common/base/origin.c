@@ -15,18 +15,26 @@
 #define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 #define EXAMPLE "\"https://chat.example.org\""
 
+/* What files and sandboxed frames send; Electron and Android's WebView may send "file://". */
+static bool is_without_host(const char *text)
+{
+        return strcmp(text, "null") == 0 || strcmp(text, "file://") == 0 || strcmp(text, "file://*") == 0;
+}
+
 /* What people write for a page's origin that never is one. */
 static const char *problem_of_whole(const char *text)
 {
         static const struct {
                 const char *prefix, *problem;
         } never[] = {
-                { "file:", "is no page's origin: pages that are files send \"null\"" },
+                { "file:", "must be \"file://\", or \"null\": pages that are files send one of the two" },
                 { "ws:", "is a socket's address: name the page's origin, with http or https" },
                 { "wss:", "is a socket's address: name the page's origin, with http or https" },
         };
         if (strcmp(text, "*") == 0)
                 return "would let every page in: name the origins of those that may, such as " EXAMPLE;
+        if (strchr(text, ','))
+                return "must be one origin: each stands for itself in the list, in quotes of its own";
         for (const char *c = text; *c; c++)
                 if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7F)
                         return "has a character that no browser sends: write a name as its \"xn--\" form, without "
@@ -89,9 +97,31 @@ static const char *problem_of_port(const char *rest, uint64_t usual)
         return NULL;
 }
 
+/* Of a program's own scheme: what its author thought of, "." and "-" too, or * for all. */
+static const char *problem_of_own(const char *host)
+{
+        if (strchr(host, '*'))
+                return strcmp(host, "*") == 0 ? NULL : "may have a * only for its whole host, without a port";
+        size_t len = strspn(host, LETTERS_AND_DIGITS "._~-");
+        if (len == 0)
+                return "has no valid host: write \"scheme://host\", or a * for the host";
+        return problem_of_port(host + len, 0);
+}
+
+static const char *problem_of_web(const char *host, uint64_t usual_port)
+{
+        if (strchr(host, '*'))
+                return "must name one host: a * may stand for the host of programs' own schemes alone";
+        size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+        if (len == 0 || (host[0] == '[' && !strchr(host, ']')))
+                return "has no host: write \"scheme://host\", such as " EXAMPLE;
+        const char *problem = problem_of_host(host, len);
+        return problem ? problem : problem_of_port(host + len, usual_port);
+}
+
 const char *hl_origin_problem(const char *named)
 {
-        if (strcmp(named, "null") == 0)
+        if (is_without_host(named))
                 return NULL;
         const char *problem = problem_of_whole(named);
         if (problem)
@@ -99,29 +129,20 @@ const char *hl_origin_problem(const char *named)
         const char *end = strstr(named, "://");
         if (!end || !is_scheme(named, (size_t)(end - named)))
                 return "must begin with a scheme, such as " EXAMPLE;
-
-        const char *host = end + 3;
-        bool http = hl_has_prefix(named, "http://"), https = hl_has_prefix(named, "https://");
+        const char *host = end + strlen("://");
         if (host[strcspn(host, "/?#\\")])
                 return "must end with its host or port: no slash and no path behind it";
         if (strchr(host, '@'))
                 return "must be without a user's name: \"scheme://host\" alone";
-        if (strchr(host, '*')) {
-                if (http || https)
-                        return "must name one host: a * may stand for the host of programs' own schemes alone";
-                return strcmp(host, "*") == 0 ? NULL : "may have a * only for its whole host, without a port";
-        }
-        size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-        if (len == 0 || (host[0] == '[' && !strchr(host, ']')))
-                return "has no host: write \"scheme://host\", such as " EXAMPLE;
-        problem = problem_of_host(host, len);
-        return problem ? problem : problem_of_port(host + len, http ? 80 : https ? 443 : 0);
+        if (hl_has_prefix(named, "http://"))
+                return problem_of_web(host, 80);
+        return hl_has_prefix(named, "https://") ? problem_of_web(host, 443) : problem_of_own(host);
 }
 
 bool hl_origin_is(const char *named, const char *sent)
 {
         size_t len = strlen(named);
         if (len > 4 && strcmp(named + len - 4, "://*") == 0)
-                return strncasecmp(named, sent, len - 1) == 0 && sent[len - 1] && !strchr(sent + len - 1, '/');
+                return strncasecmp(named, sent, len - 1) == 0 && !strchr(sent + len - 1, '/');
         return strcasecmp(named, sent) == 0; /* Safari sends the host of its extensions in upper case */
 }

@@ -1,7 +1,7 @@
 /* origin.h - the origins of browser pages, as the user names them and as browsers send them.
  *
- * Shape    pure functions over text. A named origin is "scheme://host", "scheme://host:port", "null", or, for the pages
- *          of programs, whose host may be another one each time, "scheme://" and a * for it.
+ * Shape    pure functions over text. A named origin is "scheme://host", "scheme://host:port", "null", "file://", or, for
+ *          the pages of programs, whose host may be another one each time, "scheme://" and a * for it.
  * Source   RFC 6454 section 6.2; the serialization of https://html.spec.whatwg.org/#origin: lower case, no default
  *          port, "null" for what has no origin.
  * Tests    tests/unit/test_origin.c
