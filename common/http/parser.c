@@ -179,7 +179,7 @@ enum hl_parse hl_parser_feed(struct hl_parser *p, const char *bytes, size_t len,
                 return HL_PARSE_COMPLETE;
         }
         if (error != HPE_OK) {
-                struct hl_problem ignored;
+                struct hl_problem ignored = { 0 };
                 if (!p->problem.status)
                         hl_problem(&p->problem, 400, "bad_request", "this is not a valid HTTP request: %s",
                                    llhttp_get_error_reason(&p->llhttp));
