@@ -68,7 +68,7 @@ def test_errors_of_the_configuration_all_at_once(broken):
 
 
 @pytest.mark.parametrize("text, line", [("{", 1), ('{\n  "shutdown": {},\n  "shutdown": {}\n}', 3), ("{}\n{}", 2), ("", 1), ("[]", 1),
-                                        ('{"auth": {\n"loopback": "no"}}', 2)])
+                                        ('{"auth": {\n"loopback": "no"}}', 2), ('{"auth": {\n"allowed_origins": ["http://a/"]}}', 2)])
 def test_a_configuration_that_is_not_right(broken, text, line):
     broken.put(ETC + "/config.json", text)
     status, output = check(broken)
