@@ -45,11 +45,10 @@ static int scopes_of(void *data, const char *secret)
 
 static const char *method_name(enum hl_method method)
 {
-        static const char *const names[] = { [HL_GET] = "GET",
-                                             [HL_HEAD] = "HEAD",
-                                             [HL_POST] = "POST",
-                                             [HL_OPTIONS] = "OPTIONS",
-                                             [HL_METHOD_OTHER] = "(other)" };
+        static const char *const names[] = {
+                [HL_GET] = "GET",     [HL_HEAD] = "HEAD",       [HL_POST] = "POST",           [HL_PUT] = "PUT",
+                [HL_PATCH] = "PATCH", [HL_OPTIONS] = "OPTIONS", [HL_METHOD_OTHER] = "(other)"
+        };
         return names[method];
 }
 
@@ -69,7 +68,7 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
                 { "HL_UNIT", unit },
                 { NULL, NULL },
         };
-        int priority = request->method == HL_POST ? LOG_NOTICE : LOG_INFO;
+        int priority = hl_method_has_body(request->method) ? LOG_NOTICE : LOG_INFO;
         if (status >= 500 && err->errnum != ECANCELED) /* that is the client's own doing */
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
@@ -134,6 +133,20 @@ int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog)
 {
         struct hl_app *app = call->app;
         return hl_catalog_load(&app->config, NULL, NULL, NULL, ret_catalog, &call->err);
+}
+
+int hl_app_states(struct hl_app *app, const struct hl_catalog *catalog, enum hl_unit_active **ret_states,
+                  struct hl_err *err)
+{
+        size_t count = catalog->count;
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
+        for (size_t i = 0; i < count; i++)
+                units[i] = catalog->models[i].unit;
+        int r = hl_units_states(&app->bus, units, count, states, err);
+        if (r == 0)
+                *ret_states = hl_steal(states);
+        return r;
 }
 
 int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)

@@ -15,6 +15,7 @@
 #include "lab/catalog.h"
 #include "lab/config.h"
 #include "lab/tokens.h"
+#include "lab/units.h"
 
 struct hl_app {
         const struct hl_service *service;
@@ -31,6 +32,10 @@ int hl_app_error_status(enum hl_err_kind kind);
 
 /* The catalogue, for a service's answer. */
 int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog);
+
+/* The state of each unit in a catalogue, in one call. *ret_states: free() */
+int hl_app_states(struct hl_app *app, const struct hl_catalog *catalog, enum hl_unit_active **ret_states,
+                  struct hl_err *err);
 
 /* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */
 int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);

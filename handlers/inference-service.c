@@ -4,22 +4,21 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "inference_change.h"
 #include "inference_logs.h"
+#include "inference_openai.h"
 #include "lab/activity.h"
 #include "lab/drain.h"
 #include "lab/inflight.h"
-#include "lab/jobs.h"
 #include "lab/ready.h"
 #include "lab/units.h"
-#include "openai_models.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
-#define DRAIN_MAX_SECONDS 3000                  /* below RuntimeMaxSec= of the unit that waits */
+#define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
 
 static int run_models(struct hl_call *call)
 {
@@ -41,32 +40,18 @@ static int run_models(struct hl_call *call)
                 hl_json_push(models, json);
         }
         hl_json_set(call->out, "models", models);
+        inference_set_data(call, &catalog);
         return 0;
-}
-
-/* The catalogue, and the state of each unit in it. *ret_states: free() */
-static int read_states(struct hl_call *call, struct hl_catalog *ret_catalog, enum hl_unit_active **ret_states)
-{
-        struct hl_app *app = call->app;
-        int r = hl_app_catalog(call, ret_catalog);
-        if (r < 0)
-                return r;
-        size_t count = ret_catalog->count;
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
-        for (size_t i = 0; i < count; i++)
-                units[i] = ret_catalog->models[i].unit;
-        r = hl_units_states(&app->bus, units, count, states, &call->err);
-        if (r == 0)
-                *ret_states = hl_steal(states);
-        return r;
 }
 
 static int run_running(struct hl_call *call)
 {
+        struct hl_app *app = call->app;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
-        int r = read_states(call, &catalog, &states);
+        int r = hl_app_catalog(call, &catalog);
+        if (r == 0)
+                r = hl_app_states(app, &catalog, &states, &call->err);
         if (r < 0)
                 return r;
         hl_json *running = hl_json_new_array();
@@ -90,6 +75,7 @@ static void set_detail(hl_json *out, const struct hl_model *model, const struct 
 {
         bool runs = d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING || d->active == HL_UNIT_STOPPING;
         hl_json_set_string(out, "model_name", model->name);
+        hl_json_set_bool(out, "running", d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING);
         hl_json_set_string(out, "state", hl_model_state_name(hl_ready_state(model, d->active)));
         hl_json_set_time(out, "since", d->since_us);
         hl_json_set_string(out, "unit", model->unit);
@@ -126,14 +112,12 @@ static int run_model(struct hl_call *call)
         return r < 0 ? r : 0;
 }
 
-enum wait { WAIT_JOB, WAIT_READY, WAIT_NONE };
-
-static int read_wait(struct hl_call *call, const char *choices, enum wait *ret_wait)
+static int read_wait(struct hl_call *call, const char *choices, enum inference_wait *ret_wait)
 {
         HL_CLEANUP(hl_free_pointer) char *word = NULL;
         int r = hl_call_choice(call, "wait", choices, &word);
         if (r == 0 && word)
-                *ret_wait = strcmp(word, "ready") == 0 ? WAIT_READY : strcmp(word, "none") == 0 ? WAIT_NONE : WAIT_JOB;
+                *ret_wait = inference_wait_of(word);
         return r;
 }
 
@@ -147,61 +131,17 @@ static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
         return 0;
 }
 
-/* The rest of start, stop and restart, once all that the request says is known to be right. hold: of a model that has
- * nothing in flight, or -1. */
-static int change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb, enum wait wait, int hold)
-{
-        static const char *const done[] = {
-                [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted"
-        };
-        static const char *const begun[] = {
-                [HL_UNIT_START] = "is starting", [HL_UNIT_STOP] = "is stopping", [HL_UNIT_RESTART] = "is restarting"
-        };
-        struct hl_app *app = call->app;
-        uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US,
-                 start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
-        uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us;
-
-        hl_json_set_string(call->out, "model_name", model->name);
-        if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
-                return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
-        HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
-        int r = verb == HL_UNIT_STOP ? 0 : hl_ready_check_port(&app->bus, model, &call->err);
-        app->bus.queued = wait == WAIT_NONE ? NULL : call->request->may_end;
-        if (r == 0)
-                r = hl_job_begin(&job, &call->err);
-        if (r == 0 && hold >= 0)
-                hl_activity_stop_begun(hold);
-        if (r == 0 && wait != WAIT_NONE)
-                r = hl_job_wait(&job, deadline_us, &call->err);
-        if (r == 0 && wait == WAIT_READY)
-                r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
-        if (r < 0)
-                return r;
-
-        HL_CLEANUP(hl_free_pointer)
-        char *message = hl_format("Model %s %s", model->name,
-                                  wait == WAIT_NONE    ? begun[verb]
-                                  : wait == WAIT_READY ? "is ready"
-                                                       : done[verb]);
-        hl_json_set_string(call->out, "message", message);
-        if (wait == WAIT_NONE)
-                call->status = 202;
-        return 0;
-}
-
 static int start(struct hl_call *call, enum hl_unit_verb verb)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        enum wait wait = WAIT_JOB;
+        enum inference_wait wait = WAIT_JOB;
         int r = hl_call_read_body(call, NULL, 0);
         if (r == 0)
                 r = read_wait(call, "job,ready,none", &wait);
         if (r == 0)
                 r = hl_app_model(call, &catalog, &model);
-        return r < 0 ? r : change(call, model, verb, wait, -1);
+        return r < 0 ? r : inference_change(call, model, verb, wait, -1);
 }
 
 static int run_start(struct hl_call *call)
@@ -226,7 +166,7 @@ static int run_stop(struct hl_call *call)
         struct hl_app *app = call->app;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        enum wait wait = WAIT_JOB;
+        enum inference_wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;
         int hold = -1;
@@ -247,63 +187,40 @@ static int run_stop(struct hl_call *call)
                 }
         }
         if (r == 0)
-                r = change(call, model, HL_UNIT_STOP, wait, hold);
+                r = inference_change(call, model, HL_UNIT_STOP, wait, hold);
         if (hold >= 0)
                 let_go(hold);
         return r;
 }
 
-/* ---- the OpenAI API's list; "status" as llama.cpp's router has it ---- */
+/* ---- the resource: one URL that shows and sets it, for a switch ---- */
 
-/* How a model is listed; NULL: it cannot be told, for what err says. */
-static hl_json *list_entry(struct hl_app *app, const struct hl_model *model, const char *id, enum hl_unit_active active,
-                           struct hl_err *err)
+/* Some switches take 200 alone for success, so that is the answer although a start may have only begun. */
+static int run_set(struct hl_call *call)
 {
-        enum hl_model_state state = hl_ready_state(model, active);
-        struct hl_unit_detail detail;
-        if (state != HL_MODEL_FAILED)
-                return hl_openai_model(model, id, hl_model_state_name(state));
-        if (hl_units_detail(&app->bus, model->unit, &detail, err) < 0)
-                return NULL;
-        return hl_openai_failed_model(model, id, detail.exit_status);
-}
-
-static int run_openai_models(struct hl_call *call)
-{
-        struct hl_app *app = call->app;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
-        int r = read_states(call, &catalog, &states);
+        const struct hl_model *model = NULL;
+        bool running = false;
+        const char *wait = "job";
+        const struct hl_json_field fields[] = {
+                { "running", HL_JSON_BOOL, &running, "true or false" },
+                { "wait", HL_JSON_STRING, &wait, "\"job\", \"ready\" or \"none\"", .choices = "job,ready,none" },
+        };
+        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
+        if (r == 0 && !hl_json_has(call->body, "running"))
+                r = hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send \"running\": true or false");
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_json_cleanup) hl_json *data = hl_json_new_array();
-        for (size_t i = 0; i < catalog.count; i++) {
-                const struct hl_model *model = &catalog.models[i];
-                hl_json *entry = list_entry(app, model, model->name, states[i], &call->err);
-                if (!entry)
-                        return -call->err.errnum;
-                hl_json_push(data, entry);
-        }
-        hl_json_free(call->out);
-        call->out = hl_openai_list(hl_steal(data));
-        return 0;
-}
-
-static int run_openai_model(struct hl_call *call)
-{
-        struct hl_app *app = call->app;
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        const struct hl_model *model;
-        enum hl_unit_active active = HL_UNIT_INACTIVE;
-        int r = hl_app_model(call, &catalog, &model);
+        enum inference_wait until = inference_wait_of(wait);
+        if (!running && until == WAIT_READY) /* of what is stopped, nothing becomes ready */
+                until = WAIT_JOB;
+        r = inference_change(call, model, running ? HL_UNIT_START : HL_UNIT_STOP, until, -1);
         if (r == 0)
-                r = hl_units_states(&app->bus, (const char *const[]){ model->unit }, 1, &active, &call->err);
-        hl_json *entry = r == 0 ? list_entry(app, model, model->name, active, &call->err) : NULL;
-        if (!entry)
-                return r < 0 ? r : -call->err.errnum;
-        hl_json_free(call->out);
-        call->out = entry;
-        return 0;
+                hl_json_set_bool(call->out, "running", running);
+        call->status = 200;
+        return r;
 }
 
 static int run_health(struct hl_call *call)
@@ -318,10 +235,16 @@ static int run_health(struct hl_call *call)
 }
 
 static const struct hl_route routes[] = {
-        { HL_GET, "/models", run_models, HL_SCOPE_READ, NULL, "All models with their ports and units" },
+        { HL_GET, "/models", run_models, HL_SCOPE_READ, "reload", "All models with their ports and units" },
         { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
+        { HL_POST, "/models/load", inference_run_load, HL_SCOPE_CONTROL, NULL,
+          "Start the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
+        { HL_POST, "/models/unload", inference_run_unload, HL_SCOPE_CONTROL, NULL,
+          "Stop the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
         { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL,
           "One model: state, process, last result, requests in flight" },
+        { HL_POST, "/models/{model}", run_set, HL_SCOPE_CONTROL, NULL,
+          "Start or stop it: running, true or false; wait, job, ready or none", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
         { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_READ, "lines,format,follow",
           "What a model logged; ?lines=1 to 10000, ?format=json or text, ?follow=true" },
         { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
@@ -330,9 +253,10 @@ static const struct hl_route routes[] = {
           "Stop a model; ?wait=job or none, ?drain=SECONDS" },
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
           "Restart a model; ?wait=job, ready or none" },
-        { HL_GET, "/v1/models", run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
-          "All models as the OpenAI API lists them, with their status" },
-        { HL_GET, "/v1/models/{model}", run_openai_model, HL_SCOPE_READ | HL_SCOPE_USE, NULL, "One of them" },
+        { HL_GET, "/v1/models", inference_run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
+          "All models as the OpenAI API lists them, with their status", HL_ROUTE_FOREIGN },
+        { HL_GET, "/v1/models/{model...}", inference_run_openai_model, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
+          "One of them, by any of its names", HL_ROUTE_FOREIGN },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 

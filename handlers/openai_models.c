@@ -71,14 +71,19 @@ static const char *id_at(const hl_json *array, size_t index)
         return hl_json_get_string(hl_json_object_at(array, index), "id");
 }
 
-hl_json *hl_openai_list(hl_json *data_array)
+hl_json *hl_openai_page(hl_json *data_array, bool has_more)
 {
         hl_json *list = hl_json_new();
         size_t count = hl_json_length(data_array);
         hl_json_set_string(list, "object", "list");
-        hl_json_set_bool(list, "has_more", false);
+        hl_json_set_bool(list, "has_more", has_more);
         hl_json_set_string(list, "first_id", count ? id_at(data_array, 0) : NULL);
         hl_json_set_string(list, "last_id", count ? id_at(data_array, count - 1) : NULL);
         hl_json_set(list, "data", data_array);
         return list;
+}
+
+hl_json *hl_openai_list(hl_json *data_array)
+{
+        return hl_openai_page(data_array, false);
 }

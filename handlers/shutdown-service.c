@@ -29,6 +29,7 @@ static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown
 }
 
 struct order {
+        bool scheduled; /* what the resource is to be; of no meaning to /shutdown/schedule */
         double minutes; /* NaN: not given */
         const char *at, *action, *message;
         bool replace;
@@ -44,22 +45,42 @@ static bool is_one_line(const char *text)
         return true;
 }
 
-static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_at_us)
+static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
+{
+        int r = hl_parse_time(text, ret_at_us);
+        if (r == -ERANGE)
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" names a time that this host's clocks never show: they are put forward then; add "
+                               "an offset, such as \"+01:00\"");
+        if (r < 0)
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" must be a time such as \"2026-01-31T23:00:00+01:00\", or without the offset for "
+                               "this host's local time");
+        return 0;
+}
+
+/* resource: it must also say "scheduled". */
+static int read_order(struct hl_call *call, bool resource, struct order *order, uint64_t *ret_at_us)
 {
         const struct hl_app *app = call->app;
         const struct hl_json_field fields[] = {
                 { "minutes", HL_JSON_NUMBER, &order->minutes,
-                  "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX },
+                  "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX,
+                  .in_text = true },
                 { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
                 { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"",
                   .choices = "poweroff,reboot,halt" },
                 { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes",
                   .max = HL_POWER_MESSAGE_MAX },
                 { "replace", HL_JSON_BOOL, &order->replace, "true or false" },
+                { "scheduled", HL_JSON_BOOL, &order->scheduled, "true or false" },
         };
-        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
+        int r = hl_call_read_body(call, fields, HL_COUNT(fields) - !resource);
         if (r < 0)
                 return r;
+        if (resource && !hl_json_has(call->body, "scheduled"))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send \"scheduled\": true, with what POST /shutdown/schedule takes, or false");
         if (order->at && !isnan(order->minutes))
                 return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send either \"minutes\" or \"at\", not both");
@@ -71,9 +92,8 @@ static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_a
         if (!order->at) {
                 double minutes = isnan(order->minutes) ? app->config.default_minutes : order->minutes;
                 at_us = now_us + (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
-        } else if (hl_parse_rfc3339(order->at, &at_us) < 0) {
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
-                               "\"at\" must be a time with offset, such as \"2026-01-31T23:00:00+01:00\"");
+        } else if ((r = parse_at(order->at, &at_us, &call->err)) < 0) {
+                return r;
         }
         if (at_us > now_us + HL_MINUTES_MAX * HL_USEC_PER_MINUTE)
                 return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
@@ -82,16 +102,12 @@ static int read_order(struct hl_call *call, struct order *order, uint64_t *ret_a
         return 0;
 }
 
-static int run_schedule(struct hl_call *call)
+static int schedule(struct hl_call *call, const struct order *order, uint64_t at_us)
 {
         struct hl_app *app = call->app;
-        struct order order = { .minutes = NAN, .action = app->config.default_action };
         struct hl_shutdown replaced, shutdown;
-        uint64_t at_us = 0;
-        int r = read_order(call, &order, &at_us);
-        if (r < 0)
-                return r;
-        r = hl_power_schedule(&app->bus, order.action, at_us, order.message, order.replace, &replaced, &call->err);
+        int r = hl_power_schedule(&app->bus, order->action, at_us, order->message, order->replace, &replaced,
+                                  &call->err);
         if (r == -EEXIST && hl_power_get(&app->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
                 set_shutdown(call->out, "shutdown", &shutdown);
         if (r < 0)
@@ -102,12 +118,21 @@ static int run_schedule(struct hl_call *call)
 
         char at[HL_RFC3339_SIZE];
         HL_CLEANUP(hl_free_pointer)
-        char *message = hl_format("Shutdown (%s) scheduled for %s", order.action, hl_format_rfc3339(at_us, at));
+        char *message = hl_format("Shutdown (%s) scheduled for %s", order->action, hl_format_rfc3339(at_us, at));
         hl_json_set_string(call->out, "message", message);
         set_shutdown(call->out, "shutdown", &shutdown);
         if (replaced.scheduled)
                 set_shutdown(call->out, "replaced", &replaced);
         return 0;
+}
+
+static int run_schedule(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        uint64_t at_us = 0;
+        int r = read_order(call, false, &order, &at_us);
+        return r < 0 ? r : schedule(call, &order, at_us);
 }
 
 static int run_next(struct hl_call *call)
@@ -124,18 +149,60 @@ static int run_next(struct hl_call *call)
         return 0;
 }
 
-static int run_cancel(struct hl_call *call)
+static int cancel(struct hl_call *call)
 {
         struct hl_app *app = call->app;
         struct hl_shutdown cancelled;
-        int r = hl_call_read_body(call, NULL, 0);
-        if (r == 0)
-                r = hl_power_cancel(&app->bus, &cancelled, &call->err);
+        int r = hl_power_cancel(&app->bus, &cancelled, &call->err);
         if (r < 0)
                 return r;
         hl_json_set_string(call->out, "message", "Shutdown cancelled");
         set_shutdown(call->out, "cancelled_shutdown", &cancelled);
         return 0;
+}
+
+static int run_cancel(struct hl_call *call)
+{
+        int r = hl_call_read_body(call, NULL, 0);
+        return r < 0 ? r : cancel(call);
+}
+
+/* ---- the resource: one URL that shows and sets it, for a switch ---- */
+
+static int run_get(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_bool(call->out, "scheduled", shutdown.scheduled);
+        set_shutdown(call->out, "shutdown", &shutdown);
+        return 0;
+}
+
+static int cancel_if_any(struct hl_call *call)
+{
+        int r = cancel(call);
+        if (r != -ENOENT || call->err.kind != HL_ERR_NOT_FOUND)
+                return r;
+        call->err = (struct hl_err){ 0 };
+        hl_json_set_string(call->out, "message", "No shutdown scheduled");
+        hl_json_set(call->out, "cancelled_shutdown", NULL);
+        return 0;
+}
+
+static int run_set(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        uint64_t at_us = 0;
+        int r = read_order(call, true, &order, &at_us);
+        if (r == 0)
+                r = order.scheduled ? schedule(call, &order, at_us) : cancel_if_any(call);
+        if (r == 0)
+                hl_json_set_bool(call->out, "scheduled", order.scheduled);
+        return r;
 }
 
 static int run_status(struct hl_call *call)
@@ -180,6 +247,10 @@ static int run_health(struct hl_call *call)
 }
 
 static const struct hl_route routes[] = {
+        { HL_GET, "/shutdown", run_get, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled, and which" },
+        { HL_POST, "/shutdown", run_set, HL_SCOPE_POWER, NULL,
+          "Set that: scheduled, true or false; with true what /shutdown/schedule takes",
+          HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
         { HL_POST, "/shutdown/schedule", run_schedule, HL_SCOPE_POWER, NULL,
           "Schedule a shutdown: minutes or at; action, message, replace" },
         { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown" },

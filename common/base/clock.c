@@ -99,46 +99,106 @@ static int take_fraction(const char **text, uint64_t *ret_us)
         return digits >= 1 && digits <= 9 ? 0 : -EINVAL;
 }
 
-int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us)
+/* A date and a time of day, as its text says them. */
+struct civil {
+        int64_t seconds; /* from 1970, were it UTC */
+        uint64_t fraction_us;
+};
+
+/* Moves *text behind the fraction, if there is one, else behind seconds or minutes. */
+static int take_civil(const char **text, bool need_seconds, struct civil *ret_civil)
 {
-        struct tm t = { 0 };
-        const char *s = text;
-        int year = take_number(&s, 4, 1970, 9999), month, day, hour, minute, second;
+        const char *s = *text;
+        int year = take_number(&s, 4, 1970, 9999), month, day, hour, minute, second = 0;
         if (year < 0 || !take_char(&s, "-") || (month = take_number(&s, 2, 1, 12)) < 0 || !take_char(&s, "-") ||
             (day = take_number(&s, 2, 1, 31)) < 0 || !take_char(&s, "Tt ") || (hour = take_number(&s, 2, 0, 23)) < 0 ||
-            !take_char(&s, ":") || (minute = take_number(&s, 2, 0, 59)) < 0 || !take_char(&s, ":") ||
-            (second = take_number(&s, 2, 0, 60)) < 0)
+            !take_char(&s, ":") || (minute = take_number(&s, 2, 0, 59)) < 0)
                 return -EINVAL;
-
+        bool has_seconds = take_char(&s, ":");
+        if (has_seconds ? (second = take_number(&s, 2, 0, 60)) < 0 : need_seconds)
+                return -EINVAL;
         uint64_t fraction_us = 0;
-        if (take_char(&s, ".") && take_fraction(&s, &fraction_us) < 0)
+        if (has_seconds && take_char(&s, ".") && take_fraction(&s, &fraction_us) < 0)
                 return -EINVAL;
 
-        int64_t offset_minutes = 0;
-        if (!take_char(&s, "Zz")) {
-                int sign = *s == '-' ? -1 : 1, hours, minutes;
-                if (!take_char(&s, "+-") || (hours = take_number(&s, 2, 0, 23)) < 0 || !take_char(&s, ":") ||
-                    (minutes = take_number(&s, 2, 0, 59)) < 0)
-                        return -EINVAL;
-                offset_minutes = sign * (hours * 60 + minutes);
-        }
-        if (*s)
-                return -EINVAL;
-
-        t.tm_year = year - 1900;
-        t.tm_mon = month - 1;
-        t.tm_mday = day;
-        t.tm_hour = hour;
-        t.tm_min = minute;
-        t.tm_sec = second;
+        struct tm t = {
+                .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute
+        };
         time_t seconds = timegm(&t);
         if (t.tm_mday != day || t.tm_mon != month - 1) /* 31 February: timegm() turned it into March */
                 return -EINVAL;
-        seconds -= (time_t)offset_minutes * 60;
+        *ret_civil = (struct civil){ .seconds = seconds + second, .fraction_us = fraction_us };
+        *text = s;
+        return 0;
+}
+
+/* "Z", "+01:00"; where the form is loose also "+0100" and "+01". */
+static int take_offset(const char **text, bool loose, int64_t *ret_seconds)
+{
+        *ret_seconds = 0;
+        if (take_char(text, "Zz"))
+                return 0;
+        int sign = **text == '-' ? -1 : 1, hours, minutes = 0;
+        if (!take_char(text, "+-") || (hours = take_number(text, 2, 0, 23)) < 0)
+                return -EINVAL;
+        bool has_minutes = take_char(text, ":") || (loose && isdigit((unsigned char)**text));
+        if (has_minutes ? (minutes = take_number(text, 2, 0, 59)) < 0 : !loose)
+                return -EINVAL;
+        *ret_seconds = sign * (hours * 60 + minutes) * 60;
+        return 0;
+}
+
+static int instant(const struct civil *civil, int64_t offset_seconds, uint64_t *ret_realtime_us)
+{
+        int64_t seconds = civil->seconds - offset_seconds;
         if (seconds < 0)
                 return -ERANGE;
-        *ret_realtime_us = (uint64_t)seconds * HL_USEC_PER_SEC + fraction_us;
+        *ret_realtime_us = (uint64_t)seconds * HL_USEC_PER_SEC + civil->fraction_us;
         return 0;
+}
+
+/* Any change of this host's offset is at most a day away from the offsets before and after it: of those two, the ones are
+ * right that hold at the instant they give. */
+static int local_instant(const struct civil *civil, uint64_t *ret_realtime_us)
+{
+        static const int64_t day = 24 * 60 * 60;
+        bool found = false;
+        int64_t latest = 0; /* instant, less the civil time */
+        for (int64_t at = civil->seconds - day; at <= civil->seconds + day; at += 2 * day) {
+                struct tm local;
+                time_t near = at, then;
+                if (!localtime_r(&near, &local))
+                        continue;
+                int64_t offset = local.tm_gmtoff;
+                then = civil->seconds - offset;
+                if (!localtime_r(&then, &local) || local.tm_gmtoff != offset || (found && -offset <= latest))
+                        continue;
+                found = true;
+                latest = -offset;
+        }
+        return found ? instant(civil, -latest, ret_realtime_us) : -ERANGE;
+}
+
+int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us)
+{
+        struct civil civil;
+        int64_t offset_seconds = 0;
+        if (take_civil(&text, true, &civil) < 0 || take_offset(&text, false, &offset_seconds) < 0 || *text)
+                return -EINVAL;
+        return instant(&civil, offset_seconds, ret_realtime_us);
+}
+
+int hl_parse_time(const char *text, uint64_t *ret_realtime_us)
+{
+        struct civil civil;
+        int64_t offset_seconds = 0;
+        if (take_civil(&text, false, &civil) < 0)
+                return -EINVAL;
+        if (!*text)
+                return local_instant(&civil, ret_realtime_us);
+        if (take_offset(&text, true, &offset_seconds) < 0 || *text)
+                return -EINVAL;
+        return instant(&civil, offset_seconds, ret_realtime_us);
 }
 
 static const struct {

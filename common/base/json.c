@@ -153,6 +153,40 @@ static bool read_string(const hl_json *value, const struct hl_json_field *field)
         return true;
 }
 
+/* "-12.5e3": digits, a point with digits, an exponent; so no "inf", no "0x1e", which strtod() would take. */
+static bool is_decimal(const char *text)
+{
+        static const char digits[] = "0123456789";
+        text += *text == '-' || *text == '+';
+        size_t n = strspn(text, digits);
+        text += n;
+        if (n > 0 && *text == '.') {
+                n = strspn(text + 1, digits);
+                text += 1 + n;
+        }
+        if (n > 0 && (*text | 0x20) == 'e') {
+                text += 1 + (text[1] == '-' || text[1] == '+');
+                n = strspn(text, digits);
+                text += n;
+        }
+        return n > 0 && !*text;
+}
+
+/* The number that a string is, white space around it apart; NaN: none. */
+static double number_in_text(const hl_json *value)
+{
+        static const char white_space[] = " \t\n\r";
+        const char *text = json_object_get_string(unconst(value));
+        size_t len = (size_t)json_object_get_string_len(value);
+        if (strlen(text) != len)
+                return NAN;
+        text += strspn(text, white_space);
+        HL_CLEANUP(hl_free_pointer) char *trimmed = hl_strdup(text);
+        for (len = strlen(trimmed); len > 0 && strchr(white_space, trimmed[len - 1]); len--)
+                trimmed[len - 1] = '\0';
+        return is_decimal(trimmed) ? strtod(trimmed, NULL) : NAN;
+}
+
 static bool all_strings(const hl_json *array)
 {
         for (size_t i = 0; i < json_object_array_length(array); i++) {
@@ -178,6 +212,8 @@ static bool read_value(const hl_json *value, const struct hl_json_field *field)
         }
 
         double number = type == json_type_int || type == json_type_double ? json_object_get_double(value) : NAN;
+        if (type == json_type_string && field->in_text)
+                number = number_in_text(value);
         switch (field->kind) {
         case HL_JSON_BOOL:
                 if (type != json_type_boolean)
@@ -291,6 +327,11 @@ int64_t hl_json_get_int(const hl_json *object, const char *key, int64_t otherwis
 {
         hl_json *value = find(object, key, json_type_int);
         return value ? json_object_get_int64(value) : otherwise;
+}
+
+bool hl_json_has(const hl_json *object, const char *key)
+{
+        return json_object_object_get_ex(object, key, NULL);
 }
 
 bool hl_json_is_null(const hl_json *object, const char *key)

@@ -72,6 +72,7 @@ struct hl_json_field {
         double min, max;      /* INTEGER and NUMBER: the bounds; STRING: max bytes, 0 for 255 */
         const char *choices;  /* STRING: comma-separated, or NULL */
         bool nullable;
+        bool in_text; /* NUMBER: one in a string, such as "30" or " 0.5 ", counts too: templates make strings */
 };
 
 typedef void hl_json_problem_fn(void *data, const char *path, const char *problem);
@@ -91,6 +92,7 @@ const hl_json *hl_json_get_array(const hl_json *object, const char *key);
 const char *hl_json_get_string(const hl_json *object, const char *key);
 int64_t hl_json_get_int(const hl_json *object, const char *key, int64_t otherwise);
 bool hl_json_is_null(const hl_json *object, const char *key);         /* it is there, and null */
+bool hl_json_has(const hl_json *object, const char *key);             /* it is there, whatever it is */
 const hl_json *hl_json_object_at(const hl_json *array, size_t index); /* NULL: not an object */
 
 #endif

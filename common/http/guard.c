@@ -120,8 +120,8 @@ int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *r
         int r = hl_guard_admit_host(guard, request, ret_problem);
         if (r < 0)
                 return r;
-        bool changes =
-                request->method == HL_POST || request->method == HL_METHOD_OTHER || hl_cors_is_preflight(request);
+        bool changes = hl_method_has_body(request->method) || request->method == HL_METHOD_OTHER ||
+                       hl_cors_is_preflight(request);
         if (changes && hl_guard_page(guard, request) == HL_PAGE_FOREIGN)
                 return refuse_page(request, ret_problem);
         return 0;

@@ -108,7 +108,7 @@ static int on_headers_complete(llhttp_t *llhttp)
         if (http_1_1 && !p->request->host)
                 return bad(p, 400, "host_required", "HTTP/1.1 needs a Host header");
         /* Without a length, what HTTP/1.0 sends as a body cannot be told from its absence. */
-        if (!http_1_1 && p->request->method == HL_POST && !p->has_length)
+        if (!http_1_1 && hl_method_has_body(p->request->method) && !p->has_length)
                 return bad(p, 411, "length_required", "send a Content-Length with an HTTP/1.0 POST, 0 for none");
         if (p->has_length && llhttp->content_length > HL_REQUEST_BODY_MAX)
                 return bad(p, 413, "body_too_large", "the body is longer than 65536 bytes");

@@ -45,11 +45,10 @@ void hl_request_free(struct hl_request *request)
 
 enum hl_method hl_method_parse(const char *name)
 {
-        static const char *const names[] = {
-                [HL_GET] = "GET", [HL_HEAD] = "HEAD", [HL_POST] = "POST", [HL_OPTIONS] = "OPTIONS"
-        };
+        static const char *const names[] = { [HL_GET] = "GET",         [HL_HEAD] = "HEAD", [HL_POST] = "POST",
+                                             [HL_OPTIONS] = "OPTIONS", [HL_PUT] = "PUT",   [HL_PATCH] = "PATCH" };
         for (size_t i = 0; i < HL_COUNT(names); i++)
-                if (strcmp(names[i], name) == 0)
+                if (names[i] && strcmp(names[i], name) == 0)
                         return (enum hl_method)i;
         return HL_METHOD_OTHER;
 }

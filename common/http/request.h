@@ -22,7 +22,13 @@
 #define HL_REQUEST_ID_SIZE 17     /* 16 hexadecimal digits and the NUL */
 #define HL_PEER_SIZE 64
 
-enum hl_method { HL_GET, HL_HEAD, HL_POST, HL_OPTIONS, HL_METHOD_OTHER };
+enum hl_method { HL_GET, HL_HEAD, HL_POST, HL_OPTIONS, HL_METHOD_OTHER, HL_PUT, HL_PATCH };
+
+/* Whether a request of this method may have a body. */
+static inline bool hl_method_has_body(enum hl_method method)
+{
+        return method == HL_POST || method == HL_PUT || method == HL_PATCH;
+}
 
 /* What a door or the guard finds wrong with a request before any handler sees it. */
 struct hl_problem {

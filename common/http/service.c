@@ -11,17 +11,35 @@
 
 static bool serves(const struct hl_route *route, enum hl_method method)
 {
-        return route->method == method || (route->method == HL_GET && method == HL_HEAD);
+        return route->method == method || (route->method == HL_GET && method == HL_HEAD) ||
+               ((route->flags & HL_ROUTE_RESOURCE) && (method == HL_PUT || method == HL_PATCH));
 }
 
-/* Whether a path fits a pattern. *ret_param: the decoded segment that stands for {…}, if any; free(). */
-static bool path_fits(const char *pattern, const char *path, char **ret_param)
+static bool is_rest(const char *pattern, size_t len)
+{
+        return len > 4 && memcmp(pattern + len - 4, "...}", 4) == 0;
+}
+
+/* The path without the slashes at its end. */
+static size_t rest_length(const char *path)
+{
+        size_t len = strlen(path);
+        while (len > 0 && path[len - 1] == '/')
+                len--;
+        return len;
+}
+
+/* Whether a path fits a route's. *ret_param: what stands for {…}, decoded, if any; free(). */
+static bool path_fits(const struct hl_route *route, const char *path, char **ret_param)
 {
         HL_CLEANUP(hl_free_pointer) char *param = NULL;
+        const char *pattern = route->path;
+        bool foreign = route->flags & HL_ROUTE_FOREIGN;
         while (*pattern == '/' && *path == '/') {
                 pattern++;
-                path++;
-                size_t pattern_len = strcspn(pattern, "/"), path_len = strcspn(path, "/");
+                path += foreign ? strspn(path, "/") : 1;
+                size_t pattern_len = strcspn(pattern, "/");
+                size_t path_len = is_rest(pattern, pattern_len) ? rest_length(path) : strcspn(path, "/");
                 HL_CLEANUP(hl_free_pointer) char *segment = NULL;
                 if (hl_percent_decode(path, path_len, &segment) < 0)
                         return false;
@@ -32,6 +50,8 @@ static bool path_fits(const char *pattern, const char *path, char **ret_param)
                 pattern += pattern_len;
                 path += path_len;
         }
+        if (foreign)
+                path += strspn(path, "/");
         if (*pattern || *path)
                 return false;
         *ret_param = hl_steal(param);
@@ -41,13 +61,17 @@ static bool path_fits(const char *pattern, const char *path, char **ret_param)
 /* Adds the Allow header, and returns what it says; free(). Pattern NULL: of the whole service. */
 static char *add_allow(const struct hl_service *service, const char *pattern, struct hl_response *response)
 {
-        bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern;
-        for (size_t i = 0; pattern && i < service->route_count; i++)
-                if (strcmp(service->routes[i].path, pattern) == 0) {
-                        get = get || service->routes[i].method == HL_GET;
-                        post = post || service->routes[i].method == HL_POST;
-                }
-        char *allow = hl_format("%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
+        bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern, put = false;
+        for (size_t i = 0; i < service->route_count; i++) {
+                const struct hl_route *route = &service->routes[i];
+                if (pattern && strcmp(route->path, pattern) != 0)
+                        continue;
+                get = get || route->method == HL_GET;
+                post = post || route->method == HL_POST;
+                put = put || (route->flags & HL_ROUTE_RESOURCE);
+        }
+        char *allow =
+                hl_format("%s%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "", put ? "PUT, PATCH, " : "");
         hl_response_header(response, "Allow", allow);
         return allow;
 }
@@ -91,15 +115,25 @@ static int check_query(const struct hl_request *request, const char *known, stru
         return 0;
 }
 
+/* JSON, or bytes of which nothing is said, as aiohttp names them: neither is sent by a page that was not asked first. */
 static bool is_json_type(const char *content_type)
 {
-        static const char json[] = "application/json";
+        static const char *const types[] = { "application/json", "application/octet-stream" };
         size_t len = strcspn(content_type, "; \t");
-        return len == sizeof(json) - 1 && strncasecmp(content_type, json, len) == 0;
+        for (size_t i = 0; i < HL_COUNT(types); i++)
+                if (len == strlen(types[i]) && strncasecmp(content_type, types[i], len) == 0)
+                        return true;
+        return false;
+}
+
+/* A browser marks what a page sends. Text of a page's could come from a form of any other's. */
+static bool is_from_a_page(const struct hl_request *request)
+{
+        return request->origin || request->sec_fetch_site;
 }
 
 /* *ret_body: {} for an empty body. */
-static int read_body(const struct hl_request *request, hl_json **ret_body, struct hl_problem *problem)
+static int read_body(const struct hl_request *request, bool any_type, hl_json **ret_body, struct hl_problem *problem)
 {
         const char *encoding = request->content_encoding;
         if (request->body.len == 0) {
@@ -107,9 +141,10 @@ static int read_body(const struct hl_request *request, hl_json **ret_body, struc
                 return 0;
         }
         if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
-                return hl_problem(problem, 415, "unsupported_encoding",
+                return hl_problem(problem, 415, "unsupported_content_encoding",
                                   "send the body uncompressed, without a Content-Encoding");
-        if (!request->content_type || !is_json_type(request->content_type))
+        bool known = request->content_type && is_json_type(request->content_type);
+        if (!known && (!any_type || is_from_a_page(request)))
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");
         struct hl_err err = { 0 };
@@ -166,7 +201,7 @@ static struct match find(const struct hl_service *service, const struct hl_reque
         if (strcmp(request->path, "/") == 0)
                 match.pattern = "/";
         for (size_t i = 0; i < service->route_count && !match.pattern; i++)
-                if (path_fits(service->routes[i].path, request->path, &match.param))
+                if (path_fits(&service->routes[i], request->path, &match.param))
                         match.pattern = service->routes[i].path;
         for (size_t i = 0; i < service->route_count && match.pattern && !match.route; i++)
                 if (strcmp(service->routes[i].path, match.pattern) == 0 && serves(&service->routes[i], request->method))
@@ -218,9 +253,12 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
                 return hl_problem(problem, 403, "scope_too_small",
                                   "this needs a token with the scope \"%s\"; yours has \"%s\"",
                                   hl_scope_name(match.route->scope), hl_scope_name(scopes));
-        if ((r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
+        unsigned flags = match.route ? match.route->flags : 0;
+        if (!(flags & HL_ROUTE_FOREIGN) &&
+            (r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
                 return r;
-        if (request->method == HL_POST && (r = read_body(request, &call->body, problem)) < 0)
+        if (hl_method_has_body(request->method) &&
+            (r = read_body(request, flags & HL_ROUTE_ANY_TYPE, &call->body, problem)) < 0)
                 return r;
         call->param = param;
         run_route(service, match.route, call);

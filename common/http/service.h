@@ -33,13 +33,27 @@ struct hl_call {
 
 typedef int hl_route_fn(struct hl_call *call);
 
+/* How a route differs from the others. */
+enum hl_route_flag {
+        /* It is somebody else's API, whose clients send what we do not know: query parameters are theirs, and a slash too
+         * many, at the end or between two segments, changes nothing. */
+        HL_ROUTE_FOREIGN = 1,
+        /* What its GET shows may be set by POST, PUT and PATCH alike. */
+        HL_ROUTE_RESOURCE = 2,
+        /* The body is JSON whatever its type says, unless a page sent it: clients that know one URL and a text (a switch
+         * of Home Assistant's) name none, or a wrong one. */
+        HL_ROUTE_ANY_TYPE = 4,
+};
+
 struct hl_route {
         enum hl_method method;
-        const char *path; /* "/models/{name}/start": at most one {…}, one whole segment */
+        const char
+                *path; /* "/models/{name}/start": at most one {…}, one whole segment; {…...} at the end: all the rest */
         hl_route_fn *run;
         unsigned scope;    /* bits: one of them is needed */
         const char *query; /* the parameters it knows, comma-separated; NULL for none */
         const char *summary;
+        unsigned flags; /* enum hl_route_flag */
 };
 
 struct hl_service {

@@ -233,12 +233,13 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
                 r = hl_catalog_load(config, NULL, NULL, NULL, &all, err);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < all.count && one.count == 0; i++)
-                if (has_alias(&all.models[i], name_or_alias)) {
-                        one = (struct hl_catalog){ .models = hl_alloc(sizeof(*one.models)), .count = 1 };
-                        one.models[0] = all.models[i];
-                        all.models[i] = (struct hl_model){ 0 }; /* handed over */
-                }
+        const struct hl_model *found = hl_catalog_find_named(&all, name_or_alias);
+        if (found) {
+                struct hl_model *model = &all.models[found - all.models];
+                one = (struct hl_catalog){ .models = hl_alloc(sizeof(*one.models)), .count = 1 };
+                one.models[0] = *model;
+                *model = (struct hl_model){ 0 }; /* handed over */
+        }
         *ret_catalog = one;
         return 0;
 }
@@ -261,4 +262,13 @@ const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const c
                 if (strcmp(catalog->models[i].name, name) == 0)
                         return &catalog->models[i];
         return NULL;
+}
+
+const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias)
+{
+        const struct hl_model *model = hl_catalog_find(catalog, name_or_alias);
+        for (size_t i = 0; i < catalog->count && !model; i++)
+                if (has_alias(&catalog->models[i], name_or_alias))
+                        model = &catalog->models[i];
+        return model;
 }

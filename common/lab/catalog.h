@@ -55,7 +55,8 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
 
 void hl_catalog_free(struct hl_catalog *catalog);
 
-/* NULL where there is none. */
+/* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
+const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);
 
 #endif

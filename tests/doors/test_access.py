@@ -226,7 +226,7 @@ def test_a_wrong_origin_in_the_configuration_lets_nobody_in(lab):
 def test_a_compressed_body_is_refused_by_name(lab, encoding):
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
     answer = ask(lab, "model-monitor-service", "POST", "/models/tiny/report", headers, b"\x1f\x8b{}")
-    assert (answer.status, answer.json["code"]) == (415, "unsupported_encoding"), answer
+    assert (answer.status, answer.json["code"]) == (415, "unsupported_content_encoding"), answer
 
 
 H2C = (b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"

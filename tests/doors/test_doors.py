@@ -147,11 +147,16 @@ NEEDS_NO_BUS = [
     ("shutdown-service", "OPTIONS", "/shutdown/schedule", {}, b"", 204, None),
     ("shutdown-service", "GET", "/shutdown/schedule", {}, b"", 405, "method_not_allowed"),
     ("shutdown-service", "DELETE", "/shutdown/next", {}, b"", 405, "method_not_allowed"),
-    ("shutdown-service", "GET", "/shutdown", {}, b"", 404, "unknown_route"),
+    ("shutdown-service", "GET", "/shut", {}, b"", 404, "unknown_route"),
+    ("shutdown-service", "POST", "/shutdown", {}, b"", 400, "invalid_body"),
+    ("shutdown-service", "POST", "/shutdown", JSON, b'{"minutes":5}', 400, "invalid_body"),
+    ("shutdown-service", "POST", "/shutdown", JSON, b'{"scheduled":"on"}', 400, "invalid_body"),
+    ("shutdown-service", "DELETE", "/shutdown", {}, b"", 405, "method_not_allowed"),
+    ("shutdown-service", "PUT", "/shutdown/schedule", JSON, b"{}", 405, "method_not_allowed"),
     ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":0}', 400, "invalid_body"),
     ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":-1}', 400, "invalid_body"),
     ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":525601}', 400, "invalid_body"),
-    ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":"10"}', 400, "invalid_body"),
+    ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":"ten"}', 400, "invalid_body"),
     ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minute":10}', 400, "invalid_body"),
     ("shutdown-service", "POST", "/shutdown/schedule", JSON, b'{"minutes":1,"at":"2030-01-01T00:00:00Z"}', 400,
      "invalid_body"),
@@ -172,6 +177,16 @@ NEEDS_NO_BUS = [
     ("inference-service", "GET", "/models", {}, b"", 200, None),
     ("inference-service", "HEAD", "/models", {}, b"", 200, None),
     ("inference-service", "GET", "/models?x=1", {}, b"", 400, "unknown_parameter"),
+    ("inference-service", "GET", "/models?reload=1", {}, b"", 200, None),
+    ("inference-service", "POST", "/models/tiny", {}, b"", 400, "invalid_body"),
+    ("inference-service", "POST", "/models/tiny", JSON, b'{"running":"True"}', 400, "invalid_body"),
+    ("inference-service", "POST", "/models/tiny", JSON, b'{"running":true,"wait":"maybe"}', 400, "invalid_body"),
+    ("inference-service", "POST", "/models/tiny", JSON, b'{"running":true,"minutes":1}', 400, "invalid_body"),
+    ("inference-service", "POST", "/models/tiny?wait=none", JSON, b'{"running":true}', 400, "unknown_parameter"),
+    ("inference-service", "PUT", "/models/absent", JSON, b'{"running":true}', 404, "model_not_found"),
+    ("inference-service", "DELETE", "/models/tiny", {}, b"", 405, "method_not_allowed"),
+    ("inference-service", "POST", "/models/load", {}, b"", 400, "invalid_body"),
+    ("inference-service", "POST", "/models/unload", JSON, b'{"model":null}', 400, "invalid_body"),
     ("inference-service", "GET", "/models/tiny/logs", {}, b"", 200, None),
     ("inference-service", "GET", "/models/tiny/logs?lines=0", {}, b"", 400, "invalid_parameter"),
     ("inference-service", "GET", "/models/tiny/logs?lines=10001", {}, b"", 400, "invalid_parameter"),
@@ -228,6 +243,7 @@ def test_both_doors_answer_the_same(lab, row):
 
 
 NEEDS_THE_BUS = [
+    ("shutdown-service", "GET", "/shutdown"),
     ("shutdown-service", "GET", "/shutdown/next"),
     ("shutdown-service", "GET", "/shutdown/status"),
     ("shutdown-service", "POST", "/shutdown/schedule"),
@@ -280,7 +296,7 @@ def test_every_route_is_tried_here(lab):
     for service in SERVICES:
         for endpoint in by_cgi(lab, service, "GET", "/").json["endpoints"]:
             method, path = endpoint.split()
-            assert (service, method, path.replace("{model}", "tiny")) in tried, f"{service}: {endpoint}"
+            assert (service, method, re.sub(r"{model(\.\.\.)?}", "tiny", path)) in tried, f"{service}: {endpoint}"
 
 
 def test_models_lists_what_is_there(lab):

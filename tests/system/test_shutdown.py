@@ -159,7 +159,7 @@ def test_a_time_that_is_not_ahead_is_an_error_and_no_power_off(machine, when):
 
 
 @pytest.mark.parametrize("body, named", [
-    ('{"minutes": "10"}', "minutes"), ('{"minutes": true}', "minutes"), ('{"minutes": null}', "minutes"),
+    ('{"minutes": "ten"}', "minutes"), ('{"minutes": "inf"}', "minutes"), ('{"minutes": true}', "minutes"), ('{"minutes": null}', "minutes"),
     ('{"minutes": 10, "minutes": 20}', "minutes"), ('{"minute": 10}', "minute"), ('{"at": 5}', "at"),
     ('{"at": "tomorrow"}', "at"), ('{"at": "2040-01-31T23:00:00"}', "at"), ('{"at": "2040-02-30T23:00:00Z"}', "at"),
     ('{"minutes": 1, "at": "2040-01-01T00:00:00Z"}', "at"), ('{"action": "explode"}', "action"),

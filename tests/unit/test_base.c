@@ -239,8 +239,98 @@ static void replace_file_as_a_whole(void **state)
         assert_int_equal(hl_replace_file(test_path(*state, "no/such/folder"), "x", 1, 0600, (gid_t)-1), -ENOENT);
         /* A folder in the way: nothing is left behind. */
         assert_true(hl_replace_file(test_path(*state, "models"), "x", 1, 0600, (gid_t)-1) < 0);
-        must(rmdir(test_path(*state, "models")) == 0 && rmdir(test_path(*state, "activity")) == 0 && unlink(path) == 0);
+        must(rmdir(test_path(*state, "ready")) == 0 && rmdir(test_path(*state, "models")) == 0 &&
+             rmdir(test_path(*state, "activity")) == 0 && unlink(path) == 0);
         must(rmdir(*state) == 0 && mkdir(*state, 0700) == 0);
+}
+
+static void visible_text(void **state)
+{
+        (void)state;
+        assert_true(hl_utf8_visible("a/b-c:~%{}\"\\"));
+        assert_true(hl_utf8_visible("\xC2\xA1\xC3\xA8\xE6\xA8\xA1\xF0\x9F\xA6\x99"));
+        static const char *const unseen[] = { "",
+                                              " ",
+                                              "a b",
+                                              "\t",
+                                              "a\n",
+                                              "\x7F",
+                                              "\xC2\x80",
+                                              "\xC2\xA0",
+                                              "\xE2\x80\x8D",
+                                              "\xE2\x81\xA0",
+                                              "\xEF\xB8\x8F",
+                                              "\xEF\xBF\xBF",
+                                              "\xF3\xA0\x80\xA0",
+                                              "\xC3",
+                                              "a\xC0\x80" };
+        for (size_t i = 0; i < HL_COUNT(unseen); i++)
+                if (hl_utf8_visible(unseen[i]))
+                        fail_msg("%zu", i);
+}
+
+/* The unit tests run in Berlin's time: +01:00, and +02:00 from 29 March to 25 October 2026. */
+static void times_as_people_write_them(void **state)
+{
+        static const struct {
+                const char *text, *same;
+        } times[] = {
+                { "2026-01-31T23:00:00", "2026-01-31T23:00:00+01:00" },
+                { "2026-07-31 23:00", "2026-07-31T23:00:00+02:00" },
+                { "2026-07-31t23:00:00.123456", "2026-07-31T21:00:00.123456Z" },
+                { "2026-07-31 23:00Z", "2026-07-31T23:00:00Z" },
+                { "2026-07-31 23:00:00.5+0530", "2026-07-31T17:30:00.5Z" },
+                { "2026-07-31T23:00-03", "2026-08-01T02:00:00Z" },
+                { "2026-03-29T01:59:59", "2026-03-29T00:59:59Z" },
+                { "2026-03-29T03:00:00", "2026-03-29T01:00:00Z" },
+                { "2026-10-25T01:59:59", "2026-10-24T23:59:59Z" },
+                { "2026-10-25T02:30:00", "2026-10-25T02:30:00+01:00" }, /* comes twice: the later one */
+                { "2026-10-25T03:00:00", "2026-10-25T02:00:00Z" },
+                { "2026-12-31T23:59:60",
+                  "2026-12-31T23:00:00Z" }, /* a leap second is the next one, as with an offset */
+        };
+        for (size_t i = 0; i < HL_COUNT(times); i++) {
+                uint64_t us = 0, expected = 1;
+                assert_int_equal(hl_parse_rfc3339(times[i].same, &expected), 0);
+                if (hl_parse_time(times[i].text, &us) != 0 || us != expected)
+                        fail_msg("%s: %llu", times[i].text, (unsigned long long)us);
+                us = 0;
+                assert_int_equal(hl_parse_time(times[i].same, &us), 0);
+                assert_true(us == expected);
+        }
+        (void)state;
+        static const char *const gaps[] = { "2026-03-29T02:00:00", "2026-03-29 02:30", "2026-03-29T02:59:59.999" };
+        static const char *const bad[] = { "",
+                                           "2026-07-31",
+                                           "23:00",
+                                           "2026-07-31T",
+                                           "2026-07-31T23",
+                                           "2026-07-31T23:",
+                                           "2026-07-31T23:00:",
+                                           "2026-07-31T23:00:00.",
+                                           "2026-07-31T23:00:00+",
+                                           "2026-07-31T23:00:00+1",
+                                           "2026-07-31T23:00:00+01:",
+                                           "2026-07-31T23:00:00+010",
+                                           "2026-02-29T00:00",
+                                           "2026-07-31T24:00",
+                                           "2026-07-31T23:60",
+                                           "2026-07-31T23:00 ",
+                                           " 2026-07-31T23:00",
+                                           "2026-07-31  23:00",
+                                           "2026-07-31T23:00.5",
+                                           "1785531600" };
+        uint64_t us = 42;
+        for (size_t i = 0; i < HL_COUNT(gaps); i++)
+                assert_int_equal(hl_parse_time(gaps[i], &us), -ERANGE);
+        for (size_t i = 0; i < HL_COUNT(bad); i++)
+                if (hl_parse_time(bad[i], &us) != -EINVAL)
+                        fail_msg("%s", bad[i]);
+        assert_int_equal(hl_parse_time("1970-01-01T00:30:00", &us), -ERANGE);
+        assert_true(us == 42);
+        assert_int_equal(hl_parse_rfc3339("2026-07-31T23:00:00", &us), -EINVAL); /* there an offset is required */
+        assert_int_equal(hl_parse_rfc3339("2026-07-31T23:00Z", &us), -EINVAL);
+        assert_int_equal(hl_parse_rfc3339("2026-07-31T23:00:00+01", &us), -EINVAL);
 }
 
 static void rfc3339_there_and_back(void **state)
@@ -356,6 +446,8 @@ int main(void)
                 cmocka_unit_test(write_all_and_its_deadline),
                 cmocka_unit_test_setup_teardown(read_file_and_its_errors, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(replace_file_as_a_whole, test_folder_setup, test_folder_teardown),
+                cmocka_unit_test(visible_text),
+                cmocka_unit_test(times_as_people_write_them),
                 cmocka_unit_test(rfc3339_there_and_back),
                 cmocka_unit_test(rfc3339_refuses),
                 cmocka_unit_test(timespans_as_systemd),

@@ -299,9 +299,47 @@ static void cuts_a_long_wrong_value(void **state)
         hl_buf_free(&problems);
 }
 
+static double number_of(const char *text)
+{
+        double number = -1;
+        struct hl_buf problems = { 0 };
+        hl_json *json = NULL;
+        struct hl_err err = { 0 };
+        const struct hl_json_field fields[] = { { "n", HL_JSON_NUMBER, &number, NULL, 0, 100, .in_text = true } };
+        HL_CLEANUP(hl_free_pointer) char *body = hl_format("{\"n\":%s}", text);
+        must(hl_json_parse(body, strlen(body), &json, &err) == 0);
+        int r = hl_json_read(json, "", fields, HL_COUNT(fields), note, &problems);
+        assert_int_equal(r<0, problems.len> 0);
+        hl_json_free(json);
+        hl_buf_free(&problems);
+        return r < 0 ? -1 : number;
+}
+
+static void a_number_may_stand_in_a_string_where_a_field_says_so(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *text;
+                double number;
+        } numbers[] = { { "30", 30 },       { "\"30\"", 30 },     { "\" 30\\n\"", 30 }, { "\"0.5\"", 0.5 },
+                        { "\"1e2\"", 100 }, { "\"1.5E+1\"", 15 }, { "\"+5\"", 5 },      { "\"007\"", 7 },
+                        { "\"-0\"", 0 },    { "\"100.0\"", 100 } };
+        static const char *const none[] = { "\"\"",      "\" \"",         "\"nan\"", "\"inf\"",  "\"0x1e\"",
+                                            "\"1e\"",    "\"1.\"",        "\".5\"",  "\"1 2\"",  "\"30s\"",
+                                            "\"1,5\"",   "\"--1\"",       "\"-1\"",  "\"101\"",  "\"1e3\"",
+                                            "\"1e999\"", "\"30\\u0000\"", "true",    "[\"30\"]", "\"1\\u00a0\"" };
+        for (size_t i = 0; i < HL_COUNT(numbers); i++)
+                if (number_of(numbers[i].text) < numbers[i].number || number_of(numbers[i].text) > numbers[i].number)
+                        fail_msg("%s: %f", numbers[i].text, number_of(numbers[i].text));
+        for (size_t i = 0; i < HL_COUNT(none); i++)
+                if (number_of(none[i]) >= 0)
+                        fail_msg("%s: %f", none[i], number_of(none[i]));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_number_may_stand_in_a_string_where_a_field_says_so),
                 cmocka_unit_test(accepts_objects_of_the_grammar),
                 cmocka_unit_test(refuses_what_is_not_the_grammar),
                 cmocka_unit_test(refuses_duplicate_keys),

@@ -73,6 +73,10 @@ static const struct hl_route routes[] = {
         { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, NULL, "One item" },
         { HL_POST, "/items/{item}", run_change, HL_SCOPE_CONTROL, "wait,drain", "Change an item" },
         { HL_POST, "/items/{item}/start", run_item, HL_SCOPE_POWER, NULL, "Start an item" },
+        { HL_GET, "/switch", run_list, HL_SCOPE_READ, NULL, "A resource" },
+        { HL_POST, "/switch", run_change, HL_SCOPE_CONTROL, "wait", "Set it", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
+        { HL_GET, "/v1/items", run_list, HL_SCOPE_READ, NULL, "Another API's", HL_ROUTE_FOREIGN },
+        { HL_GET, "/v1/items/{item...}", run_item, HL_SCOPE_READ, NULL, "One of them", HL_ROUTE_FOREIGN },
         { HL_GET, "/text", run_text, HL_SCOPE_READ, NULL, "Not JSON" },
         { HL_GET, "/fail/{kind}", run_fail, HL_SCOPE_READ, NULL, "Fails" },
 };
@@ -181,7 +185,7 @@ static void options_says_allow(void **state)
         expect_allow(HL_OPTIONS, "/items", 204, "GET, HEAD, OPTIONS");
         expect_allow(HL_OPTIONS, "/items/x", 204, "GET, HEAD, POST, OPTIONS");
         expect_allow(HL_OPTIONS, "/", 204, "GET, HEAD, OPTIONS");
-        expect_allow(HL_OPTIONS, "*", 204, "GET, HEAD, POST, OPTIONS");
+        expect_allow(HL_OPTIONS, "*", 204, "GET, HEAD, POST, PUT, PATCH, OPTIONS");
         assert_int_equal(runs, 0);
 }
 
@@ -296,9 +300,106 @@ static void errors_become_answers(void **state)
         assert_int_equal(last_err.errnum, EIO);
 }
 
+static void the_rest_of_a_path_is_one_parameter(void **state)
+{
+        (void)state;
+        expect(HL_GET, "/v1/items/x", 200, "\"item\":\"x\"");
+        expect(HL_GET, "/v1/items/a/b/c", 200, "\"item\":\"a/b/c\"");
+        expect(HL_GET, "/v1/items/a%2Fb/%63%20d", 200, "\"item\":\"a/b/c d\"");
+        expect(HL_GET, "/v1/items/a//b", 200, "\"item\":\"a//b\"");
+        expect(HL_GET, "/v1/items/a/b//", 200, "\"item\":\"a/b\"");
+        expect(HL_GET, "/v1/items/a%2F/", 200, "\"item\":\"a/\"");
+        expect(HL_GET, "/v1/items/a/../b", 200, "\"item\":\"a/../b\""); /* text, and no path of ours */
+        expect(HL_HEAD, "/v1/items/a/b", 200, "\"item\":\"a/b\"");
+        expect(HL_POST, "/v1/items/a/b", 405, "GET, HEAD, OPTIONS");
+}
+
+static void another_api_s_slashes_and_parameters_are_its_own(void **state)
+{
+        (void)state;
+        static const char *const lists[] = { "/v1/items",         "/v1/items/",    "/v1/items//",
+                                             "//v1/items",        "/v1///items",   "/v1/items?x",
+                                             "/v1/items?a=1&a=2", "/v1/items?&=&", "/v1/items?a=%zz" };
+        for (size_t i = 0; i < HL_COUNT(lists); i++)
+                expect(HL_GET, lists[i], 200, "\"app\"");
+        expect(HL_GET, "//v1//items//x?beta=true", 200, "\"item\":\"x\"");
+        expect(HL_GET, "/items/", 404, "\"code\":\"unknown_route\""); /* ours are strict */
+        expect(HL_GET, "//items", 404, "\"code\":\"unknown_route\"");
+        expect(HL_GET, "/items?x=1", 400, "unknown query parameter");
+}
+
+static void a_resource_is_set_by_post_put_and_patch(void **state)
+{
+        (void)state;
+        static const enum hl_method setting[] = { HL_POST, HL_PUT, HL_PATCH };
+        for (size_t i = 0; i < HL_COUNT(setting); i++) {
+                struct hl_response response;
+                ask(&response, setting[i], "/switch", "application/json", "{\"count\":7}", NULL);
+                assert_int_equal(response.status, 200);
+                assert_true(test_contains(&response.body, "\"count\":7"));
+                hl_response_free(&response);
+                expect_token(setting[i], "/switch", "read", 403, "\"code\":\"scope_too_small\"");
+        }
+        expect_allow(HL_METHOD_OTHER, "/switch", 405, "GET, HEAD, POST, PUT, PATCH, OPTIONS");
+        expect_allow(HL_OPTIONS, "/switch", 204, "GET, HEAD, POST, PUT, PATCH, OPTIONS");
+        expect_allow(HL_PUT, "/items/x", 405, "GET, HEAD, POST, OPTIONS");
+        expect_allow(HL_PATCH, "/items", 405, "GET, HEAD, OPTIONS");
+}
+
+static int status_of_typed(const char *target, const char *type, const char *origin, const char *site)
+{
+        static const struct hl_guard guard = { .trust_local = true };
+        struct hl_response response = { 0 };
+        struct hl_request r;
+        struct hl_problem problem;
+        hl_request_init(&r);
+        r.method = HL_POST;
+        must(hl_request_target(&r, target, &problem) == 0);
+        r.content_type = hl_strdup(type);
+        r.host = hl_strdup("localhost");
+        r.origin = hl_strdup(origin);
+        r.sec_fetch_site = hl_strdup(site);
+        hl_buf_adds(&r.body, "{\"count\":7}");
+        r.peer = (struct hl_peer){ .local = true, .name = "x" };
+        hl_service_answer(&service, &guard, (void *)(uintptr_t) "app", &r, &response, &last_err);
+        int status = response.status;
+        hl_response_free(&response);
+        hl_request_free(&r);
+        return status;
+}
+
+/* text/plain, a form's type and none at all are what a page may send unasked. */
+static void a_body_s_type_is_of_no_matter_to_a_resource_unless_a_page_sends_it(void **state)
+{
+        (void)state;
+        static const char *const loose[] = { NULL,
+                                             "",
+                                             "text/plain",
+                                             "text/plain;charset=UTF-8",
+                                             "application/x-www-form-urlencoded",
+                                             "application/jsonx" };
+        static const char *const strict[] = { "application/json", "APPLICATION/JSON; charset=utf-8",
+                                              "application/octet-stream" };
+        for (size_t i = 0; i < HL_COUNT(loose); i++) {
+                assert_int_equal(status_of_typed("/switch", loose[i], NULL, NULL), 200);
+                assert_int_equal(status_of_typed("/switch", loose[i], "http://localhost", NULL), 415);
+                assert_int_equal(status_of_typed("/switch", loose[i], NULL, "same-origin"), 415);
+                assert_int_equal(status_of_typed("/switch", loose[i], "http://evil.example", NULL), 403);
+                assert_int_equal(status_of_typed("/items/x", loose[i], NULL, NULL), 415);
+        }
+        for (size_t i = 0; i < HL_COUNT(strict); i++) {
+                assert_int_equal(status_of_typed("/switch", strict[i], "http://localhost", "same-origin"), 200);
+                assert_int_equal(status_of_typed("/items/x", strict[i], NULL, NULL), 200);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_rest_of_a_path_is_one_parameter),
+                cmocka_unit_test(another_api_s_slashes_and_parameters_are_its_own),
+                cmocka_unit_test(a_resource_is_set_by_post_put_and_patch),
+                cmocka_unit_test(a_body_s_type_is_of_no_matter_to_a_resource_unless_a_page_sends_it),
                 cmocka_unit_test(routes_are_found),
                 cmocka_unit_test(unknown_paths_are_404),
                 cmocka_unit_test(wrong_methods_are_405_with_allow),

@@ -1,0 +1,23 @@
+/* inference_change.h - start, stop and restart a model, for each route that does.
+ *
+ * Errors   as every route: 0, or -errno with call->err filled.
+ * Tests    tests/system/test_models.py, tests/system/test_surfaces.py
+ */
+#ifndef HL_HANDLERS_INFERENCE_CHANGE_H
+#define HL_HANDLERS_INFERENCE_CHANGE_H
+
+#include "app.h"
+#include "lab/jobs.h"
+
+/* What is waited for: the end of systemd's job, the model's answer on its health path too, or nothing. */
+enum inference_wait { WAIT_JOB, WAIT_READY, WAIT_NONE };
+
+/* "job", "ready", "none". */
+enum inference_wait inference_wait_of(const char *word);
+
+/* The rest of a change, once all that the request says is known to be right. hold: of a model that has nothing in flight,
+ * or -1. */
+int inference_change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb,
+                     enum inference_wait wait, int hold);
+
+#endif
