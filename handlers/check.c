@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "check_parts.h"
 #include "lab/tokens.h"
 
@@ -75,6 +76,17 @@ void hl_check_owned_by_root(struct hl_check *c, const char *path)
         }
 }
 
+/* Port 5002 has paths of its own where the names of models stand. */
+static void check_name(struct hl_check *c, const struct hl_model *model)
+{
+        static const char taken[] = "load,unload,running";
+        if (hl_in_list(taken, model->name, strlen(model->name)))
+                hl_check_problem(c,
+                                 "%s: /models/%s is a path of port 5002's own, so this model cannot be asked about "
+                                 "there: give the file another name",
+                                 model->file_path, model->name);
+}
+
 static void check_model_files(struct hl_check *c, const struct hl_catalog *catalog)
 {
         c->cause = CAUSE_PERMISSIONS;
@@ -84,6 +96,7 @@ static void check_model_files(struct hl_check *c, const struct hl_catalog *catal
 
         c->cause = CAUSE_MODELS;
         for (size_t i = 0; i < catalog->count; i++) {
+                check_name(c, &catalog->models[i]);
                 const char *socket = hl_check_socket_of(catalog->models[i].port);
                 if (socket)
                         hl_check_problem(c, "%s: PORT %u is that of %s: give the model another",

@@ -5,7 +5,7 @@
  * Owner    the caller frees, or hands on, what is returned.
  * Source   platform.openai.com/docs/api-reference/models, docs.anthropic.com/en/api/models-list,
  *          llama.cpp tools/server/README.md ("Using multiple models").
- * Tests    tests/system/test_openai.py
+ * Tests    tests/system/test_surfaces.py
  */
 #ifndef HL_HANDLERS_OPENAI_MODELS_H
 #define HL_HANDLERS_OPENAI_MODELS_H
