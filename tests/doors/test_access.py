@@ -175,7 +175,7 @@ def test_a_named_page_cannot_choose_our_name(lab):
 
 @pytest.mark.parametrize("method, target, headers, status, kind, code", [
     ("GET", "/v1", {}, 404, "invalid_request_error", "unknown_route"),
-    ("GET", "//v1/models/x/y", {}, 404, "invalid_request_error", "unknown_route"),
+    ("GET", "//v1/models/x/y", {}, 404, "invalid_request_error", "model_not_found"),
     ("GET", "/v1/models/absent", {}, 404, "invalid_request_error", "model_not_found"),
     ("DELETE", "/v1/models/tiny", {}, 405, "invalid_request_error", "method_not_allowed"),
     ("GET", "/v1/models", {"Host": "evil.example"}, 403, "permission_error", "host_not_allowed"),
