@@ -1,43 +1,27 @@
 """Who is not on this machine needs a token; pages of other origins get nothing done, wherever they are sent from."""
 import contextlib
-import os
 import re
-import subprocess
 
 import pytest
 
-from machines import ETC, INFERENCE, MODELS, MONITOR, PORTS, SERVICES, SHUTDOWN, Network, wait_until
-
-HERE, THERE = "198.18.77.1", "198.18.77.2"  # the machine, the neighbour
+from machines import ETC, INFERENCE, MODELS, MONITOR, PORTS, SERVICES, SHUTDOWN, wait_until
+from neighbours import HERE, neighbour_of
 
 
 @pytest.fixture(scope="module")
 def guarded(make_machine):
     """A machine whose ports also listen on an address that a neighbour reaches, and that neighbour's network."""
     machine = make_machine()
-    name, leader = f"hls-{os.getpid()}", str(machine.leader)
-
-    def ip(*arguments, check=True):
-        subprocess.run(["ip", *arguments], check=check, capture_output=True, text=True)
-
-    try:
-        ip("netns", "add", name)
-        ip("-netns", name, "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", leader)
-        ip("-netns", name, "address", "add", f"{THERE}/24", "dev", "near")
-        ip("-netns", name, "link", "set", "near", "up")
-        machine.sh(f"ip address add {HERE}/24 dev far && ip link set far up")
+    with neighbour_of(machine) as machine.neighbour:
         for service, port in zip(SERVICES, PORTS):
             machine.put(f"/etc/systemd/system/{service}.socket.d/lan.conf", f"[Socket]\nListenStream={HERE}:{port}\n")
         machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service")
-        machine.neighbour = Network(f"/run/netns/{name}")
 
         def reached():
             with contextlib.suppress(OSError):
                 return machine.neighbour.http("GET", SHUTDOWN, "/", host=HERE).status
         wait_until(reached, 10, "the neighbour reaches the port")
         yield machine
-    finally:
-        ip("netns", "delete", name, check=False)
 
 
 @pytest.fixture
