@@ -109,6 +109,8 @@ static void pages_of_others_change_nothing(void **state)
                 { HL_POST, "localhost", NULL, "same-site", NULL, true, 403, "foreign_origin", 0 },
                 { HL_POST, "localhost", "http://localhost", "cross-site", NULL, true, 403, "foreign_origin", 0 },
                 { HL_METHOD_OTHER, "localhost", NULL, "cross-site", NULL, true, 403, "foreign_origin", 0 },
+                { HL_PUT, "localhost", "http://evil.example", NULL, NULL, true, 403, "foreign_origin", 0 },
+                { HL_PATCH, "localhost", NULL, "cross-site", NULL, true, 403, "foreign_origin", 0 },
                 { HL_GET, "localhost", "http://evil.example", "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
                 { HL_HEAD, "localhost", NULL, "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
                 { HL_OPTIONS, "localhost", NULL, "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },

@@ -227,7 +227,7 @@ static void a_compressed_body_is_refused_by_name(void **state)
         runs = 0;
         for (size_t i = 0; i < HL_COUNT(encodings); i++)
                 expect(&(struct ask){ HL_POST, "/items", .type = json, .encoding = encodings[i], .body = "\x1f\x8b" },
-                       415, "\"code\":\"unsupported_encoding\"");
+                       415, "\"code\":\"unsupported_content_encoding\"");
         assert_int_equal(runs, 0);
         expect(&(struct ask){ HL_POST, "/items", .type = json, .encoding = "Identity", .body = "{}" }, 200, "success");
         expect(&(struct ask){ HL_POST, "/items", .encoding = "gzip" }, 200, "success"); /* no body has no encoding */
