@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/json.h"
+#include "base/json_find.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/multipart.h"

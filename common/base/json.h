@@ -48,13 +48,6 @@ int hl_json_parse(const char *text, size_t len, hl_json **ret_object, struct hl_
  * stands in a text that hl_json_parse() accepts; 1 where there is none. */
 unsigned hl_json_line_of(const char *text, size_t len, const char *path);
 
-/* The value of one key, which is ASCII, of an object of any size; it must be a string. The grammar is checked as by
- * hl_json_parse(); of all other keys nothing is kept, so that these may also appear twice, and time grows with the
- * text's length alone. *ret_value: NULL where there is no such key, else free(). */
-#define HL_JSON_FIND_DEPTH_MAX 200
-#define HL_JSON_FIND_VALUE_MAX 65536 /* bytes, as they stand in the text */
-int hl_json_find_string(const char *text, size_t len, const char *key, char **ret_value, struct hl_err *err);
-
 enum hl_json_kind {
         HL_JSON_BOOL,    /* bool */
         HL_JSON_INTEGER, /* int64_t */

@@ -14,9 +14,7 @@
 struct walk {
         const char *next, *end;
         unsigned line;
-        int depth, depth_max;
-        const char *wanted;            /* all that is looked for: a key of the outermost object; NULL: every key */
-        const char *value, *value_end; /* where its value stands */
+        int depth;
         hl_json_key_fn *key_fn;
         void *data;
         struct hl_err *err;
@@ -125,71 +123,22 @@ static int walk_key(struct walk *w, hl_json *seen, const char *path, char **ret_
         return 0;
 }
 
-/* The next byte of a string that walk_string() has passed; a code point above ASCII that is escaped is none. */
-static int next_byte(const char **literal)
-{
-        static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
-        const char *s = *literal;
-        if (*s != '\\') {
-                *literal = s + 1;
-                return (unsigned char)*s;
-        }
-        if (s[1] == 'u') {
-                const char digits_of[] = { s[2], s[3], s[4], s[5], '\0' };
-                unsigned long code = strtoul(digits_of, NULL, 16);
-                *literal = s + 6;
-                return code < 0x80 ? (int)code : -1;
-        }
-        const char *letter = strchr(letters, s[1]);
-        *literal = s + 2;
-        return letter ? meant[letter - letters] : s[1];
-}
-
-/* Where keys are many and all but one are passed over, nothing may be allocated or kept for each. */
-static int look_at_key(struct walk *w, bool *ret_wanted)
-{
-        if (peek(w) != '"')
-                return expected(w, "a key in double quotes");
-        const char *at = w->next + 1, *wanted = w->wanted;
-        int r = walk_string(w);
-        if (r < 0 || w->depth > 1)
-                return r;
-        const char *end = w->next - 1;
-        while (at < end && *wanted && next_byte(&at) == (unsigned char)*wanted)
-                wanted++;
-        if (at < end || *wanted)
-                return 0;
-        if (w->value)
-                return hl_fail(w->err, HL_ERR_INVALID, EINVAL, "duplicate_key", "line %u: the key \"%s\" appears twice",
-                               w->line, w->wanted);
-        *ret_wanted = true;
-        return 0;
-}
-
 static int walk_member(struct walk *w, hl_json *seen, const char *path)
 {
         HL_CLEANUP(hl_free_pointer) char *key_path = NULL;
-        bool wanted = false;
-        int r = w->wanted ? look_at_key(w, &wanted) : walk_key(w, seen, path, &key_path);
+        int r = walk_key(w, seen, path, &key_path);
         if (r < 0)
                 return r;
         if (w->key_fn && (r = w->key_fn(w->data, key_path, w->line)) != 0)
                 return r;
         if (!take(w, ':'))
                 return expected(w, "a colon after a key");
-        if (wanted) {
-                skip_space(w);
-                w->value = w->next;
-        }
-        r = walk_value(w, key_path);
-        if (wanted)
-                w->value_end = w->next;
-        return r;
+        return walk_value(w, key_path);
 }
 
 static int walk_object(struct walk *w, const char *path)
 {
-        HL_CLEANUP(hl_json_cleanup) hl_json *seen = w->wanted ? NULL : hl_json_new();
+        HL_CLEANUP(hl_json_cleanup) hl_json *seen = hl_json_new();
         w->next++;
         if (take(w, '}'))
                 return 0;
@@ -229,7 +178,7 @@ static int walk_word(struct walk *w)
 
 static int walk_value(struct walk *w, const char *path)
 {
-        if (w->depth >= w->depth_max)
+        if (w->depth >= HL_JSON_DEPTH_MAX)
                 return expected(w, "less nesting");
         char c = peek(w);
         int r;
@@ -248,56 +197,16 @@ static int walk_value(struct walk *w, const char *path)
         return r;
 }
 
-static int walk_text(struct walk *w)
-{
-        if (peek(w) != '{')
-                return expected(w, "a JSON object, { … }");
-        int r = walk_value(w, "");
-        if (r != 0)
-                return r;
-        skip_space(w);
-        return w->next == w->end ? 0 : expected(w, "nothing after the object");
-}
-
 int hl_json_walk(const char *text, size_t len, hl_json_key_fn *key_fn, void *data, struct hl_err *err)
 {
-        struct walk w = { .next = text,
-                          .end = text + len,
-                          .line = 1,
-                          .depth_max = HL_JSON_DEPTH_MAX,
-                          .key_fn = key_fn,
-                          .data = data,
-                          .err = err };
-        return walk_text(&w);
-}
-
-int hl_json_find_string(const char *text, size_t len, const char *key, char **ret_value, struct hl_err *err)
-{
-        struct walk w = { .next = text,
-                          .end = text + len,
-                          .line = 1,
-                          .depth_max = HL_JSON_FIND_DEPTH_MAX,
-                          .wanted = key,
-                          .err = err };
-        int r = walk_text(&w);
-        if (r < 0)
+        struct walk w = { .next = text, .end = text + len, .line = 1, .key_fn = key_fn, .data = data, .err = err };
+        if (peek(&w) != '{')
+                return expected(&w, "a JSON object, { … }");
+        int r = walk_value(&w, "");
+        if (r != 0)
                 return r;
-        if (!w.value) {
-                *ret_value = NULL;
-                return 0;
-        }
-        size_t value_len = (size_t)(w.value_end - w.value);
-        if (*w.value != '"' || value_len > HL_JSON_FIND_VALUE_MAX)
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_value",
-                               "\"%s\" must be a string of at most %d bytes", key, HL_JSON_FIND_VALUE_MAX);
-        HL_CLEANUP(hl_free_pointer) char *literal = hl_strndup(w.value, value_len);
-        HL_CLEANUP(hl_json_cleanup) hl_json *string = json_tokener_parse(literal);
-        const char *value = string ? json_object_get_string(string) : NULL;
-        if (!value || strlen(value) != (size_t)json_object_get_string_len(string))
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_value", "\"%s\" must be a string without NUL",
-                               key);
-        *ret_value = hl_strdup(value);
-        return 0;
+        skip_space(&w);
+        return w.next == w.end ? 0 : expected(&w, "nothing after the object");
 }
 
 struct search {

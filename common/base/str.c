@@ -23,9 +23,9 @@ int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value)
         return 0;
 }
 
-/* One character of RFC 3629: its length, or 0 where there is none. */
-static size_t utf8_char(const unsigned char *b, size_t left)
+size_t hl_utf8_char(const char *bytes, size_t left)
 {
+        const unsigned char *b = (const unsigned char *)bytes;
         if (b[0] < 0x80)
                 return 1;
         size_t len = b[0] >= 0xC2 && b[0] <= 0xDF   ? 2
@@ -45,9 +45,8 @@ static size_t utf8_char(const unsigned char *b, size_t left)
 
 bool hl_utf8_valid(const char *bytes, size_t len)
 {
-        const unsigned char *b = (const unsigned char *)bytes;
         for (size_t i = 0; i < len;) {
-                size_t n = utf8_char(b + i, len - i);
+                size_t n = hl_utf8_char(bytes + i, len - i);
                 if (!n)
                         return false;
                 i += n;
@@ -78,7 +77,7 @@ bool hl_utf8_visible(const char *text)
         const unsigned char *b = (const unsigned char *)text;
         size_t len = strlen(text), n;
         for (size_t i = 0; i < len; i += n) {
-                n = utf8_char(b + i, len - i);
+                n = hl_utf8_char(text + i, len - i);
                 if (!n)
                         return false;
                 uint32_t c = n == 1 ? b[i] : b[i] & (0xFFU >> (n + 1));
@@ -90,7 +89,20 @@ bool hl_utf8_visible(const char *text)
         return len > 0;
 }
 
-static int hex_digit(char c)
+size_t hl_utf8_put(uint32_t code, char out[static 4])
+{
+        if (code < 0x80) {
+                out[0] = (char)code;
+                return 1;
+        }
+        size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+        for (size_t i = len - 1; i > 0; i--, code >>= 6)
+                out[i] = (char)(0x80 | (code & 0x3F));
+        out[0] = (char)((0xF00 >> len) | code);
+        return len;
+}
+
+int hl_hex_digit(char c)
 {
         if (c >= '0' && c <= '9')
                 return c - '0';
@@ -107,7 +119,7 @@ int hl_percent_decode(const char *text, size_t len, char **ret_text)
                 if (c == '%') {
                         if (len - i < 3)
                                 return -EINVAL;
-                        int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+                        int high = hl_hex_digit(text[i + 1]), low = hl_hex_digit(text[i + 2]);
                         if (high < 0 || low < 0)
                                 return -EINVAL;
                         c = high * 16 + low;

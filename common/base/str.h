@@ -20,6 +20,15 @@ bool hl_utf8_valid(const char *bytes, size_t len);
  * turns the direction of what follows. False for "". */
 bool hl_utf8_visible(const char *text);
 
+/* The length of the character at bytes, of which left (at least 1) are there; 0: none of RFC 3629 begins here. */
+size_t hl_utf8_char(const char *bytes, size_t left);
+
+/* Writes a code point, at most U+10FFFF, and returns its length. A surrogate is written like any other. */
+size_t hl_utf8_put(uint32_t code, char out[static 4]);
+
+/* What a hexadecimal digit stands for; -1: it is none. */
+int hl_hex_digit(char c);
+
 /* Decodes %XX; -EINVAL for a bad escape, a NUL, or bytes that are not UTF-8. *ret_text: free(). */
 int hl_percent_decode(const char *text, size_t len, char **ret_text);
 

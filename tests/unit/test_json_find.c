@@ -1,9 +1,10 @@
-/* base/json: hl_json_find_string(), which any client's body of many megabytes goes through. */
+/* base/json_find: hl_json_find_string(), which any client's body of many megabytes goes through. */
 #include "support.h"
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_find.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,12 +88,93 @@ static void escapes_are_decoded(void **state)
         free(value);
 }
 
-static void twice_is_refused(void **state)
+/* As Python and nlohmann have it. */
+static void of_two_the_last_counts(void **state)
 {
         (void)state;
-        REFUSED("{\"model\":\"x\",\n\"model\":\"y\"}", "duplicate_key", "line 2: the key \"model\" appears twice");
-        REFUSED("{\"model\":\"x\",\"\\u006dodel\":\"x\"}", "duplicate_key", "twice");
-        expect_found("{\"a\":1,\"a\":2,\"model\":\"x\"}", "x"); /* others are none of ours */
+        expect_found("{\"model\":\"x\",\n\"model\":\"y\"}", "y");
+        expect_found("{\"model\":1,\"a\":{\"model\":\"z\"},\"\\u006dodel\":\"x\"}", "x");
+        expect_found("{\"a\":1,\"a\":2,\"model\":\"x\"}", "x");
+        REFUSED("{\"model\":\"x\",\"model\":1}", "invalid_value", "\"model\" must be a string");
+        REFUSED("{\"model\":\"x\",\"model\":{\"model\":\"x\"}}", "invalid_value", "\"model\" must be a string");
+}
+
+/* What Python's json module reads beyond the standard. */
+static void numbers_that_are_none_and_surrogates_are_passed(void **state)
+{
+        (void)state;
+        expect_found("{\"a\":[NaN,Infinity,-Infinity,-0,1E400,1.5e-3],\"model\":\"x\"}", "x");
+        expect_found("{\"model\":\"a\\ud83d\"}", "a\xED\xA0\xBD"); /* as no name is */
+        expect_found("{\"model\":\"\\ude00\\ud83d\"}", "\xED\xB8\x80\xED\xA0\xBD");
+        expect_found("{\"a\":\"\xED\xA0\xBD\",\"model\":\"x\"}", "x");
+        static const char *const bad[] = { "nan", "-NaN", "+1",  ".5",      "1.", "1e",
+                                           "--1", "0x1",  "1_0", "Infinit", "-",  "True" };
+        for (size_t i = 0; i < HL_COUNT(bad); i++) {
+                char *text = hl_format("{\"a\":%s}", bad[i]);
+                expect_refusal(text, strlen(text), "invalid_json", "expected");
+                free(text);
+        }
+}
+
+/* UTF-16 or UTF-32 of a text that is all ASCII or in the Basic Multilingual Plane. */
+static void widen(const char *ascii, size_t unit, bool big_endian, struct hl_buf *out)
+{
+        for (; *ascii; ascii++)
+                for (size_t i = 0; i < unit; i++)
+                        hl_buf_add(out, i == (big_endian ? unit - 1 : 0) ? ascii : "", 1);
+}
+
+static void every_encoding_of_json_is_read(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *mark;
+                size_t mark_len, unit;
+                bool big_endian;
+        } encodings[] = {
+                { "", 0, 1, false },
+                { "\xEF\xBB\xBF", 3, 1, false },
+                { "", 0, 2, false },
+                { "", 0, 2, true },
+                { "\xFF\xFE", 2, 2, false },
+                { "\xFE\xFF", 2, 2, true },
+                { "", 0, 4, false },
+                { "", 0, 4, true },
+                { "\xFF\xFE\0\0", 4, 4, false },
+                { "\0\0\xFE\xFF", 4, 4, true },
+        };
+        for (size_t i = 0; i < HL_COUNT(encodings); i++) {
+                struct hl_buf text = { 0 };
+                struct hl_err err;
+                char *value = NULL;
+                hl_buf_add(&text, encodings[i].mark, encodings[i].mark_len);
+                widen("{\"model\":\"x\"}", encodings[i].unit, encodings[i].big_endian, &text);
+                assert_int_equal(find_in(text.data, text.len, &value, &err), 0);
+                assert_string_equal(value, "x");
+                free(value);
+                hl_buf_add(&text, "", encodings[i].unit > 1); /* half a character, if it is not one */
+                assert_int_equal(find_in(text.data, text.len, &value, &err), encodings[i].unit > 1 ? -EINVAL : 0);
+                if (encodings[i].unit == 1)
+                        free(value);
+                hl_buf_free(&text);
+        }
+        static const char pair[] =
+                "\xFF\xFE{\0\"\0m\0o\0d\0e\0l\0\"\0:\0\"\0\x3D\xD8\0\xDE\"\0}"; /* its NUL is the last */
+        struct hl_err err;
+        char *value = NULL;
+        assert_int_equal(find_in(pair, sizeof(pair), &value, &err), 0);
+        assert_string_equal(value, "\xF0\x9F\x98\x80");
+        free(value);
+        REFUSED("\xFF\xFE\0\0\0\0\x11\0", "invalid_json", "send it in UTF-8"); /* U+110000 */
+}
+
+static void what_is_no_utf8_says_who_sends_that(void **state)
+{
+        (void)state;
+        REFUSED("{\"a\":1,\n \"b\":\"caf\xE9\"}", "invalid_json", "line 2, column 10: expected valid UTF-8");
+        REFUSED("{\"model\":\"\xC3\"}", "invalid_json", "PowerShell 5");
+        REFUSED("{\"a\":\"\xF5\x80\x80\x80\"}", "invalid_json", "UTF-8");
+        REFUSED("{\"a\":\"\xC0\xAF\"}", "invalid_json", "UTF-8");
 }
 
 static void other_values_are_refused(void **state)
@@ -226,7 +308,10 @@ int main(void)
                 cmocka_unit_test(absent_is_no_error),
                 cmocka_unit_test(nested_keys_are_others),
                 cmocka_unit_test(escapes_are_decoded),
-                cmocka_unit_test(twice_is_refused),
+                cmocka_unit_test(of_two_the_last_counts),
+                cmocka_unit_test(numbers_that_are_none_and_surrogates_are_passed),
+                cmocka_unit_test(every_encoding_of_json_is_read),
+                cmocka_unit_test(what_is_no_utf8_says_who_sends_that),
                 cmocka_unit_test(other_values_are_refused),
                 cmocka_unit_test(the_grammar_is_checked),
                 cmocka_unit_test(nesting_has_a_limit),
