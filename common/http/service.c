@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "content.h"
 #include "cors.h"
 
 #include <errno.h>
@@ -148,6 +149,10 @@ static int read_body(const struct hl_request *request, bool any_type, hl_json **
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");
         struct hl_err err = { 0 };
+        if (!hl_content_is_unencoded(request->content_encoding)) {
+                hl_content_refuse_encoding(request->content_encoding, &err);
+                return hl_problem(problem, 415, err.code, "%.200s", err.message);
+        }
         if (hl_json_parse(request->body.data, request->body.len, ret_body, &err) < 0)
                 return hl_problem(problem, 400, err.code, "the body is not valid: %.200s", err.message);
         return 0;

@@ -360,6 +360,7 @@ def report(lab, ask, headers=(), body=b"", peer="127.0.0.1"):
     ({"Forwarded": "for=192.0.2.7"}, 403, "token_required"),
     ({"X-Real-IP": "127.0.0.1"}, 403, "token_required"),
     ({"Via": "1.1 proxy"}, 403, "token_required"),
+    ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_content_encoding"),
     ({"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
     ({"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
 ])
