@@ -6,14 +6,16 @@
  * Errors   the exit status is that of the gravest finding, in sysexits.h's words, in this
  *          order: EX_CONFIG the configuration or the tokens, EX_NOPERM permissions,
  *          ownership and polkit, EX_TEMPFAIL a port that somebody else uses,
- *          EX_UNAVAILABLE the bus, EX_DATAERR only model files: the lab can do without them.
+ *          EX_UNAVAILABLE the bus, EX_DATAERR only model files, or NGINX: the lab can do without them.
  * Tests    tests/system/test_check.py
  */
 #ifndef HL_HANDLERS_CHECK_H
 #define HL_HANDLERS_CHECK_H
 
-/* Where Debian's NGINX finds our site, once it is enabled. */
-#define HL_CHECK_NGINX_SITE "/etc/nginx/sites-enabled/home-lab-services"
+#include <stdbool.h>
+
+/* Whether our site is where an NGINX looks for sites. */
+bool hl_check_has_nginx_site(void);
 
 int hl_check(void);
 

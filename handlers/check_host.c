@@ -3,12 +3,11 @@
 #include "base/mem.h"
 #include "check.h"
 #include "check_parts.h"
+#include "lab/holder.h"
 #include "lab/inflight.h"
 #include "lab/power.h"
 #include "lab/units.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NGINX_FILES "/etc/nginx/home-lab-services"
 #define RULE "polkit-1/rules.d/60-home-lab-services.rules"
 
 static const struct {
@@ -41,38 +39,6 @@ const char *hl_check_socket_of(uint16_t port)
         return NULL;
 }
 
-/* "nginx (pid 812)", where we may see it: only root sees other users' processes whole. */
-static char *holder_of(uint32_t inode)
-{
-        HL_CLEANUP(hl_free_pointer) char *wanted = hl_format("socket:[%u]", inode);
-        DIR *proc = opendir("/proc");
-        const struct dirent *entry;
-        char *found = NULL;
-        while (proc && !found && (entry = readdir(proc))) {
-                if (!isdigit((unsigned char)*entry->d_name))
-                        continue;
-                HL_CLEANUP(hl_free_pointer) char *folder = hl_format("/proc/%s/fd", entry->d_name);
-                DIR *fds = opendir(folder);
-                const struct dirent *fd;
-                while (fds && !found && (fd = readdir(fds))) {
-                        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", folder, fd->d_name);
-                        char target[64] = "", comm[32] = "";
-                        if (readlink(path, target, sizeof(target) - 1) < 0 || strcmp(target, wanted) != 0)
-                                continue;
-                        HL_CLEANUP(hl_free_pointer) char *comm_path = hl_format("/proc/%s/comm", entry->d_name);
-                        HL_CLEANUP(hl_close_file) FILE *file = fopen(comm_path, "re");
-                        if (file && fgets(comm, sizeof(comm), file))
-                                comm[strcspn(comm, "\n")] = '\0';
-                        found = hl_format("%s (pid %s)", comm, entry->d_name);
-                }
-                if (fds)
-                        closedir(fds);
-        }
-        if (proc)
-                closedir(proc);
-        return found;
-}
-
 static void check_port(struct hl_check *c, uint16_t port, const char *socket, bool ours)
 {
         struct hl_listener listener;
@@ -82,10 +48,9 @@ static void check_port(struct hl_check *c, uint16_t port, const char *socket, bo
                 hl_check_problem(c, "port %u: %s", port, err.message);
         if (r <= 0 || (ours && listener.uid == 0))
                 return;
-        HL_CLEANUP(hl_free_pointer) char *holder = holder_of(listener.inode);
-        const struct passwd *user = getpwuid(listener.uid);
-        hl_check_problem(c, "port %u is used by %s of user %s: stop it, or give %s another port (systemctl edit %s)",
-                         port, holder ? holder : "a program", user ? user->pw_name : "unknown", socket, socket);
+        HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_describe(&listener);
+        hl_check_problem(c, "port %u is used by %s: stop it, or give %s another port (systemctl edit %s)", port, holder,
+                         socket, socket);
 }
 
 /* Whether the socket has its port still: it may have been given another. */
@@ -177,27 +142,6 @@ static void check_polkit(struct hl_check *c)
                 hl_check_line("ok", "polkit's rule %s", path);
 }
 
-/* The lab can do without NGINX, so whether it has our site is said, and no error. */
-static void check_nginx(struct hl_check *c)
-{
-        c->cause = CAUSE_PERMISSIONS;
-        if (access(HL_CHECK_NGINX_SITE, F_OK) == 0) {
-                unsigned before = hl_check_total(c);
-                hl_check_owned_by_root(c, HL_CHECK_NGINX_SITE);
-                if (access(NGINX_FILES "/server.conf", R_OK) < 0)
-                        hl_check_problem(c, "%s/server.conf: %s: run \"make install\" again", NGINX_FILES,
-                                         strerror(errno));
-                else
-                        hl_check_owned_by_root(c, NGINX_FILES);
-                if (hl_check_total(c) == before)
-                        hl_check_line("ok", "NGINX's site %s", HL_CHECK_NGINX_SITE);
-        } else if (access("/etc/nginx", F_OK) == 0) {
-                hl_check_line("ok", "NGINX: its site %s is not enabled", HL_CHECK_NGINX_SITE);
-        } else {
-                hl_check_line("ok", "NGINX is not installed");
-        }
-}
-
 /* What is stopped may be meant to be, so it is no error; but who asks why nothing answers must see it. The coordinator
  * asks before it starts all of this. */
 static void note_what_is_stopped(struct hl_check *c)
@@ -222,7 +166,7 @@ static void note_what_is_stopped(struct hl_check *c)
         const char *units[HL_COUNT(known)];
         enum hl_unit_active states[HL_COUNT(known)];
         struct hl_err ignored = { 0 };
-        bool with_nginx = access(HL_CHECK_NGINX_SITE, F_OK) == 0;
+        bool with_nginx = hl_check_has_nginx_site();
         for (size_t i = 0; i < HL_COUNT(known); i++)
                 units[i] = known[i].unit;
         if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
@@ -242,6 +186,7 @@ void hl_check_host(struct hl_check *c)
 {
         check_bus_and_sockets(c);
         check_polkit(c);
-        check_nginx(c);
+        hl_check_nginx(c);
+        hl_check_model_ports(c);
         note_what_is_stopped(c);
 }

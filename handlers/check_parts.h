@@ -17,7 +17,7 @@
 #define HL_CHECK_USER "home-lab-services"
 
 /* Gravest first. */
-enum hl_check_cause { CAUSE_CONFIG, CAUSE_PERMISSIONS, CAUSE_PORTS, CAUSE_BUS, CAUSE_MODELS, CAUSE_COUNT };
+enum hl_check_cause { CAUSE_CONFIG, CAUSE_PERMISSIONS, CAUSE_PORTS, CAUSE_BUS, CAUSE_MODELS, CAUSE_NGINX, CAUSE_COUNT };
 
 struct hl_check {
         unsigned errors[CAUSE_COUNT];
@@ -45,5 +45,11 @@ const char *hl_check_socket_of(uint16_t port);
 
 /* check_host.c: the bus, ports, polkit, NGINX, and what is stopped. */
 void hl_check_host(struct hl_check *c);
+
+/* check_nginx.c: NGINX's configuration, and our site in it. */
+void hl_check_nginx(struct hl_check *c);
+
+/* check_ports.c: models' ports that are NGINX's, or that somebody else holds. */
+void hl_check_model_ports(struct hl_check *c);
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "lab/jobs.h"
 #include "lab/nginx_conf.h"
+#include "lab/nginx_files.h"
+#include "lab/nginx_ports.h"
 #include "lab/units.h"
 #include "publish.h"
 
@@ -27,9 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NGINX "/usr/sbin/nginx"
 #define NGINX_FILES "/etc/nginx/home-lab-services"
-#define NGINX_UNIT "nginx.service"
 #define OUTPUT_SIZE_MAX (64 * 1024 * 1024) /* bytes */
 #define START_LOOK_US (50 * HL_USEC_PER_MSEC)
 #define RELOAD_TIMEOUT_US (30 * HL_USEC_PER_SEC)
@@ -56,7 +56,8 @@ static int run_nginx(const char *file, struct hl_buf *said)
         posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDERR_FILENO);
         const char *const arguments[] = { "nginx", "-q", "-t", "-e", "stderr", "-c", file, NULL };
         pid_t pid;
-        int r = -posix_spawn(&pid, NGINX, &actions, NULL, (char *const *)(uintptr_t)arguments, environ), status = 0;
+        int r = -posix_spawn(&pid, HL_NGINX_PROGRAM, &actions, NULL, (char *const *)(uintptr_t)arguments, environ),
+            status = 0;
         posix_spawn_file_actions_destroy(&actions);
         close(pipe_fds[1]);
         if (r == 0) {
@@ -143,7 +144,7 @@ static int put(const char *path, const char *text, size_t len, struct hl_err *er
 static int reload(struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
-        const char *unit = NGINX_UNIT;
+        const char *unit = HL_NGINX_UNIT;
         uint64_t deadline_us = hl_clock_monotonic() + RELOAD_TIMEOUT_US;
         enum hl_unit_active active;
         int r;
@@ -194,6 +195,28 @@ static int publish(const char *path, const char *mark, bool was_pending, bool ha
         return r;
 }
 
+/* A model on a port of NGINX's own gets no location: each request would come back to NGINX, and go there again. */
+static void leave_nginx_its_ports(struct hl_catalog *catalog, hl_finding_fn *finding, struct hl_buf *notes)
+{
+        HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports;
+        hl_nginx_ports_read(&ports);
+        for (size_t i = 0; i < catalog->count; i++) {
+                struct hl_model *model = &catalog->models[i];
+                const struct hl_nginx_listen *listen = hl_nginx_ports_find(&ports, model->port);
+                if (!listen)
+                        continue;
+                HL_CLEANUP(hl_free_pointer)
+                char *message = hl_format("%u is NGINX's (\"listen %s\", %s:%u): the model gets no location, give it "
+                                          "another",
+                                          model->port, listen->address, listen->file, listen->line);
+                if (finding)
+                        finding(NULL, model->file_path, 0, "PORT", message);
+                hl_buf_addf(notes, "\n# %s\n# PORT %u is NGINX's own: the model cannot be reached here.\n", model->name,
+                            model->port);
+                model->port = 0;
+        }
+}
+
 /* Appends to texts. */
 static int make(const struct hl_config *config, hl_finding_fn *finding, struct texts *texts, struct hl_err *err)
 {
@@ -201,7 +224,10 @@ static int make(const struct hl_config *config, hl_finding_fn *finding, struct t
         int r = hl_catalog_load(config, NULL, finding, NULL, &catalog, err);
         if (r < 0)
                 return r;
+        HL_CLEANUP(hl_buf_free) struct hl_buf notes = { 0 };
+        leave_nginx_its_ports(&catalog, finding, &notes);
         hl_nginx_conf(config, &catalog, &texts->locations);
+        hl_buf_add(&texts->locations, notes.data, notes.len);
         hl_nginx_upstreams(config, &catalog, &texts->upstreams);
         texts->models = catalog.count;
         return 0;
@@ -252,7 +278,7 @@ static int update_with(const struct hl_config *config, const char *upstreams, st
         hl_buf_add(&both, texts->upstreams.data, texts->upstreams.len);
         hl_nginx_upstreams_keep(&old_upstreams, &both);
         int r = put_upstreams(upstreams, &both, err);
-        bool have_nginx = access(NGINX, X_OK) == 0 && access(NGINX_FILES, F_OK) == 0;
+        bool have_nginx = access(HL_NGINX_PROGRAM, X_OK) == 0 && access(NGINX_FILES, F_OK) == 0;
         if (r == 0)
                 r = publish(path, mark, was_pending, have_nginx, &old, &texts->locations, err);
         if (r < 0)

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "lab/bus.h"
 #include "lab/catalog.h"
+#include "lab/holder.h"
 #include "lab/power.h"
 #include "lab/ready.h"
 #include "lab/units.h"
@@ -55,7 +56,7 @@ static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
         const char *units[HL_COUNT(services)];
         enum hl_unit_active states[HL_COUNT(services)];
-        size_t count = access(HL_CHECK_NGINX_SITE, F_OK) == 0 ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
+        size_t count = hl_check_has_nginx_site() ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
         for (size_t i = 0; i < count; i++)
                 units[i] = services[i].unit;
         int r = hl_units_states(bus, units, count, states, err);
@@ -79,6 +80,14 @@ static const char *verdict(const struct hl_model *model, const struct hl_usage *
         return model->idle_timeout_us == HL_NEVER ? "pinned" : usage->is_active ? "active" : "unused";
 }
 
+/* Of a model that does not run, and whose port somebody else has; or the verdict. free() */
+static char *remark(const struct hl_model *model, const struct hl_usage *usage)
+{
+        bool stopped = usage->active == HL_UNIT_INACTIVE || usage->active == HL_UNIT_FAILED;
+        HL_CLEANUP(hl_free_pointer) char *holder = stopped && model->port ? hl_holder_of_port(model->port) : NULL;
+        return holder ? hl_format("its port is held by %s", holder) : hl_strdup(verdict(model, usage));
+}
+
 static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -93,12 +102,13 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                 printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "");
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_model *model = &catalog.models[i];
+                HL_CLEANUP(hl_free_pointer) char *word = remark(model, &usages[i]);
                 char port[8] = "-", span[HL_SPAN_SIZE];
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
                 printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port,
                        hl_model_state_name(hl_ready_state(model, usages[i].active)),
-                       hl_format_span(usages[i].idle_us, span), usages[i].in_flight, verdict(model, &usages[i]));
+                       hl_format_span(usages[i].idle_us, span), usages[i].in_flight, word);
         }
         return 0;
 }

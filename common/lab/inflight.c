@@ -262,3 +262,17 @@ int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct
                 *ret_listener = search.listener;
         return search.found;
 }
+
+static void note_member(void *data, const struct tcp_socket *socket)
+{
+        struct unit_search *search = data;
+        search->found |= socket->cgroup == search->cgroup;
+}
+
+int hl_inflight_listens(uint16_t port, uint64_t cgroup, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) struct unit_search *search = hl_alloc(sizeof(*search));
+        search->cgroup = cgroup;
+        int r = dump_families(1u << STATE_LISTEN, port, note_member, search, err);
+        return r < 0 ? r : search->found;
+}

@@ -57,4 +57,7 @@ struct hl_listener {
 };
 int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
 
+/* Whether programs of this control group listen on it, beside others perhaps: 1, 0 or -errno. */
+int hl_inflight_listens(uint16_t port, uint64_t cgroup, struct hl_err *err);
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "inflight.h"
+#include "nginx_ports.h"
 #include "probe.h"
 #include "ready_mark.h"
 
@@ -75,6 +76,9 @@ int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct
                 return 0;
         int r = hl_units_states(bus, &unit, 1, &active, err);
         if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
+                return r;
+        r = hl_nginx_ports_check(bus, model, err);
+        if (r < 0)
                 return r;
         r = hl_inflight_listener(model->port, &listener, err);
         bool ours = model->port >= HL_SERVICE_PORT_FIRST && model->port <= HL_SERVICE_PORT_LAST;
