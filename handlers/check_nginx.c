@@ -24,9 +24,14 @@
 #define GROUPS_MAX 256
 #define RELOAD "nginx -t && systemctl reload nginx"
 
-/* Where the installer puts a site that is in force: Debian's folder, nginx.org's and others', openSUSE's. */
-static const char *const places[] = { SITE_LINK, "/etc/nginx/conf.d/home-lab-services.conf",
-                                      "/etc/nginx/vhosts.d/home-lab-services.conf" };
+/* Where the installer puts a site that is in force: in the first of these that NGINX looks at. */
+static const char *const places[] = {
+        SITE_LINK,
+        SITE_LINK ".conf",
+        "/etc/nginx/vhosts.d/home-lab-services.conf",
+        "/etc/nginx/conf.d/home-lab-services.conf",
+        "/etc/nginx/http.d/home-lab-services.conf",
+};
 
 /* What the walk through NGINX's files finds. */
 struct view {

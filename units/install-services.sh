@@ -29,7 +29,13 @@ readonly further_units=(home-lab-services.target model-gpu.service model-idle-sw
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
 readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it
 
-readonly site=/etc/nginx/sites-available/home-lab-services site_link=/etc/nginx/sites-enabled/home-lab-services
+# Where an NGINX may look for sites: Debian's, others', openSUSE's, nginx.org's, Alpine's. The first that it does look at gets
+# ours. In Debian's folder of enabled sites it is a link, and the file is the user's in the folder beside it.
+readonly places=(/etc/nginx/sites-enabled/home-lab-services{,.conf} /etc/nginx/{vhosts.d,conf.d,http.d}/home-lab-services.conf)
+readonly available=/etc/nginx/sites-available/home-lab-services
+readonly off=.disabled # at the end of its name: NGINX reads a "*.conf" no more
+# Of each site that was shipped before: one that nobody has changed is replaced by today's.
+readonly former_sites=(5dd55d9ef869f3d70d54d0bab143d192a0a45d533e249e3d5adad849b7a333c9)
 
 usage() {
 	cat <<-END
@@ -212,39 +218,133 @@ Put right what it says; the check is repeated every 10 seconds."
 	fi
 }
 
-# ---- NGINX: our files are ours, the site is the user's once it is there ----
+# ---- NGINX: our files are ours, the site is the user's once it is changed ----
 
-put_site() { put 0644 "${here%/*}/nginx/home-lab-services.conf" "$site"; }
+nginx_words() { # what NGINX reads, or its main file alone where that is not valid; without comments
+	{ nginx -T 2>/dev/null || cat /etc/nginx/nginx.conf 2>/dev/null || true; } | sed 's/#.*//'
+}
+
+# The group by which NGINX's workers may open our sockets: that of `user`, or that which it was built with.
+group_of_nginx() {
+	local user group built
+	read -r user group < <(nginx_words | sed -n 's/^[[:space:]]*user[[:space:]]\+\([^;]*\);.*/\1/p' | head -n 1 | tr -d "\"'") || true
+	built=$(nginx -V 2>&1 | tr -s " '" '\n') || true
+	if [[ -z $user ]]; then
+		user=$(sed -n 's/^--user=//p' <<<"$built") group=$(sed -n 's/^--group=//p' <<<"$built")
+		user=${user:-nobody}
+	fi
+	if [[ -n $group ]] || group=$(id -gn "$user" 2>/dev/null); then
+		getent group "$group" | cut -d: -f1
+	fi
+}
+
+# The first of `places` that an include of NGINX's matches.
+nginx_place() {
+	local place pattern patterns
+	mapfile -t patterns < <(nginx_words | grep -o '\<include[[:space:]]\+[^;]\+' | sed 's/^include[[:space:]]*//; s/["'\'']//g')
+	for place in "${places[@]}"; do
+		for pattern in "${patterns[@]}"; do
+			[[ $pattern == /* ]] || pattern=/etc/nginx/$pattern
+			# shellcheck disable=SC2053 # a pattern it is
+			[[ ${pattern%/*} != "${place%/*}" || $place != $pattern ]] || { echo "$place" && return 0; }
+		done
+	done
+	return 1
+}
+
+shipped() { # FILE: nobody has changed it
+	local sum
+	sum=$(sha256sum "$1" 2>/dev/null | cut -d' ' -f1)
+	cmp --silent "${here%/*}/nginx/home-lab-services.conf" "$1" || [[ " ${former_sites[*]} " == *" $sum "* ]]
+}
+
+# Where the site file is, and where NGINX reads it; the same but in Debian's folders. One that is where this NGINX does not
+# look is moved: another package of NGINX has other folders.
+find_site() {
+	local old
+	place=$(nginx_place) || place=
+	site=${place:-/etc/nginx/conf.d/home-lab-services.conf}
+	[[ $site != /etc/nginx/sites-enabled/* || (-f $site && ! -L $site) ]] || site=$available
+	[[ ! -e $site && ! -e $site$off ]] || return 0
+	for old in "$available" "${places[@]}"; do
+		if [[ -f $old && ! -L $old && ! -e $site ]]; then
+			mkdir -p "${site%/*}"
+			mv "$old" "$site"
+			[[ -z $place || $place == "$site" ]] || ln -sf "$site" "$place"
+			changed+=("$site")
+			say "NGINX reads its sites in ${site%/*} now: what was $old is $site."
+		fi
+	done
+	for old in "${places[@]}"; do # links that lead nowhere now
+		[[ ! -L $old || -e $old ]] || rm -f "$old"
+	done
+}
+
+put_site() { put 0644 "${here%/*}/nginx/home-lab-services.conf" "$1"; }
 
 site_address() { # ADDRESS:PORT, or the port alone
 	sed -n 's/^[[:space:]]*listen[[:space:]]\+\(\([^;[:space:]]*:\)\?[0-9]\+\).*/\1/p' "$site" | head -n 1
 }
 
-link_site() { # unless somebody else has its port
+how_to_enable() {
+	if [[ -z $place ]]; then
+		echo "add \"include ${site%/*}/*.conf;\" to http { } in /etc/nginx/nginx.conf, and then: systemctl reload-or-restart nginx"
+	elif [[ $place == "$site" ]]; then
+		echo "mv $site$off $site && systemctl reload-or-restart nginx"
+	else
+		echo "ln -s $site $place && systemctl reload-or-restart nginx"
+	fi
+}
+
+site_is_enabled() { [[ -n $place && -e $place ]]; }
+
+disable_site() {
+	if [[ $place == "$site" ]]; then
+		mv -f "$site" "$site$off"
+	else
+		rm -f "$place"
+	fi
+}
+
+enable_site() { # unless somebody else has its port
 	local port
 	port=$(site_address)
 	port=${port##*:}
 	if [[ -n $port && -n $(ss -Hltn "sport = :$port") ]]; then
-		say "port $port is in use, so NGINX's site is not enabled. Give it another one in $site, and then:" \
-			"ln -s $site $site_link && systemctl reload-or-restart nginx"
+		[[ $place != "$site" ]] || disable_site
+		say "port $port is in use, so NGINX's site is not enabled. Give it another one in $(ls -d "$site" "$site$off" 2>/dev/null)," \
+			"and then: $(how_to_enable)"
 		return 1
 	fi
-	mkdir -p "${site_link%/*}"
-	ln -s "../sites-available/${site##*/}" "$site_link"
+	[[ -n $place ]] || return 1
+	[[ $place == "$site" ]] || { mkdir -p "${place%/*}" && ln -s "../sites-available/${site##*/}" "$place"; }
+}
+
+# What a site needs that was changed before we shipped it.
+say_what_the_site_lacks() {
+	grep -q '^[^#]*\<client_max_body_size\>' "$site" ||
+		say "$site is yours, and stays as it is. Without \"client_max_body_size 64m;\" in its server { } NGINX takes no body" \
+			"over 1 MB: add that line, and then: systemctl reload nginx"
 }
 
 set_up_nginx() {
-	local out linked=no
+	local out enabled_now=no
 	[[ -d /etc/nginx ]] || return 0
-	[[ -e $site ]] || put_site
-	if [[ ! -L $site_link && ($upgrade == no || " ${added[*]-} " == *" $site "*) ]] && link_site; then
-		linked=yes
+	find_site
+	[[ $upgrade == yes || -e $site || ! -e $site$off ]] || mv "$site$off" "$site" # an uninstallation left it
+	if [[ ! -e $site && ! -e $site$off ]] || shipped "$site"; then
+		put_site "$site"
+	elif [[ -e $site ]]; then
+		say_what_the_site_lacks
+	fi
+	if [[ -e $site && ! -L $place && ($upgrade == no || " ${added[*]-} " == *" $site "*) ]] && enable_site; then
+		enabled_now=yes
 	fi
 	if ! out=$(nginx -t 2>&1); then
 		echo "$out" >&2
-		[[ $linked == no ]] || rm -f "$site_link"
+		[[ $enabled_now == no ]] || disable_site
 		say "NGINX's configuration is not valid (see above), so NGINX stays as it is, without what is new here."
-	elif [[ $linked == yes || "${changed[*]-}" == */etc/nginx/* ]]; then
+	elif [[ $enabled_now == yes || "${changed[*]-}" == */etc/nginx/* ]]; then
 		reload_nginx
 	fi
 	systemctl start nginx-config-updater.service 2>/dev/null ||
@@ -263,25 +363,27 @@ where_nginx_answers() {
 	local address
 	if [[ ! -d /etc/nginx ]]; then
 		echo 'no NGINX is installed, so models have no address of their own: apt-get install nginx-light, then make install again'
-	elif [[ ! -L $site_link ]]; then
-		echo "NGINX's site is not enabled: ln -s $site $site_link && systemctl reload-or-restart nginx"
+	elif ! site_is_enabled; then
+		echo "NGINX's site is not enabled: $(how_to_enable)"
 	elif ! systemctl --quiet is-active nginx.service; then
-		echo 'NGINX is installed, but does not run: systemctl enable --now nginx'
+		echo "NGINX is installed, with the site $site, but does not run: systemctl enable --now nginx"
 	else
 		address=$(site_address)
 		[[ $address == *:* ]] || address="port $address"
-		echo "NGINX $address: /v1 for OpenAI clients, /NAME/ for each model"
+		echo "NGINX $address: /v1 for OpenAI clients, /NAME/ for each model; its site is $site, our sockets are group $nginx_group's"
 	fi
 }
 
 install_all() {
-	local mode source to other name upgrade=no nginx_group=www-data
+	local mode source to other name upgrade=no nginx_group=www-data site place=
 	check_sources
 	if [[ -z $DESTDIR ]]; then
 		check_host
 		! enabled "$coordinator" || upgrade=yes
 		check_ports
-		nginx_group=$(getent group www-data nginx http | head -n 1 | cut -d: -f1) || true # what it is called depends
+		# Before there is an NGINX, of that which is likely to come.
+		[[ ! -d /etc/nginx ]] || nginx_group=$(group_of_nginx) || true
+		[[ -d /etc/nginx && -n $nginx_group ]] || nginx_group=$(getent group www-data nginx http | head -n 1 | cut -d: -f1) || true
 		nginx_group=${nginx_group:-root}
 	fi
 
@@ -294,7 +396,7 @@ install_all() {
 		put 0644 "$here/model@.service" "$unitdir/model@.service"
 	fi
 	if [[ -n $DESTDIR ]]; then
-		put_site
+		put_site "$available"
 		return 0
 	fi
 
@@ -319,8 +421,33 @@ install_all() {
 
 # ---- uninstall ----
 
+# As it was installed, the site is ours. What the user has made of it stays, where NGINX does not read it: what it includes is
+# gone.
+remove_site() {
+	local place file to
+	for place in "${places[@]}" "$available"; do
+		for file in "$DESTDIR$place" "$DESTDIR$place$off"; do
+			if [[ -L $file ]]; then
+				rm "$file"
+			elif [[ ! -e $file ]]; then
+				continue
+			elif shipped "$file"; then
+				rm "$file"
+			elif [[ $file == "$DESTDIR$available" || $file == *"$off" ]]; then
+				kept+=("$file")
+			else
+				to=$file$off
+				[[ $place != /etc/nginx/sites-enabled/* ]] || to=$DESTDIR$available$off # all in that folder is read
+				mv -f "$file" "$to"
+				kept+=("$to")
+				break # it would be found again
+			fi
+		done
+	done
+}
+
 uninstall_all() {
-	local name to all model=()
+	local name to all model=() kept=()
 	mapfile -t all < <(units | grep -v @)
 	[[ -n $DESTDIR ]] || ((EUID == 0)) || die "only root can remove services: sudo $0 uninstall"
 	! ours "$DESTDIR$unitdir/model@.service" || model=("$unitdir/model@.service")
@@ -339,9 +466,7 @@ uninstall_all() {
 	while read -r _ _ to; do
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
-	[[ ! -L $DESTDIR$site_link ]] || rm "$DESTDIR$site_link" # a file there is one that somebody has made of it
-	# As it was installed, the site is ours.
-	! cmp --silent "${here%/*}/nginx/home-lab-services.conf" "$DESTDIR$site" || rm -f "$DESTDIR$site"
+	remove_site
 	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready}
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
 		"$DESTDIR/run/home-lab-services" "$DESTDIR/etc/nginx/home-lab-services" 2>/dev/null || true
@@ -355,7 +480,7 @@ uninstall_all() {
 	say "Home Lab Services are removed. Left as they are: /etc/home-lab-services, your drop-ins in /etc/systemd/system," \
 		"/var/lib/home-lab-services," \
 		"/var/lib/home-lab-models and the users home-lab-services, home-lab-nginx and home-lab-models."
-	[[ ! -e $site ]] || say "$site has been changed, and stays."
+	((${#kept[@]} == 0)) || say "${kept[*]} has been changed, and stays."
 }
 
 case ${1-install} in
