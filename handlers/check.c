@@ -19,7 +19,8 @@
 
 #define NGINX_USER "home-lab-nginx"
 
-static const int exit_statuses[CAUSE_COUNT] = { EX_CONFIG, EX_NOPERM, EX_TEMPFAIL, EX_UNAVAILABLE, EX_DATAERR, EX_DATAERR };
+static const int exit_statuses[CAUSE_COUNT] = { EX_CONFIG,      EX_NOPERM,  EX_TEMPFAIL,
+                                                EX_UNAVAILABLE, EX_DATAERR, EX_DATAERR };
 
 /* Under systemd the prefix becomes the line's priority in the journal: sd-daemon(3). */
 void hl_check_line(const char *word, const char *format, ...)

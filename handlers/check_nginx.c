@@ -144,21 +144,32 @@ static char *main_file(const char *dump)
         return len > 1 ? hl_strndup(at, len - 1) : NULL;
 }
 
+/* A copy of the site's file says everything of http.conf twice. */
+static bool is_said_twice(const char *error)
+{
+        return strstr(error, "duplicate") && (strstr(error, NGINX_FILES) || strstr(error, hl_state_dir()));
+}
+
+static void say_what_is_not_valid(struct hl_check *c, const char *said)
+{
+        HL_CLEANUP(hl_free_pointer) char *error = first_error(said);
+        const char *why = is_said_twice(error) ? " (\"include home-lab-services/http.conf;\" stands once, however many "
+                                                 "servers there are)"
+                                               : "";
+        hl_check_problem(c, "NGINX's configuration is not valid, it takes nothing new: %s%s: mend it, then: " RELOAD,
+                         error, why);
+}
+
 /* Only root can have NGINX try its files: it opens the logs. */
 static void view_nginx(struct hl_check *c, struct view *view)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf said = { 0 };
         HL_CLEANUP(hl_free_pointer) char *conf = NULL;
         if (geteuid() == 0 && access(HL_NGINX_PROGRAM, X_OK) == 0) {
-                if (ask_nginx("exec " HL_NGINX_PROGRAM " -T 2>&1", &said) == 0) {
+                if (ask_nginx("exec " HL_NGINX_PROGRAM " -T 2>&1", &said) == 0)
                         conf = main_file(said.data);
-                } else {
-                        HL_CLEANUP(hl_free_pointer) char *error = first_error(said.data);
-                        hl_check_problem(
-                                c,
-                                "NGINX's configuration is not valid, it takes nothing new: %s: mend it, then: " RELOAD,
-                                error);
-                }
+                else
+                        say_what_is_not_valid(c, said.data);
         }
         hl_nginx_files_walk(conf ? conf : HL_NGINX_CONF, look, view);
         if (view->site)

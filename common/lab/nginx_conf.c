@@ -114,7 +114,7 @@ static void add_model(struct hl_buf *out, const struct hl_model *model, const ch
                     "    fastcgi_param HL_MODEL %s;\n"
                     "}\n",
                     name, name, name);
-        hl_nginx_add_location(out, "@run_", name, "", "model", target);
+        hl_nginx_add_location(out, "@run_", name, "", "run", target);
         add_source(out, host);
         hl_buf_adds(out, "    error_page 502 504 = @hl_cut;\n}\n");
 }

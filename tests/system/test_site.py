@@ -122,7 +122,7 @@ def test_what_people_set_is_borne(site, lines, place):
     "limit_conn_zone $server_port zone=open:1m; limit_conn open 100;", "proxy_intercept_errors on;", "fastcgi_intercept_errors on;",
     "log_format mine '$remote_addr $request_time'; access_log /var/log/nginx/mine.log mine;", "proxy_set_header Host $host;",
     "map $http_upgrade $connection_upgrade { default upgrade; '' close; }", "client_body_buffer_size 128k; client_header_buffer_size 8k;",
-    "error_page 404 /404.html;", "upstream mine { server 127.0.0.1:9; keepalive 4; }", "absolute_redirect on;", "recursive_error_pages off;",
+    "error_page 404 /404.html;", "upstream mine { server 127.0.0.1:9; keepalive 4; }", "absolute_redirect on;", "recursive_error_pages off;", "limit_req_status 429;",
 ])
 def test_what_people_set_for_all_sites_is_borne(site, lines):
     site.take(http=lines + "\n")
@@ -172,12 +172,12 @@ def test_a_redirect_names_no_host(site):
                                          ("limit_conn_zone $server_port zone=few:1m;", "limit_conn few 1;")])
 @pytest.mark.parametrize("path", ["/slow/v1/completions", CHAT])
 def test_a_limit_on_requests_holds(site, zone, limit, path):
-    """Too much is 429, and is no model that is not there: it is not sent to the model another way."""
+    """Too much is no model that is not there: it is not sent to the model another way."""
     site.take(site.site_with(limit), http=zone)
     body = {"model": "slow", "prompt": "x", "messages": []}
     held = site.hold(path, b'{"model": "slow", "messages": []}')  # it loads for 2 s
     site.wait_for_waiting(1)
-    assert site.ask("POST", path, body).status == 429
+    assert site.ask("POST", path, body).status == 503
     held.answer()
 
 
@@ -187,6 +187,15 @@ def test_errors_of_the_users_own_locations(site):
     assert (answer.status, answer.body) == (404, b"mine"), answer
     site.take(site.site_with("location /docs/ { root /nowhere; }"))
     assert b"nginx" in site.ask("GET", "/docs/x").body  # not ours: nobody said so
+
+
+@pytest.mark.parametrize("lines", ["proxy_intercept_errors on; fastcgi_intercept_errors on; error_page 500 502 503 504 404 /50x.html;"])
+@pytest.mark.parametrize("status", [404, 500, 502, 503, 504, 418])
+def test_what_a_model_answers_is_its_answer(site, lines, status):
+    site.take(site.site_with(lines, "server"))
+    for path in "/mirror/x", "/v1/x":
+        answer = site.ask("POST", path, '{"model": "mirror"}', {"X-Status": str(status)})
+        assert answer.status == status and answer["method"] == "POST", answer
 
 
 def test_a_password(site):
@@ -245,9 +254,12 @@ def test_another_site_on_the_same_port(site):
 
 
 def test_the_site_twice(site):
-    """Copied, as people do for a second address."""
+    """Copied, as people do for a second address: what stands once for all of NGINX goes, and check says so."""
     copy = site.shipped.replace("127.0.0.1:8080", "127.0.0.1:8081")
-    site.take(http=copy)
+    site.put("/etc/nginx/conf.d/test.conf", copy)
+    text = site.run("home-lab-services check").stdout
+    assert '"include home-lab-services/http.conf;" stands once' in text and "/etc/nginx/" in text, text
+    site.take(http=copy.replace("include home-lab-services/http.conf;", ""))
     assert site.ask("POST", "/mirror/x", "text")["body"] == "text"
     assert site.http("POST", 8081, "/mirror/x", "text")["body"] == "text"
     assert site.http("POST", 8081, CHAT, {"model": "quick", "messages": []})["choices"]

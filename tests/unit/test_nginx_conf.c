@@ -71,7 +71,7 @@ static void the_text_of_a_model(void **state)
                 "    fastcgi_param HL_MODEL qwen2.5:0.5b;\n"
                 "}\n"
                 "location @run_qwen2.5:0.5b {\n"
-                "    include home-lab-services/model.conf;\n"
+                "    include home-lab-services/run.conf;\n"
                 "    set $hl_model qwen2.5:0.5b;\n"
                 "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
                 "    proxy_bind 127.110.103.120;\n"
