@@ -9,6 +9,7 @@ from machines import wait_until
 from web import CHAT, Web
 
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
+COPY = "/etc/nginx/sites-enabled/zz-copy"  # read after ours
 LISTEN = "    listen 127.0.0.1:8080;\n"
 TLS = "    ssl_certificate /etc/nginx/test.crt;\n    ssl_certificate_key /etc/nginx/test.key;\n"
 PLACES = {"server": ("    include home-lab-services/server.conf;\n", "{}\n    include home-lab-services/server.conf;\n"),
@@ -27,7 +28,7 @@ class Site(Web):
 
     def reset(self):
         super().reset()
-        self.run(f"rm -f /etc/nginx/conf.d/*.conf /etc/nginx/snippets/test.conf; ln -sf ../sites-available/home-lab-services {LINK}")
+        self.run(f"rm -f {COPY} /etc/nginx/conf.d/*.conf /etc/nginx/snippets/test.conf; ln -sf ../sites-available/home-lab-services {LINK}")
         if self.path(SITE).read_text() != self.shipped:
             self.write(self.shipped)
             self.sh("systemctl reload-or-restart nginx")
@@ -246,20 +247,20 @@ def test_every_form_of_listen(site, listens):
 
 
 def test_another_site_on_the_same_port(site):
-    site.take(http="server { listen 127.0.0.1:8080; server_name other.home.arpa; location / { return 200 other; } }")
-    assert site.ask("GET", "/", headers={"Host": "other.home.arpa"}).body == b"other"
     text = site.shipped.replace(LISTEN, "    listen 127.0.0.1:8080 default_server;\n    server_name llm.home.arpa;\n")
-    site.take(text)
+    site.take(text, http="server { listen 127.0.0.1:8080; server_name other.home.arpa; location / { return 200 other; } }")
+    assert site.ask("GET", "/", headers={"Host": "other.home.arpa"}).body == b"other"
     goes_through(site)
 
 
 def test_the_site_twice(site):
     """Copied, as people do for a second address: what stands once for all of NGINX goes, and check says so."""
     copy = site.shipped.replace("127.0.0.1:8080", "127.0.0.1:8081")
-    site.put("/etc/nginx/conf.d/test.conf", copy)
+    site.put(COPY, copy)
     text = site.run("home-lab-services check").stdout
     assert '"include home-lab-services/http.conf;" stands once' in text and "/etc/nginx/" in text, text
-    site.take(http=copy.replace("include home-lab-services/http.conf;", ""))
+    site.put(COPY, copy.replace("include home-lab-services/http.conf;", ""))
+    site.take()
     assert site.ask("POST", "/mirror/x", "text")["body"] == "text"
     assert site.http("POST", 8081, "/mirror/x", "text")["body"] == "text"
     assert site.http("POST", 8081, CHAT, {"model": "quick", "messages": []})["choices"]
