@@ -25,7 +25,7 @@ static const char usage[] =
         "SCOPE is read (look), use (ask models), control (both, and start and stop models) or power (also shut down).\n"
         "\n"
         "check ends with 0, or 78: the configuration or the tokens, 77: permissions or polkit,\n"
-        "75: a port is in use, 69: no bus, 65: only model files are wrong.\n";
+        "75: a port is in use, 69: no bus, 65: only model files, or NGINX, are wrong.\n";
 
 static int exit_status(const struct hl_err *err)
 {

@@ -4,7 +4,7 @@
  *          anybody sees: "a program of squatter.service, user nobody".
  * Owner    free() what hl_holder_describe() returns.
  * Source   proc(5), sock_diag(7), cgroups(7).
- * Tests    tests/unit/test_inflight.c, tests/system/test_check.py
+ * Tests    tests/system/test_nginx_ports.py, tests/system/test_check.py
  */
 #ifndef HL_LAB_HOLDER_H
 #define HL_LAB_HOLDER_H
