@@ -195,7 +195,8 @@ static int run_stop(struct hl_call *call)
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
 
-/* Some switches take 200 alone for success, so that is the answer although a start may have only begun. */
+/* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at the
+ * state at once. */
 static int run_set(struct hl_call *call)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -214,7 +215,9 @@ static int run_set(struct hl_call *call)
         if (r < 0)
                 return r;
         enum inference_wait until = inference_wait_of(wait);
-        if (!running && until == WAIT_READY) /* of what is stopped, nothing becomes ready */
+        if (until == WAIT_NONE)
+                until = WAIT_BEGUN;
+        else if (!running) /* of what is stopped, nothing becomes ready */
                 until = WAIT_JOB;
         r = inference_change(call, model, running ? HL_UNIT_START : HL_UNIT_STOP, until, -1);
         if (r == 0)

@@ -5,13 +5,27 @@
 #include "lab/activity.h"
 #include "lab/ready.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
+#define BEGUN_US (500 * HL_USEC_PER_MSEC)       /* systemd takes a few milliseconds from a job to a state */
 
 enum inference_wait inference_wait_of(const char *word)
 {
         return strcmp(word, "ready") == 0 ? WAIT_READY : strcmp(word, "none") == 0 ? WAIT_NONE : WAIT_JOB;
+}
+
+/* 0, too, where the job goes on. *ret_done: it has ended. */
+static int wait_for_begin(struct hl_job *job, bool *ret_done, struct hl_err *err)
+{
+        struct hl_err moment = { 0 };
+        int r = hl_job_wait(job, hl_clock_monotonic() + BEGUN_US, &moment);
+        *ret_done = r == 0;
+        if (r == 0 || (r == -ETIMEDOUT && moment.kind == HL_ERR_TIMEOUT))
+                return 0;
+        *err = moment;
+        return r;
 }
 
 int inference_change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb,
@@ -34,13 +48,16 @@ int inference_change(struct hl_call *call, const struct hl_model *model, enum hl
         HL_CLEANUP(hl_job_free)
         struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
         int r = verb == HL_UNIT_STOP ? 0 : hl_ready_check_port(&app->bus, model, &call->err);
-        app->bus.queued = wait == WAIT_NONE ? NULL : call->request->may_end;
+        bool ended = wait == WAIT_JOB || wait == WAIT_READY;
+        app->bus.queued = ended ? call->request->may_end : NULL;
         if (r == 0)
                 r = hl_job_begin(&job, &call->err);
         if (r == 0 && hold >= 0)
                 hl_activity_stop_begun(hold);
-        if (r == 0 && wait != WAIT_NONE)
+        if (r == 0 && ended)
                 r = hl_job_wait(&job, deadline_us, &call->err);
+        else if (r == 0 && wait == WAIT_BEGUN)
+                r = wait_for_begin(&job, &ended, &call->err);
         if (r == 0 && wait == WAIT_READY)
                 r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
         if (r < 0)
@@ -48,7 +65,7 @@ int inference_change(struct hl_call *call, const struct hl_model *model, enum hl
 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Model %s %s", model->name,
-                                  wait == WAIT_NONE    ? begun[verb]
+                                  !ended               ? begun[verb]
                                   : wait == WAIT_READY ? "is ready"
                                                        : done[verb]);
         hl_json_set_string(call->out, "message", message);

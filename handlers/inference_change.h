@@ -9,8 +9,9 @@
 #include "app.h"
 #include "lab/jobs.h"
 
-/* What is waited for: the end of systemd's job, the model's answer on its health path too, or nothing. */
-enum inference_wait { WAIT_JOB, WAIT_READY, WAIT_NONE };
+/* What is waited for: the end of systemd's job; the model's answer on its health path too; nothing; or a moment, in which
+ * the unit's state begins to change: who asks right behind it, as switches do, shall not see the old one. */
+enum inference_wait { WAIT_JOB, WAIT_READY, WAIT_NONE, WAIT_BEGUN };
 
 /* "job", "ready", "none". */
 enum inference_wait inference_wait_of(const char *word);

@@ -230,8 +230,7 @@ static int change(struct hl_call *call, enum hl_unit_verb verb)
         if (catalog.count == 0)
                 return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
                                "there is no model \"%.200s\": GET /models lists those that are", name);
-        r = inference_change(call, &catalog.models[0], verb, WAIT_NONE, -1);
-        call->status = 200; /* not 202: some clients know no other success */
+        r = inference_change(call, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
         hl_json_set_bool(call->out, "success", r == 0);
         return r;
 }

@@ -213,6 +213,25 @@ def test_a_model_is_a_switch(named, client, method):
     turn(False)
 
 
+def test_who_asks_right_behind_a_switch_sees_the_new_state(named):
+    """On one connection, so that nothing is faster; a stop may take as long as it likes."""
+    named.model("clinging", command="/bin/sh -c 'trap : TERM; while :; do sleep 0.1; done'")
+    with contextlib.closing(named.open(INFERENCE, timeout=50)) as connection:
+        def ask(method, path, body=None):
+            connection.request(method, path, body and json.dumps(body))
+            return json.loads(connection.getresponse().read())
+        for model in "eager", "clinging":
+            for _ in range(5 if model == "eager" else 1):
+                for on in True, False:
+                    assert ask("POST", f"/models/{model}", {"running": on, "wait": "none"})["running"] is on
+                    assert ask("GET", f"/models/{model}")["running"] is on
+        for verb, values in ("load", ("loading", "loaded")), ("unload", ("unloaded",)):
+            assert ask("POST", f"/models/{verb}", {"model": "gpt-4"})["success"] is True
+            data = {entry["id"]: entry["status"]["value"] for entry in ask("GET", "/models")["data"]}
+            assert data["eager"] in values
+    named.run("systemctl kill --signal=KILL model@clinging.service")
+
+
 def test_a_switch_may_wait(named):
     assert post(named, "/models/idler", {"running": True, "wait": "ready"}).status == 200
     assert get(named, "/models/idler")["state"] == "loaded"
