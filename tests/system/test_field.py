@@ -154,7 +154,7 @@ def test_slashes_before_a_models_own_paths(field, sent, arrives):
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "//v1/models", "/v1//models", "/v1/models/", "/v1/models?limit=1000",
-                                  "/v1/models?api-version=2024-02-01", "/v1/models?after_id=plain", "/models", "//models"])
+                                  "/v1/models?api-version=2024-02-01", "/v1/models?after_id=plain", "/models", "//models", "/models/"])
 def test_lists_bear_slashes_and_parameters(field, path):
     answer = field.ask("GET", path)
     assert answer.status == 200, answer
