@@ -13,6 +13,8 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/u
 
 # Files of the system that a unit test may not write: the test answers in their place.
 $(BUILD)/asan/test_power: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
+$(BUILD)/asan/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
+$(BUILD)/asan/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners
 $(BUILD)/asan/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup
 
 .PHONY: check-unit unit-tests

@@ -25,6 +25,7 @@ struct tcp_socket {
         const struct inet_diag_msg *at;
         struct tcp_info info;
         uint64_t cgroup;
+        uint8_t v6_only; /* of one that listens */
 };
 
 typedef void socket_fn(void *data, const struct tcp_socket *socket);
@@ -54,6 +55,8 @@ static void read_socket(struct nlmsghdr *header, socket_fn *each, void *data)
                         copy_attribute(&socket.info, sizeof(socket.info), a);
                 if (a->rta_type == INET_DIAG_CGROUP_ID)
                         copy_attribute(&socket.cgroup, sizeof(socket.cgroup), a);
+                if (a->rta_type == INET_DIAG_SKV6ONLY)
+                        copy_attribute(&socket.v6_only, sizeof(socket.v6_only), a);
                 next += RTA_ALIGN(a->rta_len);
         }
         each(data, &socket);
@@ -238,24 +241,63 @@ int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret
         return r < 0 ? r : search->found;
 }
 
+/* ---- who listens ---- */
+
+struct telling {
+        hl_listener_fn *each;
+        void *data;
+};
+
+static void tell_listener(void *data, const struct tcp_socket *socket)
+{
+        const struct telling *telling = data;
+        const struct inet_diag_msg *at = socket->at;
+        struct hl_listener listener = { .uid = at->idiag_uid,
+                                        .inode = at->idiag_inode,
+                                        .cgroup = socket->cgroup,
+                                        .port = ntohs(at->id.idiag_sport),
+                                        .is_v6 = at->idiag_family == AF_INET6,
+                                        .v6_only = socket->v6_only };
+        memcpy(listener.address, at->id.idiag_src, listener.is_v6 ? 16 : 4);
+        telling->each(telling->data, &listener);
+}
+
+int hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err)
+{
+        struct telling telling = { .each = each, .data = data };
+        return dump_families(1u << STATE_LISTEN, port, tell_listener, &telling, err);
+}
+
+unsigned hl_listener_takes_loopback(const struct hl_listener *l)
+{
+        static const uint8_t any[16] = { 0 }, loopback[4] = { 127, 0, 0, 1 },
+                             mapped[16] = { [10] = 0xFF, [11] = 0xFF, [12] = 127, [15] = 1 };
+        if (l->is_v6)
+                return memcmp(l->address, mapped, 16) == 0               ? 3
+                       : !l->v6_only && memcmp(l->address, any, 16) == 0 ? 1
+                                                                         : 0;
+        return memcmp(l->address, loopback, 4) == 0 ? 3 : memcmp(l->address, any, 4) == 0 ? 2 : 0;
+}
+
 struct search {
         struct hl_listener listener;
+        unsigned rank;
         bool found;
 };
 
-static void note_listener(void *data, const struct tcp_socket *socket)
+static void note_listener(void *data, const struct hl_listener *listener)
 {
         struct search *search = data;
-        search->found = true;
-        search->listener = (struct hl_listener){ .uid = socket->at->idiag_uid,
-                                                 .inode = socket->at->idiag_inode,
-                                                 .cgroup = socket->cgroup };
+        unsigned rank = hl_listener_takes_loopback(listener);
+        if (search->found && rank < search->rank)
+                return;
+        *search = (struct search){ .listener = *listener, .rank = rank, .found = true };
 }
 
 int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
 {
         struct search search = { 0 };
-        int r = dump_families(1u << STATE_LISTEN, port, note_listener, &search, err);
+        int r = hl_inflight_listeners(port, note_listener, &search, err);
         if (r < 0)
                 return r;
         if (search.found)

@@ -49,15 +49,29 @@ int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret
 int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
                           struct hl_err *err);
 
-/* Who listens on a local TCP port: 1 and the socket's user, inode and control group, 0: nobody, or -errno. */
+/* A socket that listens. */
 struct hl_listener {
         uint32_t uid;
         uint32_t inode;
         uint64_t cgroup; /* 0: not known, before Linux 5.8 */
+        uint16_t port;
+        bool is_v6, v6_only;
+        uint8_t address[16]; /* in network order; of IPv4 the first four */
 };
+
+typedef void hl_listener_fn(void *data, const struct hl_listener *listener);
+
+/* Tells each that listens on a local TCP port, or on any (0). */
+int hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err);
+
+/* Who listens on a local TCP port: 1, 0: nobody, or -errno. Of several the one that the kernel gives a connection to
+ * 127.0.0.1, if there is one. */
 int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
 
 /* Whether programs of this control group listen on it, beside others perhaps: 1, 0 or -errno. */
 int hl_inflight_listens(uint16_t port, uint64_t cgroup, struct hl_err *err);
+
+/* Whether a connection to 127.0.0.1 comes to it, where there is no better one: the greater, the better. */
+unsigned hl_listener_takes_loopback(const struct hl_listener *listener);
 
 #endif
