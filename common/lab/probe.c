@@ -1,7 +1,10 @@
 #include "probe.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "inflight.h"
 
@@ -13,6 +16,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define STATUS_OK 200
+#define STATUS_LOADING 503
 
 static int begin(struct hl_probe *probe, uint16_t port, const char *path, const char *version)
 {
@@ -36,10 +42,91 @@ int hl_probe_begin(struct hl_probe *probe, uint16_t port, const char *path)
         return begin(probe, port, path, "HTTP/1.1");
 }
 
+/* ---- what an answer says ---- */
+
+static const char *text_of(const char *answer)
+{
+        const char *end = strstr(answer, "\r\n\r\n");
+        return end ? end + 4 : NULL;
+}
+
+/* Where its length is not told, the end of the connection ends it. */
+static bool is_whole(const char *answer, size_t len)
+{
+        const char *text = text_of(answer), *field = strcasestr(answer, "\r\nContent-Length:");
+        if (!text || !field || field > text)
+                return false;
+        unsigned long length = strtoul(field + strlen("\r\nContent-Length:"), NULL, 10);
+        return length > HL_PROBE_ANSWER_MAX || (size_t)(answer + len - text) >= length;
+}
+
+static bool is_word_of_loading(const char *word)
+{
+        static const char *const words[] = { "loading",      "loading model", "loading_model", "loading weights",
+                                             "initializing", "initialising",  "starting",      "starting up",
+                                             "warming up",   "warming_up",    "not ready",     "not_ready",
+                                             "unloaded",     "unhealthy" };
+        for (size_t i = 0; i < HL_COUNT(words); i++)
+                if (strcasecmp(words[i], word) == 0)
+                        return true;
+        return false;
+}
+
+static bool json_says_loading(const char *text)
+{
+        static const char *const keys[] = { "status", "state" };
+        const char *end = strrchr(text, '}'); /* around it a chunk's length may stand */
+        struct hl_err err = { 0 };
+        hl_json *json = NULL;
+        if (!end || hl_json_parse(text, (size_t)(end - text) + 1, &json, &err) < 0)
+                return false;
+        bool says = false;
+        for (size_t i = 0; i < HL_COUNT(keys); i++) {
+                const char *value = hl_json_get_string(json, keys[i]);
+                says = says || (value && is_word_of_loading(value));
+        }
+        hl_json_free(json);
+        return says;
+}
+
+bool hl_probe_says_loading(const char *answer, size_t len)
+{
+        const char *text = strlen(answer) == len ? text_of(answer) : NULL;
+        if (!text)
+                return false;
+        const char *json = strchr(text, '{');
+        if (json)
+                return json_says_loading(json);
+        HL_CLEANUP(hl_free_pointer) char *word = hl_strdup(text + strspn(text, " \t\r\n\""));
+        for (size_t n = strlen(word); n > 0 && strchr(" \t\r\n\".!…", word[n - 1]); n--)
+                word[n - 1] = '\0';
+        return is_word_of_loading(word);
+}
+
+/* ---- one question ---- */
+
 static int again(short events, short *ret_events)
 {
         *ret_events = events;
         return -EAGAIN;
+}
+
+static int judge_text(const struct hl_probe *probe)
+{
+        return hl_probe_says_loading(probe->answer, probe->len) ? STATUS_LOADING : probe->status;
+}
+
+/* The answer's status, or -EPROTO; -EAGAIN: its text is worth reading, and is not whole. */
+static int read_status(struct hl_probe *probe)
+{
+        if (probe->status == 0 &&
+            (sscanf(probe->answer, "HTTP/1.%*1d %3d", &probe->status) != 1 || probe->status < 100)) {
+                probe->status = 0;
+                return -EPROTO;
+        }
+        if (probe->status != STATUS_OK || probe->no_text || probe->len == HL_PROBE_ANSWER_MAX)
+                return probe->status;
+        return is_whole(probe->answer, probe->len) ? judge_text(probe) : -EAGAIN;
 }
 
 int hl_probe_step(struct hl_probe *probe, short *ret_events)
@@ -52,18 +139,21 @@ int hl_probe_step(struct hl_probe *probe, short *ret_events)
                         return errno == EAGAIN || errno == EINTR ? again(POLLOUT, ret_events) : -errno;
                 probe->sent += (size_t)n;
         }
-        while (probe->len < HL_PROBE_STATUS_LEN) {
-                ssize_t n = read(probe->fd, probe->answer + probe->len, HL_PROBE_STATUS_LEN - probe->len);
-                if (n < 0)
-                        return errno == EAGAIN || errno == EINTR ? again(POLLIN, ret_events) : -errno;
-                if (n == 0)
-                        return -EPROTO;
+        for (;;) {
+                size_t wanted = probe->status > 0 ? HL_PROBE_ANSWER_MAX : HL_PROBE_STATUS_LEN;
+                ssize_t n = read(probe->fd, probe->answer + probe->len, wanted - probe->len);
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return again(POLLIN, ret_events);
+                if (n <= 0)
+                        return probe->status > 0 ? judge_text(probe) : n < 0 ? -errno : -EPROTO;
                 probe->len += (size_t)n;
+                probe->answer[probe->len] = '\0';
+                if (probe->len < HL_PROBE_STATUS_LEN)
+                        continue;
+                int status = read_status(probe);
+                if (status != -EAGAIN)
+                        return status;
         }
-        int status;
-        if (sscanf(probe->answer, "HTTP/1.%*1d %3d", &status) != 1 || status < 100)
-                return -EPROTO;
-        return status;
 }
 
 void hl_probe_end(struct hl_probe *probe)
@@ -76,12 +166,15 @@ void hl_probe_end(struct hl_probe *probe)
 /* The status of a probe that has begun. */
 static int wait_for_status(struct hl_probe *probe, uint64_t deadline_us)
 {
+        uint64_t text_us = 0;
         short events;
         int r;
         while ((r = hl_probe_step(probe, &events)) == -EAGAIN) {
-                int ready = hl_wait_fd(probe->fd, events, deadline_us);
+                if (probe->status > 0 && text_us == 0)
+                        text_us = hl_clock_monotonic() + HL_PROBE_TEXT_US;
+                int ready = hl_wait_fd(probe->fd, events, text_us > 0 && text_us < deadline_us ? text_us : deadline_us);
                 if (ready <= 0)
-                        return ready == 0 ? -ETIMEDOUT : ready;
+                        return ready < 0 ? ready : probe->status > 0 ? probe->status : -ETIMEDOUT;
         }
         return r;
 }
@@ -97,6 +190,7 @@ int hl_probe_text(uint16_t port, const char *path, uint64_t deadline_us, struct 
 {
         HL_CLEANUP(hl_probe_end) struct hl_probe probe;
         int r = begin(&probe, port, path, "HTTP/1.0"); /* 1.0: the body comes in one piece, not in chunks */
+        probe.no_text = true;                          /* here */
         int status = r < 0 ? r : wait_for_status(&probe, deadline_us);
         while (status >= 0) {
                 char bytes[16384];

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Takes fd. */
 static void answer_one(struct fake_model *model, int fd, const char *answer)
 {
         char bytes[1024];
@@ -15,10 +16,13 @@ static void answer_one(struct fake_model *model, int fd, const char *answer)
                 hl_buf_add(&model->requests, bytes, n > 0 ? (size_t)n : 0);
         }
         model->asked++;
-        if (strcmp(answer, "…") == 0)
-                (void)!read(fd, bytes, sizeof(bytes));
-        else
-                hl_write_all(fd, answer, strlen(answer), test_deadline());
+        if (strcmp(answer, "…") == 0) {
+                must(model->silent_count < FAKE_SILENT_MAX);
+                model->silent[model->silent_count++] = fd;
+                return;
+        }
+        hl_write_all(fd, answer, strlen(answer), test_deadline());
+        close(fd);
 }
 
 static void *serve(void *data)
@@ -28,7 +32,6 @@ static void *serve(void *data)
         int fd;
         while ((fd = accept(model->listener, NULL, NULL)) >= 0) {
                 answer_one(model, fd, *next);
-                close(fd);
                 next += next[1] != NULL;
         }
         return NULL;
@@ -46,5 +49,7 @@ void fake_model_stop(struct fake_model *model)
         shutdown(model->listener, SHUT_RDWR); /* accept() returns */
         must(pthread_join(model->thread, NULL) == 0);
         close(model->listener);
+        for (unsigned i = 0; i < model->silent_count; i++)
+                close(model->silent[i]);
         hl_buf_free(&model->requests);
 }

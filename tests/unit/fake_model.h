@@ -8,12 +8,16 @@
 
 #include "support.h"
 
+#define FAKE_SILENT_MAX 16
+
 /* Gives each connection the next of its answers, the last one again and again. */
 struct fake_model {
         pthread_t thread;
         int listener;
+        int silent[FAKE_SILENT_MAX]; /* connections that are not answered */
+        unsigned silent_count;
         uint16_t port;
-        const char *const *answers; /* NULL-terminated; "" closes at once; "…" stays silent until the client leaves */
+        const char *const *answers; /* NULL-terminated; "" closes at once; "…" says nothing, and holds up no other */
         struct hl_buf requests;
         _Atomic unsigned asked; /* requests that were answered */
 };

@@ -62,6 +62,33 @@ static void the_request_is_a_plain_get(void **state)
         fake_model_stop(&s);
 }
 
+#define SAYS(text) "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" text
+
+/* A status 200 whose text says that it is none. */
+static void loading_is_said_in_a_text(void **state)
+{
+        (void)state;
+        expect_probe(SAYS("{\"status\":\"loading model\"}"), 503);
+        expect_probe(SAYS("{\"status\": \"Loading\", \"progress\": 0.4}\n"), 503);
+        expect_probe(SAYS("{\"state\":\"starting\"}"), 503);
+        expect_probe(SAYS("{\"status\":\"unhealthy\",\"issues\":[]}"), 503);
+        expect_probe(SAYS("{\"status\":\"not ready\"}"), 503);
+        expect_probe("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{\"status\":\"loading\"}\r\n0\r\n\r\n",
+                     503);
+        expect_probe(SAYS("Loading...\n"), 503);
+        expect_probe(SAYS("\"Unloaded\""), 503);
+        /* Whatever else it says, it has loaded. */
+        expect_probe(SAYS("{\"status\":\"ok\"}"), 200);
+        expect_probe(SAYS("{\"status\":\"healthy\",\"model_loaded\":false}"), 200);
+        expect_probe(SAYS("{\"message\":\"loading\"}"), 200);
+        expect_probe(SAYS("{\"data\":{\"status\":\"loading\"}}"), 200);
+        expect_probe(SAYS("{\"status\":\"loading"), 200);
+        expect_probe(SAYS("Ollama is running"), 200);
+        expect_probe(SAYS("<html><title>Loading</title></html>"), 200);
+        expect_probe(SAYS("Ready"), 200);
+        expect_probe("HTTP/1.1 204 No Content\r\n\r\n", 204);
+}
+
 static void nobody_listens(void **state)
 {
         (void)state;
@@ -351,6 +378,7 @@ int main(void)
                 cmocka_unit_test(statuses_are_read),
                 cmocka_unit_test(what_is_not_http_is_eproto),
                 cmocka_unit_test(the_request_is_a_plain_get),
+                cmocka_unit_test(loading_is_said_in_a_text),
                 cmocka_unit_test(nobody_listens),
                 cmocka_unit_test(steps_do_not_wait),
                 cmocka_unit_test(a_full_socket_is_waited_for),
@@ -363,5 +391,6 @@ int main(void)
                 cmocka_unit_test(ready_without_a_port_or_a_bus),
         };
         signal(SIGPIPE, SIG_IGN);
+        setenv("HL_CGROUP_ROOT", "/nonexistent", 1); /* whose the test's own servers are nobody can tell */
         return cmocka_run_group_tests_name("probe", tests, NULL, NULL);
 }
