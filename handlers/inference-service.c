@@ -8,6 +8,7 @@
 #include "inference_logs.h"
 #include "inference_openai.h"
 #include "lab/activity.h"
+#include "lab/cause.h"
 #include "lab/drain.h"
 #include "lab/inflight.h"
 #include "lab/ready.h"
@@ -70,13 +71,16 @@ static void set_number(hl_json *out, const char *key, uint64_t value, bool known
                 hl_json_set(out, key, NULL);
 }
 
-static void set_detail(hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d,
+static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d,
                        const struct hl_traffic *traffic)
 {
+        char cause[HL_CAUSE_SIZE];
+        enum hl_model_state state = hl_cause_of_state(bus, model, d->active, cause);
         bool runs = d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING || d->active == HL_UNIT_STOPPING;
         hl_json_set_string(out, "model_name", model->name);
         hl_json_set_bool(out, "running", d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING);
-        hl_json_set_string(out, "state", hl_model_state_name(hl_ready_state(model, d->active)));
+        hl_json_set_string(out, "state", hl_model_state_name(state));
+        hl_json_set_string(out, "cause", *cause ? cause : NULL);
         hl_json_set_time(out, "since", d->since_us);
         hl_json_set_string(out, "unit", model->unit);
         hl_json_set_string(out, "file_path", model->file_path);
@@ -108,7 +112,7 @@ static int run_model(struct hl_call *call)
         if (r == 0)
                 r = hl_inflight_read_unit(model->port, detail.cgroup, &traffic, &port, &call->err);
         if (r >= 0)
-                set_detail(call->out, model, &detail, &traffic);
+                set_detail(&app->bus, call->out, model, &detail, &traffic);
         return r < 0 ? r : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "lab/activity.h"
+#include "lab/cause.h"
 #include "lab/ready.h"
 
 #include <errno.h>
@@ -28,6 +29,20 @@ static int wait_for_begin(struct hl_job *job, bool *ret_done, struct hl_err *err
         return r;
 }
 
+/* What is behind a failed start, in the answer and in its message. Who has left is told nothing. */
+static int tell_cause(struct hl_call *call, const struct hl_model *model, uint64_t since_us, int r)
+{
+        struct hl_app *app = call->app;
+        char cause[HL_CAUSE_SIZE];
+        if (r == -ECANCELED)
+                return r;
+        hl_cause_wait_of_failure(&app->bus, model, since_us, &call->err, cause);
+        hl_cause_tell(&call->err, cause);
+        if (*cause)
+                hl_json_set_string(call->out, "cause", cause);
+        return r;
+}
+
 int inference_change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb,
                      enum inference_wait wait, int hold)
 {
@@ -40,7 +55,7 @@ int inference_change(struct hl_call *call, const struct hl_model *model, enum hl
         struct hl_app *app = call->app;
         uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US,
                  start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
-        uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us;
+        uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us, since_us = hl_clock_realtime();
 
         hl_json_set_string(call->out, "model_name", model->name);
         if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
@@ -61,7 +76,7 @@ int inference_change(struct hl_call *call, const struct hl_model *model, enum hl
         if (r == 0 && wait == WAIT_READY)
                 r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
         if (r < 0)
-                return r;
+                return verb == HL_UNIT_STOP ? r : tell_cause(call, model, since_us, r);
 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Model %s %s", model->name,

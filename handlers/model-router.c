@@ -20,6 +20,7 @@
 #include "router_admit.h"
 #include "router_answers.h"
 #include "router_body.h"
+#include "router_cut.h"
 #include "router_looks.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ struct router {
         uint64_t idle_us;
         struct hl_bus bus;
         struct hl_wake *wake;
+        struct hl_router_cuts cuts;
         struct waiting *waiting;
         unsigned count;
 };
@@ -136,9 +138,10 @@ static void pass_on(struct waiting *w)
                (unsigned long long)(waited_us / HL_USEC_PER_MSEC));
 }
 
-static void on_told(void *data, const struct hl_err *err)
+static void on_told(void *data, const struct hl_err *err, const char *cause)
 {
         struct waiting *w = data;
+        w->request->cause = cause;
         if (err->kind)
                 hl_router_refuse_unavailable(hl_steal(w->request), w->model, err);
         else
@@ -196,22 +199,6 @@ static void wait_for(struct router *router, struct hl_router_request *request, c
 
 /* ---- a model that did not take a request, or need not be asked ---- */
 
-/* It had the request, and did not answer it. To send it once more could do twice what was asked for once. */
-static void refuse_cut(struct hl_router_request *request, const struct hl_model *model,
-                       const struct hl_unit_detail *detail)
-{
-        struct hl_err err = { 0 };
-        HL_CLEANUP(hl_free_pointer)
-        char *how = detail && detail->active != HL_UNIT_ACTIVE ? hl_units_describe(detail) : NULL;
-        if (request->timed_out)
-                hl_fail(&err, HL_ERR_TIMEOUT, ETIMEDOUT, "model_timeout", "%s did not answer in time", model->name);
-        else
-                hl_fail(&err, HL_ERR_UPSTREAM, EIO, "model_ended",
-                        "%s had the request and did not answer it%s%s; \"journalctl -u %s\" says why", model->name,
-                        how ? ": it ended with " : "", how ? how : "", model->unit);
-        hl_router_refuse(request, request->timed_out ? 504 : 502, "model_unavailable", model->name, &err);
-}
-
 /* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows what
  * to do should this program end meanwhile. */
 static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
@@ -251,7 +238,7 @@ static void wake(struct router *router, struct hl_router_request *request, const
             !hl_ready_seen_since(model->name, detail.active_since_monotonic_us))
                 hold(router, request, config, model);
         else
-                refuse_cut(request, model, known ? &detail : NULL);
+                hl_router_refuse_cut(&router->cuts, request, model); /* to send it once more could do it twice */
 }
 
 /* ---- which model, and where its requests go ---- */
@@ -414,6 +401,7 @@ static int prepare(struct router *router)
                 r = sd_event_add_io(router->event, NULL, STDIN_FILENO, EPOLLIN, on_connection, router);
         if (r >= 0)
                 router->wake = hl_wake_new(router->event, &router->bus, HL_WAKE_GRACE_US);
+        router->cuts = (struct hl_router_cuts){ .event = router->event, .bus = &router->bus };
         return r;
 }
 
@@ -430,6 +418,7 @@ int main(void)
                 r = sd_event_loop(router.event);
         if (r < 0)
                 hl_log(LOG_ERR, NULL, "%s", strerror(-r));
+        hl_router_cuts_end(&router.cuts);
         if (router.wake)
                 hl_wake_free(router.wake);
         while (router.waiting) { /* for the successor, which systemd's socket starts */

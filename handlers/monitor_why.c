@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "lab/cause.h"
 #include "lab/journal.h"
-#include "lab/ready.h"
 #include "lab/sweep.h"
 
 #include <stdlib.h>
@@ -21,12 +21,15 @@ static void set_seconds(hl_json *json, const char *key, uint64_t us)
                 hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
 }
 
-static void set_now(hl_json *out, const struct hl_model *model, const struct hl_usage *usage)
+static void set_now(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_usage *usage)
 {
+        char cause[HL_CAUSE_SIZE];
+        enum hl_model_state state = hl_cause_of_state(bus, model, usage->active, cause);
         struct hl_sweep_decision decision = hl_sweep_decide(model, usage);
         HL_CLEANUP(hl_free_pointer) char *explanation = hl_sweep_explain(&decision);
         hl_json_set_string(out, "model_name", model->name);
-        hl_json_set_string(out, "state", hl_model_state_name(hl_ready_state(model, usage->active)));
+        hl_json_set_string(out, "state", hl_model_state_name(state));
+        hl_json_set_string(out, "cause", *cause ? cause : NULL);
         hl_json_set_string(out, "decision", decision.reason == HL_SWEEP_IDLE ? "stop" : "keep");
         hl_json_set_string(out, "reason", hl_sweep_reason_name(decision.reason));
         hl_json_set_string(out, "explanation", explanation);
@@ -92,6 +95,6 @@ int monitor_run_why(struct hl_call *call)
                 r = hl_usage_read(&app->bus, &app->config, &catalog, &usage, &call->err);
         if (r < 0)
                 return r;
-        set_now(call->out, model, usage);
+        set_now(&app->bus, call->out, model, usage);
         return set_decisions(call, model->name);
 }

@@ -51,6 +51,8 @@ void hl_router_refuse(struct hl_router_request *request, int status, const char 
         hl_json_set_string(error, "code", err->code);
         if (model && *model)
                 hl_json_set_string(error, "model", model);
+        if (request->cause && *request->cause)
+                hl_json_set_string(error, "cause", request->cause);
         hl_json_set(json, "error", error);
         hl_response_json(&response, status, json);
         if (status == 503)

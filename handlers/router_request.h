@@ -36,6 +36,7 @@ struct hl_router_request {
         bool timed_out;      /* of what was sent: no answer came in time */
         bool is_again;       /* a router sent it here: nobody had it */
         unsigned hand_backs; /* how often it waited before, at a router that was stopped */
+        const char *cause;   /* of a refusal; NULL or "": none is known. Whoever refuses keeps it */
 };
 
 /* Takes fcgi. */

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "lab/bus.h"
 #include "lab/catalog.h"
+#include "lab/cause.h"
 #include "lab/holder.h"
 #include "lab/power.h"
 #include "lab/ready.h"
@@ -103,12 +104,14 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_model *model = &catalog.models[i];
                 HL_CLEANUP(hl_free_pointer) char *word = remark(model, &usages[i]);
-                char port[8] = "-", span[HL_SPAN_SIZE];
+                char port[8] = "-", span[HL_SPAN_SIZE], cause[HL_CAUSE_SIZE];
+                enum hl_model_state state = hl_cause_of_state(bus, model, usages[i].active, cause);
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
-                printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port,
-                       hl_model_state_name(hl_ready_state(model, usages[i].active)),
+                printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port, hl_model_state_name(state),
                        hl_format_span(usages[i].idle_us, span), usages[i].in_flight, word);
+                if (*cause)
+                        printf("    %s\n", cause);
         }
         return 0;
 }

@@ -15,7 +15,9 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/u
 $(BUILD)/asan/test_power: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
 $(BUILD)/asan/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
 $(BUILD)/asan/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners
-$(BUILD)/asan/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup
+$(BUILD)/asan/test_cause: TEST_LDFLAGS := -Wl,--wrap=hl_journal_read
+$(BUILD)/asan/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup \
+	-Wl,--wrap=hl_work_seen
 
 .PHONY: check-unit unit-tests
 check-unit: unit-tests

@@ -51,6 +51,7 @@ static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *e
 struct hl_journal {
         sd_journal *journal;
         const char *const *fields;
+        uint64_t deadline_us; /* of one tell */
         bool watched;
 };
 
@@ -85,7 +86,7 @@ static int seek(sd_journal *journal, uint64_t last)
 int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err)
 {
         HL_CLEANUP(cleanup) struct hl_journal *journal = hl_alloc(sizeof(*journal));
-        *journal = (struct hl_journal){ .fields = query->fields };
+        *journal = (struct hl_journal){ .fields = query->fields, .deadline_us = query->deadline_us };
         int r = sd_journal_open(&journal->journal, SD_JOURNAL_LOCAL_ONLY);
         if (r >= 0)
                 r = sd_journal_set_data_threshold(journal->journal, HL_JOURNAL_VALUE_MAX);
@@ -103,7 +104,8 @@ int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data,
 {
         int r;
         while ((r = sd_journal_next(journal->journal)) > 0)
-                if ((r = tell(journal->journal, journal->fields, each, data)) < 0)
+                if ((r = tell(journal->journal, journal->fields, each, data)) < 0 ||
+                    (journal->deadline_us && hl_clock_monotonic() >= journal->deadline_us))
                         break;
         return r < 0 ? fail(r, err) : 0;
 }

@@ -25,6 +25,7 @@ struct hl_journal_query {
         const char *const *matches; /* NULL-terminated */
         const char *const *fields;  /* at most HL_JOURNAL_FIELDS_MAX, NULL-terminated */
         uint64_t last;              /* at most so many entries */
+        uint64_t deadline_us;       /* CLOCK_MONOTONIC, after which no more are told at once; 0: none */
 };
 
 struct hl_journal_entry {

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,6 +178,19 @@ static uint64_t number_of(const char *group)
         return *group && stat(folder, &status) == 0 ? status.st_ino : 0;
 }
 
+/* In hexadecimal digits; none, where there was no start that systemd remembers. */
+static int read_invocation(sd_bus_message *reply, char invocation[HL_UNIT_INVOCATION_SIZE])
+{
+        const void *bytes;
+        size_t size = 0;
+        int r = sd_bus_message_enter_container(reply, 'v', "ay");
+        if (r >= 0)
+                r = sd_bus_message_read_array(reply, 'y', &bytes, &size);
+        for (size_t i = 0; r >= 0 && size == HL_UNIT_INVOCATION_SIZE / 2 && i < size; i++)
+                snprintf(invocation + 2 * i, 3, "%02x", ((const unsigned char *)bytes)[i]);
+        return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
 /* The properties that a detail is made of; others are skipped. */
 static int read_property(sd_bus_message *reply, const char *property, struct hl_unit_detail *d)
 {
@@ -202,6 +216,8 @@ static int read_property(sd_bus_message *reply, const char *property, struct hl_
                         d->cgroup = number_of(text);
                 return r;
         }
+        if (strcmp(property, "InvocationID") == 0)
+                return read_invocation(reply, d->invocation);
         if (strcmp(property, "StateChangeTimestamp") == 0)
                 return sd_bus_message_read(reply, "v", "t", &d->since_us);
         if (strcmp(property, "ActiveEnterTimestampMonotonic") == 0)

@@ -43,6 +43,7 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
 int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
 
 #define HL_UNIT_RESULT_SIZE 64
+#define HL_UNIT_INVOCATION_SIZE 33
 #define HL_UNIT_UNKNOWN UINT64_MAX /* not accounted */
 
 struct hl_unit_detail {
@@ -55,9 +56,10 @@ struct hl_unit_detail {
         uint64_t cpu_ns;       /* or HL_UNIT_UNKNOWN */
         uint64_t cgroup;       /* as of hl_units_cgroup() */
         uint32_t restarts;
-        int32_t exit_code;                /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
-        int32_t exit_status;              /* of the main process that ended last */
-        char result[HL_UNIT_RESULT_SIZE]; /* "success", "exit-code", "signal", "timeout", … */
+        int32_t exit_code;                        /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
+        int32_t exit_status;                      /* of the main process that ended last */
+        char result[HL_UNIT_RESULT_SIZE];         /* "success", "exit-code", "signal", "timeout", … */
+        char invocation[HL_UNIT_INVOCATION_SIZE]; /* of its last start, as the journal has it; "": not known any more */
 };
 
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);

@@ -1,21 +1,18 @@
 #include "wake.h"
 
+#include "ask.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cause.h"
 #include "jobs.h"
-#include "probe.h"
 #include "ready.h"
-#include "ready_mark.h"
 #include "units.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define PAUSE_US (50 * HL_USEC_PER_MSEC) /* between two tries: nobody is told when a server has finished loading */
-#define TRY_US (2 * HL_USEC_PER_SEC)     /* for one answer */
 #define ACCURACY_US HL_USEC_PER_MSEC
 
 struct hl_wait {
@@ -30,13 +27,15 @@ struct start {
         struct start *next, **link;
         struct hl_wait *waits;
         struct hl_model model;
-        uint64_t deadline_us;
+        uint64_t deadline_us, watch_us; /* when its unit is looked at next */
         struct hl_job job;
-        struct hl_probe probe;
-        sd_event_source *io, *timer; /* of a try; or the pause before the next one */
-        uint64_t asked_us;           /* when the last try began */
-        int status;                  /* what it was answered */
+        struct hl_ask ask;
+        struct hl_ready_watch watch;
+        sd_event_source *io, *timer;
         struct hl_err err;
+        uint64_t since_us; /* of the start, CLOCK_REALTIME */
+        int cause_tries;
+        char cause[HL_CAUSE_SIZE];
 };
 
 struct hl_wake {
@@ -47,12 +46,12 @@ struct hl_wake {
 };
 
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
-static int on_probe(sd_event_source *source, int fd, uint32_t events, void *data);
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data);
 
-static void end_try(struct start *s)
+static void end_asking(struct start *s)
 {
         s->io = sd_event_source_disable_unref(s->io);
-        hl_probe_end(&s->probe);
+        hl_ask_end(&s->ask);
 }
 
 static void free_start(struct start *s)
@@ -64,7 +63,7 @@ static void free_start(struct start *s)
         if (s->next)
                 s->next->link = s->link;
         *s->link = s->next;
-        end_try(s);
+        end_asking(s);
         sd_event_source_disable_unref(s->timer);
         hl_job_free(&s->job);
         free(s->model.file_path);
@@ -77,6 +76,8 @@ static void free_start(struct start *s)
 static void finish(struct start *s)
 {
         struct hl_err err = s->err;
+        char cause[HL_CAUSE_SIZE];
+        memcpy(cause, s->cause, sizeof(cause));
         struct hl_wait *waits = hl_steal(s->waits);
         if (waits)
                 waits->link = &waits;
@@ -85,11 +86,11 @@ static void finish(struct start *s)
                 hl_wake_fn *told = waits->told;
                 void *data = waits->data;
                 hl_wake_leave(waits);
-                told(data, &err);
+                told(data, &err, cause);
         }
 }
 
-/* Calls on_timer() at that time; the one timer is the pause's, the try's or the end's. */
+/* Calls on_timer() at that time: of the next step, or of the end. */
 static void set_timer(struct start *s, uint64_t at_us)
 {
         int r;
@@ -106,74 +107,73 @@ static void fail_soon(struct start *s)
         set_timer(s, 0);
 }
 
-static void pause_try(struct start *s, int status)
+/* Once there is something to be told of a failure, or it was waited for long enough. */
+static void finish_failure(struct start *s)
 {
-        end_try(s);
-        s->status = status;
-        set_timer(s, hl_clock_monotonic() + PAUSE_US);
-}
-
-/* The health path was answered, or was not. */
-static void judge_try(struct start *s, int status)
-{
-        const char *unit = s->model.unit;
-        enum hl_unit_active active;
-        struct hl_err bus_err = { 0 }; /* a systemd that does not answer just now ends nothing */
-        bool known = hl_units_states(s->wake->bus, &unit, 1, &active, &bus_err) == 0;
-        if (known && (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE))
-                hl_units_ended(s->wake->bus, unit, &s->err);
-        bool ready = known && active == HL_UNIT_ACTIVE && hl_ready_status(status);
-        if (!s->err.kind && !ready && hl_clock_monotonic() + PAUSE_US >= s->deadline_us) {
-                if (known)
-                        hl_ready_timeout(&s->model, status, &s->err);
-                else
-                        s->err = bus_err;
-        }
-        if (ready)
-                hl_ready_mark(s->model.name, s->asked_us);
-        if (s->err.kind || ready)
-                finish(s);
-        else
-                pause_try(s, status);
-}
-
-static void step_try(struct start *s)
-{
-        short events = 0;
-        int status = hl_probe_step(&s->probe, &events);
-        if (status != -EAGAIN) {
-                judge_try(s, status);
+        bool known = hl_cause_of_failure(s->wake->bus, &s->model, s->since_us, &s->err, s->cause);
+        if (!known && s->cause_tries++ < HL_CAUSE_TRIES) {
+                end_asking(s);
+                set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);
                 return;
         }
-        uint32_t wanted = events == POLLIN ? EPOLLIN : EPOLLOUT;
-        int r = s->io ? sd_event_source_set_io_events(s->io, wanted)
-                      : sd_event_add_io(s->wake->event, &s->io, s->probe.fd, wanted, on_probe, s);
-        if (r < 0)
-                judge_try(s, r);
+        hl_cause_tell(&s->err, s->cause);
+        finish(s);
 }
 
-static int on_probe(sd_event_source *source, int fd, uint32_t events, void *data)
+/* 1: the wait has come to its end; 0: it goes on. A systemd that does not answer just now ends nothing. */
+static int judge(struct start *s, int status, uint64_t asked_us)
+{
+        struct hl_err err = { 0 };
+        int r = hl_ready_watch_judge(&s->watch, status, asked_us, &err);
+        bool unknown = r < 0 && err.kind != HL_ERR_UPSTREAM, late = hl_clock_monotonic() >= s->deadline_us;
+        if (r == 0 && late)
+                r = hl_ready_timeout(&s->model, s->watch.status, &err);
+        if (r == 0 || (unknown && !late))
+                return 0;
+        s->err = err;
+        return 1;
+}
+
+/* Asks on until something has to be waited for. */
+static void step(struct start *s)
+{
+        uint64_t asked_us = 0, again_us, now_us = hl_clock_monotonic();
+        int status = hl_ask_step(&s->ask, &asked_us, &again_us);
+        bool is_time = now_us >= s->watch_us || now_us >= s->deadline_us;
+        if (status != -EAGAIN || is_time) {
+                s->watch_us = now_us + HL_ASK_WATCH_US;
+                if (judge(s, status, asked_us)) {
+                        if (s->err.kind)
+                                finish_failure(s);
+                        else
+                                finish(s);
+                        return;
+                }
+        }
+        uint64_t next_us = again_us < s->watch_us ? again_us : s->watch_us;
+        set_timer(s, next_us < s->deadline_us ? next_us : s->deadline_us);
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data)
 {
         (void)source;
         (void)fd;
         (void)events;
-        step_try(data);
+        step(data);
         return 0;
 }
 
-static void begin_try(struct start *s)
+static void begin_asking(struct start *s)
 {
-        s->asked_us = hl_clock_monotonic();
-        uint64_t limit_us = s->asked_us + TRY_US;
-        set_timer(s, limit_us < s->deadline_us ? limit_us : s->deadline_us);
-        int r = hl_probe_begin(&s->probe, s->model.port, s->model.health_path);
+        int r = hl_ask_begin(&s->ask, s->model.port, s->model.health_path);
+        if (r >= 0)
+                r = sd_event_add_io(s->wake->event, &s->io, s->ask.epoll, EPOLLIN, on_answer, s);
         if (r < 0)
-                judge_try(s, r);
-        else
-                step_try(s);
+                hl_fail(&s->err, HL_ERR_INTERNAL, -r, "internal_error", "epoll: %s", strerror(-r));
+        s->watch = (struct hl_ready_watch){ .bus = s->wake->bus, .model = &s->model, .status = -ETIMEDOUT };
 }
 
-/* A failure to be told, a job that takes too long, a try that does, or the end of a pause. */
+/* A failure to be told, a job that takes too long, or the next step. */
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
 {
         (void)source;
@@ -182,12 +182,12 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         if (!s->err.kind && !s->job.result)
                 hl_fail(&s->err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
                         "starting %s takes longer than its START_TIMEOUT; it goes on", s->model.name);
+        if (!s->err.kind && s->ask.epoll < 0)
+                begin_asking(s);
         if (s->err.kind)
-                finish(s);
-        else if (s->probe.fd >= 0)
-                judge_try(s, -ETIMEDOUT);
+                finish_failure(s);
         else
-                begin_try(s);
+                step(s);
         return 0;
 }
 
@@ -231,7 +231,8 @@ static struct start *begin_start(struct hl_wake *wake, const struct hl_model *mo
                              .link = &wake->starts,
                              .model = *model,
                              .deadline_us = hl_clock_monotonic() + model->start_timeout_us,
-                             .probe.fd = -1 };
+                             .since_us = hl_clock_realtime(),
+                             .ask.epoll = -1 };
         if (s->next)
                 s->next->link = &s->next;
         wake->starts = s;

@@ -2,14 +2,15 @@
  *
  * Shape    a hl_wake belongs to one event loop. hl_wake_wait() joins the start of a model that is under way, or begins
  *          one: systemd's job first, then the model's health path until it says that it has loaded.
- * Errors   how it went comes to `told`: an err of kind NONE when the model is ready, else as in jobs.h and ready.h.
+ * Errors   how it went comes to `told`: an err of kind NONE when the model is ready, else as in jobs.h and ready.h, and
+ *          then with the cause (cause.h), or "".
  *          A model that has been running for longer than its START_TIMEOUT is not waited for that long again, only
  *          for grace_us.
  * Owner    a hl_wait is gone once it was told; hl_wake_leave() ends it untold. The start goes on either way: it is
  *          systemd's. The model is copied.
  * Process  one thread. What systemd is asked for is asked at once (milliseconds); what takes long is waited for by the
  *          event loop. `told` is called from the event loop, never from hl_wake_wait().
- * Source   sd-event(3); jobs.h, ready.h, probe.h.
+ * Source   sd-event(3); jobs.h, ready.h, ask.h.
  * Tests    tests/unit/test_wake.c, tests/system/test_nginx.py
  */
 #ifndef HL_LAB_WAKE_H
@@ -23,7 +24,7 @@
 
 #define HL_WAKE_GRACE_US (UINT64_C(10) * 1000000) /* the product's */
 
-typedef void hl_wake_fn(void *data, const struct hl_err *err);
+typedef void hl_wake_fn(void *data, const struct hl_err *err, const char *cause);
 
 struct hl_wake;
 struct hl_wait;
