@@ -85,7 +85,7 @@ char *hl_sweep_explain(const struct hl_sweep_decision *decision)
                 return hl_format("has %u request%s in flight", decision->in_flight,
                                  decision->in_flight == 1 ? "" : "s");
         case HL_SWEEP_LOADING:
-                return hl_strdup("is loading, and may until its START_TIMEOUT");
+                return hl_strdup("is loading: in its START_TIMEOUT, or because it says so, or works");
         case HL_SWEEP_CHANGED:
                 return hl_strdup("runs with an older file, and not on the PORT that the file names now: restart it");
         case HL_SWEEP_RECENTLY_USED:

@@ -7,7 +7,10 @@
 #include "busy.h"
 #include "inflight.h"
 #include "ready.h"
+#include "ready_mark.h"
+#include "work.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -144,6 +147,24 @@ static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct 
         return r < 0 ? r : hl_inflight_read_unit(model->port, cgroup, traffic, ret_port, err);
 }
 
+/* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
+ * then its server must say so, or work on it. One that was ready since its start is not loading, whatever it says. */
+static bool is_loading(const struct hl_model *model, const struct hl_usage *u)
+{
+        if (model->port == 0)
+                return false;
+        int status = hl_ready_ask(model);
+        if (hl_ready_status(status))
+                return false;
+        uint64_t now_us = hl_clock_monotonic();
+        bool was_ready = hl_ready_seen_since(model->name, u->start_age_us < now_us ? now_us - u->start_age_us : 0);
+        if (status == -ETIMEDOUT && was_ready) /* it is too busy to answer */
+                return false;
+        if (u->start_age_us <= model->start_timeout_us)
+                return true;
+        return !was_ready && (status == HL_READY_SAYS_LOADING || hl_work_seen(model->unit));
+}
+
 static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
                  struct hl_traffic *traffic, struct hl_usage *u, struct hl_err *err)
 {
@@ -164,9 +185,7 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
                 u->untold = u->in_flight;
         u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
         u->is_idle = u->is_over_time && u->in_flight == 0;
-        /* Somebody waits for it, as a rule; and it has had no time to be of use. */
-        u->is_loading = u->is_idle && may_ask && u->start_age_us <= model->start_timeout_us &&
-                        hl_ready_state(model, u->active) == HL_MODEL_LOADING;
+        u->is_loading = u->is_idle && may_ask && is_loading(model, u);
         u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
         u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
         return 0;

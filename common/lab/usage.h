@@ -31,7 +31,7 @@ struct hl_usage {
         bool is_active;          /* a request within active_threshold, or one in flight */
         bool is_over_time;       /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
         /* Of one that is over its time and has nothing in flight one of these three, the first that is so: */
-        bool is_loading; /* it does not say that it has loaded, and is not late with that */
+        bool is_loading; /* it has not been ready yet, and is in time, says that it loads, or works */
         bool is_changed; /* its file was changed since its start, and it is not known where its server listens */
         bool is_idle;
         bool is_report_adoptable; /* as in activity.h */

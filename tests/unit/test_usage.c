@@ -1,11 +1,14 @@
 /* lab/usage: what is active and what is idle, from the activity files, the sockets and a systemd of the test's own. */
 #include "fake_bus.h"
+#include "fake_model.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "lab/inflight.h"
+#include "lab/ready_mark.h"
 #include "lab/usage.h"
+#include "lab/work.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,6 +253,58 @@ static void starts_are_asked_where_they_count(void **state)
 }
 
 /* When nothing is known, nothing may look idle. */
+static bool works; /* whether any unit's programs do */
+
+bool __wrap_hl_work_seen(const char *unit);
+
+bool __wrap_hl_work_seen(const char *unit)
+{
+        (void)unit;
+        return works;
+}
+
+/* Of a model that nobody has used, at the end of all its times: whether it is loading; else it is idle. */
+static void expect_loading(const char *answer, bool it_works, uint64_t start_timeout_us, bool expected)
+{
+        static char health[] = "/health";
+        struct fake_model server;
+        struct hl_model model = model_of("m", "model@active-1.service", 1);
+        const struct hl_catalog catalog = catalog_of(&model, 1);
+        struct fake_systemd systemd = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        fake_model_start(&server, FAKE_ANSWERS(answer));
+        model.port = server.port;
+        model.health_path = health;
+        model.start_timeout_us = start_timeout_us;
+        works = it_works;
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        fake_model_stop(&server);
+        if (u->is_loading != expected || u->is_idle == expected)
+                fail_msg("\"%s\": loading %d, idle %d", answer, u->is_loading, u->is_idle);
+        free(u);
+        free(model.unit);
+}
+
+#define LOADING "HTTP/1.1 503 Loading\r\n\r\n"
+
+static void one_that_loads_is_told_from_one_that_hangs(void **state)
+{
+        (void)state;
+        expect_loading(LOADING, false, 1, true); /* it says so */
+        expect_loading("", false, 1, false);     /* it says nothing of use, */
+        expect_loading("", true, 1, true);       /* but works */
+        expect_loading("…", false, 1, false);
+        expect_loading("…", true, 1, true);
+        expect_loading("HTTP/1.1 404 Not Found\r\n\r\n", false, 1, false);
+        expect_loading("…", false, HL_NEVER, true); /* it may still take its time */
+        expect_loading("HTTP/1.1 200 OK\r\n\r\n", true, 1, false);
+        assert_int_equal(hl_ready_mark("m", hl_clock_monotonic()), 0); /* what was ready once does not load any more */
+        expect_loading(LOADING, true, 1, false);
+        expect_loading("…", true, HL_NEVER, false);
+}
+
 static void without_systemd_nothing_is_known(void **state)
 {
         (void)state;
@@ -287,6 +342,7 @@ int main(void)
                 IN_FOLDER(a_request_in_flight_is_activity),
                 IN_FOLDER(a_request_where_the_server_listens),
                 IN_FOLDER(starts_are_asked_where_they_count),
+                IN_FOLDER(one_that_loads_is_told_from_one_that_hangs),
                 IN_FOLDER(without_systemd_nothing_is_known),
                 IN_FOLDER(no_models_take_no_call),
         };

@@ -1,0 +1,24 @@
+/* work.h - do a unit's programs work on anything just now?
+ *
+ * Shape    what its control group has used of CPU, disks and memory is looked at twice: a program that loads a model uses
+ *          some of it all the time, one that hangs uses none. It returns as soon as it sees work, so only who looks at a
+ *          unit without any waits for the whole HL_WORK_WINDOW_US.
+ * Errors   none: without the unified hierarchy no work is seen.
+ * Source   cpu.stat, io.stat, memory.current: https://docs.kernel.org/admin-guide/cgroup-v2.html. A controller that is not
+ *          there has no file; cpu.stat is always there.
+ * Tests    tests/unit/test_work.c, tests/system/test_causes.py
+ */
+#ifndef HL_LAB_WORK_H
+#define HL_LAB_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HL_WORK_WINDOW_US (UINT64_C(1000) * 1000)
+#define HL_WORK_CPU_US (UINT64_C(10) * 1000) /* in that window: more than a program needs to turn over in its sleep */
+#define HL_WORK_IO_BYTES (UINT64_C(64) * 1024)
+#define HL_WORK_MEMORY_BYTES (UINT64_C(1024) * 1024)
+
+bool hl_work_seen(const char *unit);
+
+#endif
