@@ -59,7 +59,7 @@ int inference_change(struct hl_call *call, const struct hl_model *model, enum hl
 
         hl_json_set_string(call->out, "model_name", model->name);
         if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
-                return hl_ready_wait(&app->bus, model, deadline_us, &call->err);
+                return tell_cause(call, model, since_us, hl_ready_wait(&app->bus, model, deadline_us, &call->err));
         HL_CLEANUP(hl_job_free)
         struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
         int r = verb == HL_UNIT_STOP ? 0 : hl_ready_check_port(&app->bus, model, &call->err);

@@ -110,7 +110,12 @@ static void fail_soon(struct start *s)
 /* Once there is something to be told of a failure, or it was waited for long enough. */
 static void finish_failure(struct start *s)
 {
-        bool known = hl_cause_of_failure(s->wake->bus, &s->model, s->since_us, &s->err, s->cause);
+        bool known = true;
+        if (s->err.kind == HL_ERR_TIMEOUT &&
+            s->ask.epoll >= 0) /* it need not be asked once more, which may take long */
+                hl_cause_of_status(&s->model, s->watch.status, s->cause);
+        else
+                known = hl_cause_of_failure(s->wake->bus, &s->model, s->since_us, &s->err, s->cause);
         if (!known && s->cause_tries++ < HL_CAUSE_TRIES) {
                 end_asking(s);
                 set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);

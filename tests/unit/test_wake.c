@@ -177,6 +177,26 @@ static void a_silent_server_is_asked_again(void **state)
         expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
 }
 
+/* Whoever asks later knows that it was ready since its start. */
+static void one_that_was_ready_is_marked(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .job_result = "done" } };
+        struct fake_model server;
+        uint64_t before_us = hl_clock_monotonic();
+        fake_model_start(&server, FAKE_ANSWERS(LOADING, READY));
+        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        assert_false(hl_ready_seen_since("m", 0));
+        wait_all(&s, 1);
+        run(&s);
+        end(&s);
+        fake_model_stop(&server);
+        expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
+        assert_string_equal(s.waiters[0].cause, "");
+        assert_true(hl_ready_seen_since("m", before_us));
+        assert_false(hl_ready_seen_since("m", hl_clock_monotonic()));
+}
+
 static void a_start_that_fails_is_told_to_all(void **state)
 {
         (void)state;
@@ -225,6 +245,8 @@ static void a_unit_that_ends_while_it_loads(void **state)
         expect_told(&s.waiters[0], HL_ERR_UPSTREAM, "start_failed");
         expect_told(&s.waiters[1], HL_ERR_UPSTREAM, "start_failed");
         assert_non_null(strstr(s.waiters[0].err.message, "ended before it was ready: exit-code, status 7"));
+        assert_string_equal(s.waiters[0].cause, "ended with status 7 and logged nothing");
+        assert_non_null(strstr(s.waiters[0].err.message, s.waiters[0].cause));
 }
 
 /* Also where it has been running for long: the grace makes no wait longer than START_TIMEOUT. */
@@ -244,6 +266,7 @@ static void never_ready_is_a_timeout(void **state)
                 fake_model_stop(&server);
                 expect_told(&s.waiters[0], HL_ERR_TIMEOUT, "not_ready");
                 assert_non_null(strstr(s.waiters[0].err.message, "status 503"));
+                assert_non_null(strstr(s.waiters[0].cause, "status 503, it is loading"));
         }
 }
 
@@ -504,6 +527,7 @@ int main(void)
                 cmocka_unit_test(many_wait_for_one_start),
                 cmocka_unit_test(a_systemd_that_does_not_answer_once_ends_nothing),
                 cmocka_unit_test(a_silent_server_is_asked_again),
+                cmocka_unit_test_setup_teardown(one_that_was_ready_is_marked, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(a_start_that_fails_is_told_to_all),
                 cmocka_unit_test(a_unit_that_ends_while_it_loads),
                 cmocka_unit_test(never_ready_is_a_timeout),
