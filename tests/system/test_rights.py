@@ -93,8 +93,12 @@ def test_a_service_has_no_rights_of_another(machine):
     """On Debian 13, where polkit knows the unit that asks."""
     if machine.run("grep -q VERSION_CODENAME=bookworm /etc/os-release").returncode == 0:
         pytest.skip("polkit 122 does not know the caller's unit")
-    call = f"{MANAGER} StopUnit ss model@tiny-llama.service replace"
+    start, stop = (f"{MANAGER} {verb} ss model@tiny-llama.service replace" for verb in ("StartUnit", "StopUnit"))
+    override = "[Service]\nExecStart=\nExecStart={}\n"
+    with machine.drop_in("model-idle-sweep.service", override.format(start)):
+        assert machine.run("systemctl start model-idle-sweep.service").returncode != 0
+    assert not machine.is_active("model@tiny-llama.service")
     assert machine.http("POST", INFERENCE, "/models/tiny-llama/start").status == 200
-    done = machine.run(f"systemd-run --wait --pipe --quiet --uid=home-lab-services --unit=model-router.service -- {call}")
-    assert done.returncode != 0
-    assert machine.is_active("model@tiny-llama.service")
+    with machine.drop_in("model-idle-sweep.service", override.format(stop)):
+        machine.sh("systemctl start model-idle-sweep.service")
+    wait_until(lambda: not machine.is_active("model@tiny-llama.service"), 10, "the sweep may stop it")
