@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "doors/door.h"
 #include "lab/units.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int hl_app_error_status(enum hl_err_kind kind)
@@ -122,8 +124,10 @@ static void refuse(const void *data, const struct hl_request *request, const str
         hl_config_free(&app.config);
 }
 
-int hl_app_main(const struct hl_service *service)
+int hl_app_main(const struct hl_service *service, int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EXIT_SUCCESS;
         struct hl_door door = { .name = service->name, .answer = answer, .refuse = refuse, .app = service };
         hl_log_open(service->name);
         return hl_door_run(&door);

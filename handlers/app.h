@@ -26,7 +26,7 @@ struct hl_app {
 };
 
 /* The whole main() of a service. */
-int hl_app_main(const struct hl_service *service);
+int hl_app_main(const struct hl_service *service, int argc, char **argv);
 
 int hl_app_error_status(enum hl_err_kind kind);
 

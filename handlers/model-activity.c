@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "lab/activity.h"
 #include "lab/catalog.h"
 
@@ -65,8 +66,10 @@ static void read_line(struct last *last, char *line)
                 note(last, name);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EXIT_SUCCESS;
         struct last last = { .name = "" };
         uint64_t quiet_us = hl_idle_of_environment(QUIET_US);
         int type = 0;

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "lab/activity.h"
 #include "lab/catalog.h"
 #include "lab/sweep.h"
@@ -300,6 +301,8 @@ static int run(bool dry)
 
 int main(int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EX_OK;
         bool dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
         bool before_sleep = argc == 2 && strcmp(argv[1], "--before-sleep") == 0;
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/version.h"
 #include "doors/fastcgi.h"
 #include "http/cors.h"
 #include "lab/activity.h"
@@ -405,8 +406,10 @@ static int prepare(struct router *router)
         return r;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EXIT_SUCCESS;
         struct router router = { .bus = HL_BUS_INIT, .idle_us = hl_idle_of_environment(hl_fastcgi_limits.idle_us) };
         hl_log_open("model-router");
         if (!hl_is_listening(STDIN_FILENO)) {

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "lab/power.h"
 #include "lab/usage.h"
 
@@ -154,6 +155,8 @@ int monitor_run_metrics(struct hl_call *call)
         if (r < 0)
                 return r;
         add_models(out, &catalog, numbers);
+        head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
+        hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
         call->response->status = 200;
         call->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
         return 0;

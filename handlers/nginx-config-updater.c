@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "lab/jobs.h"
 #include "lab/nginx_conf.h"
 #include "lab/nginx_files.h"
@@ -353,6 +354,8 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EX_OK;
         static const struct option options[] = { { "print", no_argument, NULL, 'p' },
                                                  { "print-upstreams", no_argument, NULL, 'u' },
                                                  { "help", no_argument, NULL, 'h' },

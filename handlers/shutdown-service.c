@@ -261,9 +261,9 @@ static const struct hl_route routes[] = {
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
         static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes),
                                                    hl_app_error_status };
-        return hl_app_main(&service);
+        return hl_app_main(&service, argc, argv);
 }

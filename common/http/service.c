@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/version.h"
 #include "content.h"
 #include "cors.h"
 
@@ -93,6 +94,7 @@ static int run_index(struct hl_call *call, const struct hl_service *service)
         }
         hl_json_set_string(call->out, "service", service->title);
         hl_json_set(call->out, "endpoints", endpoints);
+        hl_json_set_string(call->out, "version", HL_VERSION);
         return 0;
 }
 
