@@ -24,8 +24,7 @@ SERVICES := shutdown-service inference-service model-monitor-service
 PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep nginx-config-updater home-lab-services
 PARTS_nginx-config-updater := handlers/publish.c handlers/kubernetes.c
 PARTS_model-router := handlers/openai_models.c $(wildcard handlers/router_*.c)
-PARTS_home-lab-services := handlers/check.c handlers/check_host.c handlers/check_nginx.c handlers/check_ports.c \
-	handlers/status.c
+PARTS_home-lab-services := $(wildcard handlers/cli_*.c handlers/check*.c) handlers/status.c
 PARTS_inference-service := handlers/inference_change.c handlers/inference_logs.c handlers/inference_openai.c handlers/openai_models.c
 PARTS_model-monitor-service := handlers/monitor_metrics.c handlers/monitor_why.c
 PARTS_model-idle-sweep := handlers/sweep_host.c

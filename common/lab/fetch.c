@@ -44,10 +44,31 @@ void hl_fetch_cleanup(struct hl_fetch **fetch)
         *fetch = hl_fetch_free(*fetch);
 }
 
+/* While a request is under way. */
+struct exchange {
+        CURL *curl;
+        const struct hl_fetch_request *request;
+        struct hl_fetch_answer *answer;
+        bool is_given_up;
+};
+
 static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 {
-        struct hl_fetch_answer *answer = data;
-        return hl_buf_add(&answer->body, bytes, size * count) == 0 ? size * count : 0;
+        struct exchange *x = data;
+        long status = 0;
+        curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+        if (!x->request->take || status < 200 || status > 299)
+                return hl_buf_add(&x->answer->body, bytes, size * count) == 0 ? size * count : 0;
+        x->is_given_up = x->request->take(x->request->data, bytes, size * count) < 0;
+        return x->is_given_up ? 0 : size * count;
+}
+
+static int tick(void *data, curl_off_t down, curl_off_t down_now, curl_off_t up, curl_off_t up_now)
+{
+        struct exchange *x = data;
+        (void)down, (void)down_now, (void)up, (void)up_now;
+        x->is_given_up = x->request->tick(x->request->data) < 0;
+        return x->is_given_up;
 }
 
 static struct curl_slist *headers_of(const struct hl_fetch_request *request)
@@ -82,9 +103,10 @@ static void set_tls(CURL *curl, const struct hl_fetch_tls *tls)
         set_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
 }
 
-static void set_options(CURL *curl, const struct hl_fetch_request *request, struct hl_fetch_answer *answer,
-                        long left_ms)
+static void set_options(struct exchange *x, long left_ms)
 {
+        CURL *curl = x->curl;
+        const struct hl_fetch_request *request = x->request;
         curl_easy_setopt(curl, CURLOPT_URL, request->url);
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
         if (request->body) {
@@ -105,7 +127,12 @@ static void set_options(CURL *curl, const struct hl_fetch_request *request, stru
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, left_ms);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
+        if (request->tick) {
+                curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+                curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tick);
+                curl_easy_setopt(curl, CURLOPT_XFERINFODATA, x);
+        }
 }
 
 static int failed(CURLcode code, const char *url, const char *why, const struct hl_buf *body, struct hl_err *err)
@@ -162,7 +189,8 @@ int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, str
 
         char why[CURL_ERROR_SIZE] = "";
         struct curl_slist *headers = headers_of(request);
-        set_options(curl, request, answer, (long)((request->deadline_us - now) / HL_USEC_PER_MSEC));
+        struct exchange x = { .curl = curl, .request = request, .answer = answer };
+        set_options(&x, (long)((request->deadline_us - now) / HL_USEC_PER_MSEC));
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
         CURLcode code = curl_easy_perform(curl);
@@ -180,6 +208,8 @@ int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, str
         curl_easy_reset(curl); /* the options; its connections stay */
         curl_slist_free_all(headers);
         hl_make_printable(why);
+        if (x.is_given_up)
+                return hl_fail(err, HL_ERR_TIMEOUT, ECANCELED, "given_up", "%s was not waited for", request->url);
         return code == CURLE_OK ? 0
                                 : failed(code, request->url, *why ? why : curl_easy_strerror(code), &answer->body, err);
 }

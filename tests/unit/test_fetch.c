@@ -154,6 +154,74 @@ static void half_an_answer_is_none(void **state)
         }
 }
 
+/* What a person who waits sees of it. */
+struct watcher {
+        char taken[32];
+        size_t len, enough; /* enough 0: never */
+        unsigned ticks, ticks_max;
+};
+
+static int take(void *data, const char *bytes, size_t len)
+{
+        struct watcher *w = data;
+        must(w->len + len < sizeof(w->taken));
+        memcpy(w->taken + w->len, bytes, len);
+        w->len += len;
+        return w->enough && w->len >= w->enough ? -EPIPE : 0;
+}
+
+static int tick(void *data)
+{
+        struct watcher *w = data;
+        return ++w->ticks > w->ticks_max ? -EINTR : 0;
+}
+
+static int watch(struct server *server, struct watcher *w, struct hl_fetch_answer *answer, struct hl_err *err)
+{
+        HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *one = NULL;
+        HL_CLEANUP(hl_free_pointer) char *url = hl_format("http://127.0.0.1:%u/x", server->port);
+        const struct hl_fetch_request request = { .method = "POST",
+                                                  .url = url,
+                                                  .deadline_us = test_deadline(),
+                                                  .take = take,
+                                                  .tick = w->ticks_max ? tick : NULL,
+                                                  .data = w };
+        *err = (struct hl_err){ 0 };
+        must(hl_fetch_open(&one, err) == 0);
+        return hl_fetch(one, &request, answer, err);
+}
+
+static void a_body_is_taken_as_it_comes_but_not_an_error(void **state)
+{
+        struct server *server = *state;
+        struct watcher w = { .enough = 0 }, other = { .enough = 0 }, full = { .enough = 4 };
+        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_err err;
+        server->answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst\nsecond\n";
+        assert_int_equal(watch(server, &w, &answer, &err), 0);
+        assert_string_equal(w.taken, "first\nsecond\n");
+        assert_int_equal(answer.body.len, 0);
+        assert_int_equal(watch(server, &full, &answer, &err), -ECANCELED);
+        server->answer = "HTTP/1.1 404 No\r\nConnection: close\r\n\r\nno";
+        assert_int_equal(watch(server, &other, &answer, &err), 0);
+        assert_int_equal(other.len, 0);
+        assert_string_equal(answer.body.data, "no");
+        hl_buf_free(&answer.body);
+}
+
+static void who_waits_may_give_up(void **state)
+{
+        struct server *server = *state;
+        struct watcher w = { .ticks_max = 2 };
+        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_err err;
+        server->answer = NULL; /* silence */
+        assert_int_equal(watch(server, &w, &answer, &err), -ECANCELED);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_int_equal(w.ticks, 3);
+        hl_buf_free(&answer.body);
+}
+
 static void silence_ends_with_the_deadline(void **state)
 {
         struct hl_fetch_answer answer = { .body.max = 100 };
@@ -220,6 +288,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(no_proxy_is_asked_and_no_redirect_followed, start, stop),
                 cmocka_unit_test_setup_teardown(too_much_is_not_read, start, stop),
                 cmocka_unit_test_setup_teardown(half_an_answer_is_none, start, stop),
+                cmocka_unit_test_setup_teardown(a_body_is_taken_as_it_comes_but_not_an_error, start, stop),
+                cmocka_unit_test_setup_teardown(who_waits_may_give_up, start, stop),
                 cmocka_unit_test_setup_teardown(silence_ends_with_the_deadline, start, stop),
                 cmocka_unit_test(nobody_is_there),
                 cmocka_unit_test_setup_teardown(a_server_that_breaks_off_is_not_there, start, stop),
