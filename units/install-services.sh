@@ -72,6 +72,7 @@ files() { # prints mode, source, destination of each file but model@.service
 		echo "0755 $BUILD/$name $libexecdir/home-lab-services/$name"
 	done
 	echo "0755 $BUILD/home-lab-services $bindir/home-lab-services"
+	echo "0644 $here/bash-completion/home-lab-services $PREFIX/share/bash-completion/completions/home-lab-services"
 	for name in $(units); do
 		echo "0644 $here/$name $unitdir/$name"
 	done

@@ -10,8 +10,8 @@ INSTALL = SOURCE + "/units/install-services.sh"
 COORDINATOR = "home-lab-services.service"
 ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
 OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/lib/systemd/system", "/usr/local/lib/sysusers.d",
-        "/usr/local/lib/tmpfiles.d", "/etc/polkit-1/rules.d/60-home-lab-services.rules", "/etc/nginx/home-lab-services",
-        "/etc/nginx/sites-available/home-lab-services")
+        "/usr/local/lib/tmpfiles.d", "/usr/local/share/bash-completion", "/etc/polkit-1/rules.d/60-home-lab-services.rules",
+        "/etc/nginx/home-lab-services", "/etc/nginx/sites-available/home-lab-services")
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
 
 
