@@ -15,6 +15,7 @@ struct facts {
         const char *name;
         const hl_json *model; /* GET /models/NAME of the inference service */
         const hl_json *why;   /* GET /models/NAME/why of the monitor */
+        const char *ended;    /* of a stopped model: since when; NULL: there is no trace of it */
 };
 
 static bool is(const hl_json *json, const char *key, const char *value)
@@ -48,9 +49,8 @@ static void add_cause(struct hl_buf *out, const struct facts *f)
 static const hl_json *stop_by_sweep(const struct facts *f)
 {
         const hl_json *decisions = hl_json_get_array(f->why, "decisions");
-        const char *since = hl_json_get_string(f->model, "since");
         uint64_t ended_us, at_us;
-        if (!since || hl_parse_rfc3339(since, &ended_us) < 0)
+        if (!f->ended || hl_parse_rfc3339(f->ended, &ended_us) < 0)
                 return NULL;
         for (size_t i = 0; decisions && i < hl_json_length(decisions); i++) {
                 const hl_json *decision = hl_json_object_at(decisions, i);
@@ -65,19 +65,19 @@ static const hl_json *stop_by_sweep(const struct facts *f)
 static void tell_stopped(struct hl_buf *out, const struct facts *f)
 {
         char when[CLI_WHEN_SIZE], idle[CLI_SPAN_SIZE], limit[CLI_SPAN_SIZE];
-        const char *since = hl_json_get_string(f->model, "since");
         const hl_json *stop = stop_by_sweep(f);
+        cli_when(f->ended, when);
         if (stop)
                 hl_buf_addf(out, "%s is stopped: it was idle for %s (IDLE_TIMEOUT %s), stopped at %s.", f->name,
                             cli_span(hl_json_get_int(stop, "idle_seconds", -1), idle),
-                            cli_span(hl_json_get_int(stop, "threshold_seconds", -1), limit), cli_when(since, when));
-        else if (since)
+                            cli_span(hl_json_get_int(stop, "threshold_seconds", -1), limit), when);
+        else if (f->ended)
                 hl_buf_addf(
                         out,
                         "%s is stopped since %s, and not for being idle: somebody stopped it, or it ended by itself.",
-                        f->name, cli_when(since, when));
+                        f->name, when);
         else
-                hl_buf_addf(out, "%s is stopped: nobody has started it since the host was booted.", f->name);
+                hl_buf_addf(out, "%s is stopped: the journal knows of no start of it.", f->name);
         add_cause(out, f);
         hl_buf_addf(out, " A request through NGINX or \"home-lab-services start %s\" starts it.", f->name);
 }
@@ -160,22 +160,37 @@ static void tell(struct hl_buf *out, const struct facts *f)
         hl_buf_adds(out, "\n");
 }
 
+/* systemd forgets a unit that is stopped, and with it since when: the journal's last line about it is from its end. */
+static char *end_of(struct cli_api *api, const char *name, const hl_json *model)
+{
+        HL_CLEANUP(hl_json_cleanup) hl_json *log = NULL;
+        struct hl_err ignored = { 0 };
+        const char *since = hl_json_get_string(model, "since");
+        if (since)
+                return hl_strdup(since);
+        cli_api_get(api, CLI_INFERENCE, cli_model_path(name, "/logs?lines=1&format=json", &ignored), &log, &ignored);
+        const hl_json *lines = hl_json_get_array(log, "lines");
+        return hl_strdup(lines ? hl_json_get_string(hl_json_object_at(lines, 0), "time") : NULL);
+}
+
 static int why(struct cli_api *api, const struct cli *cli, struct hl_err *err)
 {
+        const char *name = cli->words[0];
         HL_CLEANUP(hl_json_cleanup) hl_json *model = NULL;
         HL_CLEANUP(hl_json_cleanup) hl_json *reasons = NULL;
-        char *path = cli_model_path(cli->words[0], "", err);
+        char *path = cli_model_path(name, "", err);
         int r = path ? cli_api_get(api, CLI_INFERENCE, path, &model, err) : -EINVAL;
         if (r == 0)
-                r = cli_api_get(api, CLI_MONITOR, cli_model_path(cli->words[0], "/why", err), &reasons, err);
+                r = cli_api_get(api, CLI_MONITOR, cli_model_path(name, "/why", err), &reasons, err);
         if (r < 0)
                 return r;
         if (cli->is_json) {
                 cli_api_show(api);
                 return 0;
         }
+        HL_CLEANUP(hl_free_pointer) char *ended = end_of(api, name, model);
         struct hl_buf text = { 0 };
-        const struct facts facts = { or_else(hl_json_get_string(model, "model_name"), cli->words[0]), model, reasons };
+        const struct facts facts = { or_else(hl_json_get_string(model, "model_name"), name), model, reasons, ended };
         tell(&text, &facts);
         cli_put(stdout, text.data, text.len);
         hl_buf_free(&text);

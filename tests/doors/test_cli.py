@@ -113,7 +113,7 @@ WHY = [
      f"tiny is stopped since {clock(3)}, and not for being idle: somebody stopped it, or it ended by itself. "
      'A request through NGINX or "home-lab-services start tiny" starts it.'),
     ("never_used", model("unloaded", since=None), why("stopped"),
-     "tiny is stopped: nobody has started it since the host was booted. "
+     "tiny is stopped: the journal knows of no start of it. "
      'A request through NGINX or "home-lab-services start tiny" starts it.'),
     ("in_flight", model(in_flight=2), why("in_flight", in_flight=2),
      f"tiny is loaded and runs since {clock(20)}, and works on 2 requests. It is not stopped while it does."),
@@ -151,6 +151,16 @@ def test_why_is_an_answer_to_a_person(api, detail, reasons, said):
     api.inference("/models/tiny", detail)
     api.monitor("/models/tiny/why", reasons)
     assert cli(api, "why", "tiny").stdout == said + "\n"
+
+
+@pytest.mark.parametrize("minutes_ago, said", [
+    (20, f"tiny is stopped: it was idle for 31 min (IDLE_TIMEOUT 30 min), stopped at {clock(20)}. "),
+    (3, f"tiny is stopped since {clock(3)}, and not for being idle: ")])
+def test_what_systemd_forgot_is_in_the_journal(api, minutes_ago, said):
+    api.inference("/models/tiny", model("unloaded", since=None))
+    api.inference("/models/tiny/logs", {"status": "success", "lines": [{"time": at(minutes_ago), "message": "Stopped tiny"}]})
+    api.monitor("/models/tiny/why", why("stopped", decisions=[STOP]))
+    assert cli(api, "why", "tiny").stdout.startswith(said)
 
 
 def test_what_a_model_says_does_not_steer_the_terminal(api):
