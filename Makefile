@@ -15,10 +15,13 @@ HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(EXTRA_CFLAGS)
 
-# Debian 13 has llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled in.
-LLHTTP_SOURCES := $(if $(wildcard /usr/include/llhttp.h),,$(wildcard /usr/share/llhttp/*.c))
+# Debian 13 and Ubuntu have llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled
+# in, and so are those of a release of llhttp's own, unpacked in LLHTTP=DIR.
+LLHTTP :=
+LLHTTP_FOLDER := $(or $(LLHTTP:%=%/src),$(if $(wildcard /usr/include/llhttp.h),,/usr/share/llhttp))
+LLHTTP_SOURCES := $(if $(LLHTTP_FOLDER),$(wildcard $(LLHTTP_FOLDER)/*.c))
 LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
-LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1)
+LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem $(or $(LLHTTP:%=%/include),/usr/share/include/llhttp) -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
 PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep nginx-config-updater home-lab-services
@@ -31,7 +34,7 @@ PARTS_model-idle-sweep := handlers/sweep_host.c
 PARTS_SERVICE := handlers/app.c
 
 SOURCES := $(wildcard common/*/*.c)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
 LIBRARY := $(BUILD)/libhomelab.a
 LIBS := -lsystemd -lcurl -lyaml -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
 
@@ -57,7 +60,7 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/common/http/parser.o: ALL_CFLAGS += $(LLHTTP_CFLAGS)
 
 # Not ours: built as it comes, without our warnings.
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile
 	@mkdir -p $(@D); echo "  CC $<"
 	$(Q)$(CC) -O2 -fPIE $(LLHTTP_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
 

@@ -6,7 +6,7 @@ TEST_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Itests/unit -MMD -MP $(WARNINGS
 TEST_LIBS := $(LIBS) -lm -lpthread
 
 # $(call sanitized,SUBFOLDER): the objects of common/ and of llhttp below it.
-sanitized = $(SOURCES:%.c=$(BUILD)/$(1)/%.o) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/$(1)/llhttp/%.o,$(LLHTTP_SOURCES))
+sanitized = $(SOURCES:%.c=$(BUILD)/$(1)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/$(1)/llhttp/%.o,$(LLHTTP_SOURCES))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/asan/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
@@ -38,7 +38,7 @@ $(BUILD)/asan/%.o: %.c Makefile tests/tests.mk
 	@mkdir -p $(@D); echo "  CC $< (sanitized)"
 	$(Q)$(CC) $(TEST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-$(BUILD)/asan/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/asan/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANITIZE) -c -o $@ $<
 
@@ -66,7 +66,7 @@ $(BUILD)/fuzz/%.o: %.c Makefile tests/tests.mk
 	@mkdir -p $(@D); echo "  CC $< (fuzzed)"
 	$(Q)clang $(TEST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
 
-$(BUILD)/fuzz/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/fuzz/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)clang $(LLHTTP_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
 

@@ -150,13 +150,19 @@ check_sources() {
 }
 
 check_host() {
-	local libraries
+	local libraries version
 	((EUID == 0)) || die "only root can install services: sudo $0"
 	[[ -d /run/systemd/system ]] || die "this host was not booted with systemd. DESTDIR= only puts the files somewhere."
+	version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	((${version:-0} >= 252)) ||
+		die "systemd 252 or later is needed, and this is ${version:-another}: Debian 12, Ubuntu 24.04, or later, have it"
 	systemd-analyze unit-paths | grep -qxF "$unitdir" ||
 		die "systemd does not look for units in $unitdir: PREFIX is /usr or /usr/local"
 	[[ -e /usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service ]] ||
 		die "polkit is missing, which lets the services start models and shut down: apt-get install polkitd"
+	version=$(pkaction --version 2>/dev/null || true)
+	[[ ! $version =~ \ 0\.(9[0-9]|10[0-5])$ ]] ||
+		die "polkit 0.106 or later is needed, which reads rules (${rulesdir}), and this is ${version##* }"
 	libraries=$(files | while read -r _ source _; do [[ $source != "$BUILD"/* ]] || ldd "$source"; done 2>/dev/null |
 		sed -n 's/^[[:space:]]*\(.*\) => not found$/\1/p' | sort -u | paste -sd ' ')
 	[[ -z $libraries ]] || die "the programs need libraries that this host does not have: $libraries"

@@ -58,6 +58,21 @@ def test_what_is_refused_changes_nothing(bare):
     bare.sh("systemctl stop squatter.service")
     assert done.returncode != 0 and "5002" in done.stderr and "python3" in done.stderr, done
     assert files(bare, *OURS, "/etc") == before
+
+
+@pytest.mark.parametrize("program, says, wanted", [
+    ("systemctl", "systemd 249 (249.11-0ubuntu3)", "systemd 252"), ("systemctl", "", "systemd 252"),
+    ("pkaction", "pkaction version 0.105", "polkit 0.106")])
+def test_what_is_too_old_is_refused(bare, program, says, wanted):
+    """Ubuntu 22.04, for example."""
+    before = files(bare, *OURS, "/etc")
+    bare.put(f"/run/old/{program}", f"#!/bin/sh\necho '{says}'\n", 0o755)
+    try:
+        done = bare.run([INSTALL], env={"BUILD": BUILD, "PATH": "/run/old:/usr/sbin:/usr/bin"})
+    finally:
+        bare.sh("rm -r /run/old")
+    assert done.returncode != 0 and wanted in done.stderr, done
+    assert files(bare, *OURS, "/etc") == before
     assert bare.run("id home-lab-services").returncode != 0
 
 
