@@ -12,6 +12,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/asan/%,$(sort $(wildcard tests/
 UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
 # Files of the system that a unit test may not write: the test answers in their place.
+$(BUILD)/asan/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/test_power: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
 $(BUILD)/asan/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
 $(BUILD)/asan/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners

@@ -168,3 +168,20 @@ void hl_make_printable(char *text)
                 if ((unsigned char)*text < 0x20 || *text == 0x7F)
                         *text = '?';
 }
+
+char *hl_shorten(const char *text, size_t len, size_t max)
+{
+        bool valid = hl_utf8_valid(text, len), cut = len > max;
+        if (cut)
+                len = max;
+        while (valid && cut && len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+                len--; /* not in the middle of a character */
+        HL_CLEANUP(hl_free_pointer) char *line = hl_strndup(text, len);
+        for (char *c = line; *c; c++)
+                if (*c == '\n' || *c == '\t')
+                        *c = ' ';
+                else if (!valid && (unsigned char)*c >= 0x80)
+                        *c = '?';
+        hl_make_printable(line);
+        return hl_format("%s%s", line, cut ? "…" : "");
+}

@@ -40,6 +40,10 @@ bool hl_has_prefix(const char *text, const char *prefix);
 /* True where `word` is one of the comma-separated words of `list`, which may be NULL. */
 bool hl_in_list(const char *list, const char *word, size_t word_len);
 
+/* Text of somebody else's, to be repeated in a sentence: one line of printable UTF-8, at most max bytes and "…" where it
+ * was longer. free() */
+char *hl_shorten(const char *text, size_t len, size_t max);
+
 /* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */
 void hl_make_printable(char *text);
 

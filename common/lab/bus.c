@@ -85,3 +85,20 @@ int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_e
                 *ret_version = (unsigned)strtoul(version, NULL, 10); /* "122", or "0.105" of old */
         return r < 0 ? r : 0;
 }
+
+int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *version = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        bus->calls++;
+        r = sd_bus_get_property_string(bus->bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                       "org.freedesktop.systemd1.Manager", "Version", &error, &version);
+        if (r < 0)
+                r = hl_bus_fail(err, r, &error, "asking systemd for its version");
+        else /* "252.39-1~deb12u1", or "v256-rc1" */
+                *ret_version = (unsigned)strtoul(version + strcspn(version, "0123456789"), NULL, 10);
+        return r < 0 ? r : 0;
+}

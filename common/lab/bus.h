@@ -37,6 +37,9 @@ int hl_bus_open(struct hl_bus *bus, struct hl_err *err);
 /* Polkit's own version, which decides what its rules can look at. */
 int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
 
+/* Of the systemd that runs: 252. */
+int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
+
 /* The error of a wait that ends because client_fd has hung up: -ECANCELED/TIMEOUT. */
 int hl_bus_fail_left(struct hl_err *err, const char *unit);
 

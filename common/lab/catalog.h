@@ -4,8 +4,10 @@
  *          gives is looked up here; it never becomes a path or a unit by itself.
  * Units    *_us are microseconds.
  * Errors   a wrong file is told to `finding` and its model listed without what was wrong;
- *          a wrong file name is told and left out. A folder that cannot be read, or is not
- *          there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue.
+ *          a wrong file name is told and left out. A file that may not be read, or that systemd
+ *          refuses, is told, and listed with its read_error. A folder that cannot be read, or is
+ *          not there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue. A
+ *          file that cannot be read for the moment (EIO, EMFILE) is -errno/BUSY: no model vanishes.
  * Owner    hl_catalog_free().
  * Source   the README's page "Models".
  * Tests    tests/unit/test_catalog.c, tests/unit/test_aliases.c
@@ -33,6 +35,7 @@ struct hl_model {
         uint64_t start_timeout_us;
         char **aliases;        /* further names, for /v1; NULL-terminated, NULL where there are none */
         unsigned aliases_line; /* where the file names them */
+        int read_error;        /* 0, or the errno: what the file says is not known, or not what systemd starts */
 };
 
 struct hl_catalog {
@@ -54,6 +57,9 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
                           struct hl_err *err);
 
 void hl_catalog_free(struct hl_catalog *catalog);
+
+/* 0, or -errno/CONFLICT, "model_file_unreadable": who may not read which file, and how to mend it. */
+int hl_model_readable(const struct hl_model *model, struct hl_err *err);
 
 /* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);

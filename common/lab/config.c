@@ -268,7 +268,8 @@ void hl_config_adopt_environment(void)
         HL_CLEANUP(hl_free_pointer) char *models_dir = NULL;
         struct hl_buf text = { 0 };
         if (hl_read_file(AT_FDCWD, ENVIRONMENT_FILE, HL_CONFIG_SIZE_MAX, &text) == 0 && text.data)
-                hl_envfile_parse(text.data, text.len, adopt, &models_dir, ENVIRONMENT_FILE, NULL, NULL);
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, adopt, &models_dir, NULL,
+                                 NULL);
         hl_buf_free(&text);
         if (models_dir)
                 setenv(MODELS_VARIABLE, models_dir, 0);

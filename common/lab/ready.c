@@ -113,9 +113,10 @@ int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct
         struct hl_owner owner;
         const char *unit = model->unit;
         enum hl_unit_active active;
-        if (model->port == 0)
-                return 0;
-        int r = hl_units_states(bus, &unit, 1, &active, err);
+        int r = hl_model_readable(model, err);
+        if (r < 0 || model->port == 0)
+                return r;
+        r = hl_units_states(bus, &unit, 1, &active, err);
         if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
                 return r;
         r = hl_nginx_ports_check(bus, model, err);
@@ -185,6 +186,9 @@ static int pause_until(const struct hl_ask *ask, const struct hl_bus *bus, uint6
 
 int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
 {
+        int readable = hl_model_readable(model, err);
+        if (readable < 0)
+                return readable;
         if (model->port == 0)
                 return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
                                "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);

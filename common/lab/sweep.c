@@ -20,6 +20,8 @@ static enum hl_sweep_reason reason_of(const struct hl_model *model, const struct
         case HL_UNIT_ACTIVE:
                 break;
         }
+        if (model->read_error && model->port == 0)
+                return HL_SWEEP_UNREADABLE;
         if (model->idle_timeout_us == HL_NEVER)
                 return model->port == 0 ? HL_SWEEP_NO_PORT : HL_SWEEP_PINNED;
         if (usage->in_flight > 0)
@@ -48,17 +50,12 @@ struct hl_sweep_decision hl_sweep_decide(const struct hl_model *model, const str
 const char *hl_sweep_reason_name(enum hl_sweep_reason reason)
 {
         static const char *const names[] = {
-                [HL_SWEEP_STOPPED] = "stopped",
-                [HL_SWEEP_FAILED] = "failed",
-                [HL_SWEEP_STARTING] = "starting",
-                [HL_SWEEP_STOPPING] = "stopping",
-                [HL_SWEEP_NO_PORT] = "no_port",
-                [HL_SWEEP_PINNED] = "pinned",
-                [HL_SWEEP_RECENTLY_USED] = "recently_used",
-                [HL_SWEEP_IN_FLIGHT] = "in_flight",
-                [HL_SWEEP_LOADING] = "loading",
-                [HL_SWEEP_CHANGED] = "changed",
-                [HL_SWEEP_IDLE] = "idle",
+                [HL_SWEEP_STOPPED] = "stopped",     [HL_SWEEP_FAILED] = "failed",
+                [HL_SWEEP_STARTING] = "starting",   [HL_SWEEP_STOPPING] = "stopping",
+                [HL_SWEEP_NO_PORT] = "no_port",     [HL_SWEEP_UNREADABLE] = "unreadable",
+                [HL_SWEEP_PINNED] = "pinned",       [HL_SWEEP_RECENTLY_USED] = "recently_used",
+                [HL_SWEEP_IN_FLIGHT] = "in_flight", [HL_SWEEP_LOADING] = "loading",
+                [HL_SWEEP_CHANGED] = "changed",     [HL_SWEEP_IDLE] = "idle",
         };
         return names[reason];
 }
@@ -79,6 +76,9 @@ char *hl_sweep_explain(const struct hl_sweep_decision *decision)
                 return hl_strdup("is stopping");
         case HL_SWEEP_NO_PORT:
                 return hl_strdup("has no PORT, so nobody can tell whether it is in use, and no IDLE_TIMEOUT");
+        case HL_SWEEP_UNREADABLE:
+                return hl_strdup("has a file that cannot be read, so nobody can tell whether it is in use: "
+                                 "\"home-lab-services check\" says why");
         case HL_SWEEP_PINNED:
                 return hl_format("is pinned (IDLE_TIMEOUT=never), unused for %s", idle);
         case HL_SWEEP_IN_FLIGHT:

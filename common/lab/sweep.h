@@ -19,7 +19,8 @@ enum hl_sweep_reason {
         HL_SWEEP_FAILED,
         HL_SWEEP_STARTING,
         HL_SWEEP_STOPPING,
-        HL_SWEEP_NO_PORT, /* and no IDLE_TIMEOUT of its own: nobody can tell whether it is in use */
+        HL_SWEEP_NO_PORT,    /* and no IDLE_TIMEOUT of its own: nobody can tell whether it is in use */
+        HL_SWEEP_UNREADABLE, /* its file may not be read: what is said of it is not known */
         HL_SWEEP_PINNED,
         HL_SWEEP_RECENTLY_USED,
         HL_SWEEP_IN_FLIGHT,

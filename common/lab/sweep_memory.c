@@ -51,7 +51,8 @@ void hl_sweep_memory_load(struct hl_sweep_memory *ret_memory)
         struct hl_sweep_memory memory = { 0 };
         if (hl_read_file(AT_FDCWD, file, FILE_SIZE_MAX, &text) == 0 && text.len > 0) {
                 memory.known = true;
-                hl_envfile_parse(text.data, text.len, assign, &memory, file, NULL, NULL);
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, assign, &memory, NULL,
+                                 NULL);
         }
         hl_buf_free(&text);
         if (!memory.known)

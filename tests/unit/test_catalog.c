@@ -1,84 +1,15 @@
-/* lab/catalog and lab/envfile: the models folder, and systemd's rules for its files. */
+/* lab/catalog: the models folder. */
 #include "support.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "lab/catalog.h"
-#include "lab/envfile.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* ---- envfile ---- */
-
-static void note_assignment(void *data, unsigned line, const char *name, const char *value)
-{
-        hl_buf_addf(data, "%u %s=[%s]\n", line, name, value);
-}
-
-static void expect_file(const char *text, const char *expected)
-{
-        struct hl_buf out = { 0 };
-        char *exact = malloc(strlen(text) + !*text); /* so that reading over its end is seen */
-        must(exact != NULL);
-        memcpy(exact, text, strlen(text));
-        hl_buf_add(&out, "", 0);
-        hl_envfile_parse(exact, strlen(text), note_assignment, &out, "FILE", test_note_finding, &out);
-        free(exact);
-        if (strcmp(out.data, expected) != 0)
-                fail_msg("%s\n--- is\n%s--- expected\n%s", text, out.data, expected);
-        hl_buf_free(&out);
-}
-
-/* What systemd makes of the same files: systemd.exec(5), and its parse_env_file(). */
-static void envfile_as_systemd_reads_it(void **state)
-{
-        (void)state;
-        expect_file("", "");
-        expect_file("PORT=8198", "1 PORT=[8198]\n");
-        expect_file("PORT=\"8198\"\n", "1 PORT=[8198]\n");
-        expect_file("\n\n  A=1\n\tB=2\r\nC=\n", "3 A=[1]\n4 B=[2]\n5 C=[]\n");
-        expect_file("# A=1\n; B=2\nC=3 # not a comment\n", "3 C=[3 # not a comment]\n");
-        expect_file("# goes on \\\nA=1\nB=2\n", "3 B=[2]\n");
-        expect_file("A=one two  three  \n", "1 A=[one two  three]\n");
-        expect_file("A=  one\n", "1 A=[one]\n");
-        expect_file("A=\"one  \"  \n", "1 A=[one  ]\n");
-        expect_file("A='one\\n$x \"two\"'\n", "1 A=[one\\n$x \"two\"]\n");
-        expect_file("A=\"a\\\"b\\\\c\\$d\\`e\\nf\"\n", "1 A=[a\"b\\c$d`e\\nf]\n");
-        expect_file("A=\"one\ntwo\"\nB=1\n", "1 A=[one\ntwo]\n3 B=[1]\n");
-        expect_file("A=\"one\\\ntwo\"\n", "1 A=[onetwo]\n");
-        expect_file("A=one\\\n two\nB=1\n", "1 A=[one two]\n3 B=[1]\n");
-        expect_file("A=a\\\"b\\ \n", "1 A=[a\"b ]\n");
-        expect_file("A=\"x\"'y'z\n", "1 A=[xyz]\n");
-        expect_file("A=$HOME %i ${B}\n", "1 A=[$HOME %i ${B}]\n"); /* nothing is expanded */
-        expect_file("A=b=c\n", "1 A=[b=c]\n");
-        expect_file("A =1\n", "1 A=[1]\n");
-        expect_file("A=1\nA=2\n", "1 A=[1]\n2 A=[2]\n");
-        expect_file("A=\"open\nB=1\n", "1 A=[open\nB=1\n]\n");
-        expect_file("_a9=1\n", "1 _a9=[1]\n");
-}
-
-static void envfile_tells_what_is_no_assignment(void **state)
-{
-        (void)state;
-        expect_file("hello\nA=1\n", "FILE:1: : expected NAME=VALUE\n2 A=[1]\n");
-        expect_file("9A=1\n-=2\nA=1", "FILE:1: : expected NAME=VALUE\nFILE:2: : expected NAME=VALUE\n3 A=[1]\n");
-        expect_file("=1\n", "FILE:1: : expected NAME=VALUE\n");
-        expect_file("export A=1\n", "FILE:1: : expected NAME=VALUE\n");
-        expect_file("A\nB=\n", "FILE:1: : expected NAME=VALUE\n2 B=[]\n");
-        struct hl_buf out = { 0 };
-        hl_envfile_parse("x\nA=1\n", 6, note_assignment, &out, "FILE", NULL, NULL); /* to nobody */
-        assert_string_equal(out.data, "2 A=[1]\n");
-        hl_buf_free(&out);
-        hl_envfile_parse("A=a\0b\n", 6, note_assignment, &out, "FILE", NULL, NULL);
-        assert_string_equal(out.data, "1 A=[ab]\n");
-        hl_buf_free(&out);
-}
-
-/* ---- catalog ---- */
 
 static const struct hl_config *config_of(const char *folder)
 {
@@ -107,7 +38,8 @@ static void models_are_read_and_sorted(void **state)
         test_write(*state, "models/C", "PORT=1\nPORT=65535\nIDLE_TIMEOUT=1h 30min\n");
         must(mkdir(test_path(*state, "models/folder"), 0755) == 0);
         load(*state, NULL, &catalog, &findings);
-        assert_int_equal(findings.len, 0);
+        assert_true(test_contains(&findings, "C:2: PORT: once more: line 1 is ignored, remove one of the two\n"));
+        hl_buf_free(&findings);
         assert_int_equal(catalog.count, 3);
         assert_string_equal(catalog.models[0].name, "C");
         assert_int_equal(catalog.models[0].port, 65535); /* the later one, as in systemd */
@@ -140,6 +72,7 @@ static void models_are_read_and_sorted(void **state)
         load(*state, "", &catalog, &findings);
         assert_int_equal(catalog.count, 0);
         hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
 }
 
 static void wrong_values_are_told_and_left_out(void **state)
@@ -261,6 +194,115 @@ static void odd_files_are_told(void **state)
         hl_buf_free(&findings);
 }
 
+/* What was meant, where what is there means nothing. */
+static void what_was_meant_is_told(void **state)
+{
+        static const struct {
+                const char *text, *finding;
+        } wrong[] = {
+                { "port=8198\n", "m:1: port: means nothing to us: did you mean PORT?" },
+                { "PROT=8198\nCOMMAND=x\n", "m:0: PORT: is missing" },
+                { "#PORT=8198\n", "m:0: PORT: is missing" },
+                { "COMMAND=\"x\nPORT=1\"\n", "m:0: PORT: is missing" },
+                { "PORT=1\nCOMAND=x\n", "m:2: COMAND: means nothing to us: did you mean COMMAND?" },
+                { "PORT=1\nCommand=x\n", "m:2: Command: means nothing to us: did you mean COMMAND?" },
+                { "PORT=1\nCMD=x\n", "m:2: CMD: means nothing to us: did you mean COMMAND?" },
+                { "PORT=1\nIDLE_TIMEOT=5min\n", "m:2: IDLE_TIMEOT: means nothing to us: did you mean IDLE_TIMEOUT?" },
+                { "PORT=1 # mine\n", "m:1: PORT: must be a port number from 1 to 65535, not \"1 # mine\": a comment" },
+                { "PORT=1\nPATH=/opt/x/bin:$PATH\n", "m:2: PATH: has a $ or ~, and nothing is expanded in this file" },
+                { "PORT=1\nHF_HOME=~/hf\n", "m:2: HF_HOME: has a $ or ~, and nothing" },
+                { "PORT=1\nLD_LIBRARY_PATH=${X}/lib\n", "m:2: LD_LIBRARY_PATH: has a $ or ~, and nothing" },
+        };
+        static const char *const right[] = {
+                "PORT=1\nCOMMAND=x ~/y $PORT\nAPI_KEY=a$b\nMODEL_PATH=/srv/x\n",
+                "PORT=1\nCOMMAND=x\nHOST=127.0.0.1\nPORTS=2\nTIMEOUTS=1\nA=${B}\n",
+        };
+        for (size_t i = 0; i < HL_COUNT(wrong) + HL_COUNT(right); i++) {
+                bool is_wrong = i < HL_COUNT(wrong);
+                const char *text = is_wrong ? wrong[i].text : right[i - HL_COUNT(wrong)];
+                struct hl_catalog catalog;
+                struct hl_buf findings = { 0 };
+                test_write(*state, "models/m", text);
+                load(*state, NULL, &catalog, &findings);
+                if (is_wrong ? !test_contains(&findings, wrong[i].finding) : findings.len > 0)
+                        fail_msg("%s\n%s", text, findings.data ? findings.data : "nothing was told");
+                hl_catalog_free(&catalog);
+                hl_buf_free(&findings);
+        }
+}
+
+/* ---- files that cannot be read ---- */
+
+static int read_result = 1; /* of every file, instead of reading it; 1: it is read */
+
+int __real_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
+{
+        return read_result < 1 ? read_result : __real_hl_read_file(dir_fd, path, max, buf);
+}
+
+static void a_model_whose_file_may_not_be_read_stays(void **state)
+{
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        struct hl_err err = { 0 };
+        test_write(*state, "models/m", "PORT=1\n");
+        read_result = -EACCES;
+        load(*state, NULL, &catalog, &findings);
+        read_result = 1;
+        assert_int_equal(catalog.count, 1);
+        assert_int_equal(catalog.models[0].read_error, EACCES);
+        assert_int_equal(catalog.models[0].port, 0);
+        assert_true(test_contains(&findings, "m:0: : cannot be read by the user "));
+        assert_false(test_contains(&findings, "PORT"));
+        assert_int_equal(hl_model_readable(&catalog.models[0], &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_CONFLICT);
+        assert_string_equal(err.code, "model_file_unreadable");
+        assert_non_null(strstr(err.message, "models/m cannot be read by the user "));
+        assert_non_null(strstr(err.message, "sudo chmod 0644 "));
+        assert_non_null(strstr(err.message, "sudo systemctl edit model@m.service"));
+        hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
+}
+
+static void a_model_that_systemd_would_not_start_stays(void **state)
+{
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        struct hl_err err = { 0 };
+        test_write(*state, "models/m", "X=\xFC\nPORT=1\n");
+        load(*state, NULL, &catalog, &findings);
+        assert_int_equal(catalog.models[0].port, 1); /* it may run */
+        assert_int_equal(hl_model_readable(&catalog.models[0], &err), -EILSEQ);
+        assert_true(test_contains(&findings, "m:1: X: is not UTF-8"));
+        hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
+}
+
+/* They are not gone because the disk is not there for a moment. */
+static void files_that_cannot_be_read_now(void **state)
+{
+        static const int errors[] = { EIO, EMFILE, ENFILE, ENOMEM, ESTALE };
+        test_write(*state, "models/m", "PORT=1\n");
+        for (size_t i = 0; i < HL_COUNT(errors); i++) {
+                struct hl_catalog catalog = { .count = 42 };
+                struct hl_err err = { 0 };
+                read_result = -errors[i];
+                assert_int_equal(hl_catalog_load(config_of(*state), NULL, NULL, NULL, &catalog, &err), -errors[i]);
+                assert_int_equal(err.kind, HL_ERR_BUSY);
+                assert_int_equal(catalog.count, 42);
+        }
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        read_result = -ENOENT; /* removed between two looks */
+        load(*state, NULL, &catalog, &findings);
+        read_result = 1;
+        assert_int_equal(catalog.count, 0);
+        assert_int_equal(findings.len, 0);
+        hl_catalog_free(&catalog);
+}
+
 static void absent_and_unreadable_folders(void **state)
 {
         struct hl_catalog catalog = { .count = 42 };
@@ -283,13 +325,15 @@ static void absent_and_unreadable_folders(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(envfile_as_systemd_reads_it),
-                cmocka_unit_test(envfile_tells_what_is_no_assignment),
                 IN_FOLDER(models_are_read_and_sorted),
                 IN_FOLDER(wrong_values_are_told_and_left_out),
                 IN_FOLDER(when_a_model_is_idle),
                 IN_FOLDER(hostile_names),
                 IN_FOLDER(odd_files_are_told),
+                IN_FOLDER(what_was_meant_is_told),
+                IN_FOLDER(a_model_whose_file_may_not_be_read_stays),
+                IN_FOLDER(a_model_that_systemd_would_not_start_stays),
+                IN_FOLDER(files_that_cannot_be_read_now),
                 IN_FOLDER(absent_and_unreadable_folders),
         };
         return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);

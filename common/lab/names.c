@@ -1,0 +1,118 @@
+#include "names.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define NAME_MAX_COMPARED 32 /* bytes; what is longer looks like none of ours */
+
+static struct hl_names_entry *find(const struct hl_names *names, const char *name)
+{
+        for (size_t i = 0; i < names->count; i++)
+                if (strcmp(names->entries[i].name, name) == 0)
+                        return &names->entries[i];
+        return NULL;
+}
+
+unsigned hl_names_add(struct hl_names *names, const char *name, unsigned line)
+{
+        struct hl_names_entry *entry = find(names, name);
+        unsigned earlier = entry ? entry->line : 0;
+        if (!entry) {
+                names->entries = hl_grow(names->entries, names->count + 1, sizeof(*names->entries));
+                entry = &names->entries[names->count++];
+                *entry = (struct hl_names_entry){ .name = hl_strdup(name) };
+        }
+        entry->line = line;
+        return earlier;
+}
+
+unsigned hl_names_line(const struct hl_names *names, const char *name)
+{
+        const struct hl_names_entry *entry = find(names, name);
+        return entry ? entry->line : 0;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+        size_t ab = a < b ? a : b;
+        return ab < c ? ab : c;
+}
+
+/* How many letters must be added, left out or changed (Levenshtein), whatever their case. */
+static size_t distance(const char *a, const char *b)
+{
+        size_t row[NAME_MAX_COMPARED + 1], len = strlen(b);
+        if (strlen(a) > NAME_MAX_COMPARED || len > NAME_MAX_COMPARED)
+                return NAME_MAX_COMPARED;
+        for (size_t j = 0; j <= len; j++)
+                row[j] = j;
+        for (size_t i = 0; a[i]; i++) {
+                size_t diagonal = row[0];
+                row[0] = i + 1;
+                for (size_t j = 0; j < len; j++) {
+                        bool same = toupper((unsigned char)a[i]) == toupper((unsigned char)b[j]);
+                        size_t best = smallest(row[j] + 1, row[j + 1] + 1, diagonal + !same);
+                        diagonal = row[j + 1];
+                        row[j + 1] = best;
+                }
+        }
+        return row[len];
+}
+
+static bool is_meant(const char *name, const char *key)
+{
+        static const char *const synonyms[][2] = {
+                { "COMMAND", "CMD" },        { "COMMAND", "EXEC" },
+                { "COMMAND", "EXECSTART" },  { "COMMAND", "RUN" },
+                { "HEALTH_PATH", "HEALTH" }, { "HEALTH_PATH", "HEALTHCHECK" },
+                { "IDLE_TIMEOUT", "TTL" },   { "IDLE_TIMEOUT", "KEEP_ALIVE" },
+                { "IDLE_TIMEOUT", "IDLE" },  { "START_TIMEOUT", "TIMEOUT" },
+        };
+        for (size_t i = 0; i < HL_COUNT(synonyms); i++)
+                if (strcmp(key, synonyms[i][0]) == 0 && strcasecmp(name, synonyms[i][1]) == 0)
+                        return true;
+        return distance(name, key) <= (strlen(key) > 4 ? 2 : 1);
+}
+
+unsigned hl_names_find_similar(const struct hl_names *names, const char *key, const char **ret_name)
+{
+        if (find(names, key))
+                return 0;
+        for (size_t i = 0; i < names->count; i++)
+                if (is_meant(names->entries[i].name, key)) {
+                        *ret_name = names->entries[i].name;
+                        return names->entries[i].line;
+                }
+        return 0;
+}
+
+bool hl_names_want_expansion(const char *name, const char *value)
+{
+        static const char *const kinds[] = { "PATH", "DIR", "HOME", "CACHE", "ROOT", "FILE", "PRELOAD" };
+        if (strcmp(name, "COMMAND") == 0) /* a shell reads that one */
+                return false;
+        if (hl_has_prefix(value, "~/"))
+                return true;
+        for (size_t i = 0; i < HL_COUNT(kinds); i++) {
+                if (!strstr(name, kinds[i]))
+                        continue;
+                for (const char *c = value; (c = strchr(c, '$')); c++)
+                        if (c[1] == '{' || isalpha((unsigned char)c[1]) || c[1] == '_')
+                                return true;
+                return strstr(value, ":~/") != NULL;
+        }
+        return false;
+}
+
+void hl_names_free(struct hl_names *names)
+{
+        for (size_t i = 0; i < names->count; i++)
+                free(names->entries[i].name);
+        free(names->entries);
+        *names = (struct hl_names){ 0 };
+}
