@@ -286,8 +286,9 @@ static int take_assignment(struct reading *r, hl_envfile_fn *assign, void *data)
                 tell_of_name(r, line, name);
         } else {
                 tell_of_value(r, line, name, &value);
-                assign(data, line, name, text);
         }
+        if (is_name(name))
+                assign(data, line, name, text);
         hl_buf_free(&value.text);
         return result;
 }

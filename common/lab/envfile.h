@@ -3,8 +3,8 @@
  * Shape    tells each assignment that systemd would make, with its line. A later one of the same name wins, as in
  *          systemd. What systemd drops, or reads otherwise than it looks, is a finding that says what to write.
  * Errors   0, or -EBADMSG: the file has a NUL byte, -EILSEQ: it is not UTF-8. systemd then refuses the whole file, and
- *          starts nothing with it. Of one that is not UTF-8 the other assignments are told all the same, so that its
- *          reader still knows what it is about.
+ *          starts nothing with it. Of one that is not UTF-8 the assignments are told all the same, so that its
+ *          reader still knows what it is about; a value may then be any bytes.
  * Source   systemd.exec(5), EnvironmentFile=; systemd's own parser, which knows more than its page says.
  * Tests    tests/unit/test_envfile.c, tests/fuzz/fuzz_envfile.c; tests/system/test_envfile.py asks systemd itself.
  */

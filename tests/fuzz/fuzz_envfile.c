@@ -136,7 +136,7 @@ static void close_assignment(struct other *o, enum state state)
                 o->value.len--;
         if (!is_text(&o->name) || !is_text(&o->value))
                 o->result = -EILSEQ;
-        else if (is_name(o->name.data, o->name.len)) {
+        if (is_name(o->name.data, o->name.len)) {
                 hl_buf_add(&o->out, o->name.data, o->name.len);
                 put(&o->out, '=');
                 hl_buf_add(&o->out, o->value.data ? o->value.data : "", o->value.len);

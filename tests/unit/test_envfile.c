@@ -169,15 +169,18 @@ static void what_systemd_refuses_is_told(void **state)
                   "FILE:2: : has a NUL byte, and so systemd refuses the whole file: save it as plain UTF-8 text\n" },
                 { "A=1\nB=\xFCx\nPORT=2\n", 16, -EILSEQ,
                   "1 A=[1]\nFILE:2: B: is not UTF-8, and so systemd refuses the whole file: \"?x\": save it as UTF-8\n"
-                  "3 PORT=[2]\n" },
+                  "2 B=[\xFCx]\n3 PORT=[2]\n" },
                 { "A\xFF b=1\n", 7, -EILSEQ,
                   "FILE:1: : is not UTF-8, and so systemd refuses the whole file: \"1\": save it as UTF-8\n" },
                 { "A=\xEF\xBF\xBE", 5, -EILSEQ, /* a character for nobody */
-                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xEF\xBF\xBE\": save it as UTF-8\n" },
+                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xEF\xBF\xBE\": save it as "
+                  "UTF-8\n1 A=[\xEF\xBF\xBE]\n" },
                 { "A=\xEF\xB7\x90", 5, -EILSEQ,
-                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xEF\xB7\x90\": save it as UTF-8\n" },
+                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xEF\xB7\x90\": save it as "
+                  "UTF-8\n1 A=[\xEF\xB7\x90]\n" },
                 { "A=\xF0\x9F\xBF\xBF", 6, -EILSEQ,
-                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xF0\x9F\xBF\xBF\": save it as UTF-8\n" },
+                  "FILE:1: A: is not UTF-8, and so systemd refuses the whole file: \"\xF0\x9F\xBF\xBF\": save it as "
+                  "UTF-8\n1 A=[\xF0\x9F\xBF\xBF]\n" },
                 { "# \xFC\nA=\xF0\x9F\xA6\x99\n", 11, 0, "2 A=[\xF0\x9F\xA6\x99]\n" }, /* a comment may be anything */
         };
         (void)state;
