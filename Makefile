@@ -24,7 +24,7 @@ LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
 LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem $(or $(LLHTTP:%=%/include),/usr/share/include/llhttp) -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
-PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep nginx-config-updater home-lab-services
+PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep model-command nginx-config-updater home-lab-services
 PARTS_nginx-config-updater := handlers/publish.c handlers/kubernetes.c
 PARTS_model-router := handlers/openai_models.c $(wildcard handlers/router_*.c)
 PARTS_home-lab-services := $(wildcard handlers/cli_*.c handlers/check*.c) handlers/status.c

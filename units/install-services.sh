@@ -23,7 +23,7 @@ readonly coordinator=home-lab-services.service
 # Each is a .service, its .socket, -fastcgi.socket and -stop.target, and @.service for the port's connections.
 readonly services=(shutdown-service inference-service model-monitor-service)
 readonly workers=(model-router model-activity) # each a .service and its .socket
-readonly further_programs=(model-idle-sweep nginx-config-updater)
+readonly further_programs=(model-idle-sweep model-command nginx-config-updater)
 readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep{.service,.timer,-before-sleep.service} nginx-config-updater.{service,timer,path})
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")

@@ -1,0 +1,381 @@
+#include "command.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "command_words.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPERATORS ";&|<>()"
+
+struct reading {
+        const char *next;
+        hl_command_variable_fn *variable;
+        void *data;
+        struct hl_buf script, word;
+        struct hl_word now;      /* the word that is being read */
+        bool in_word, is_quoted; /* a part of it was quoted */
+        bool wants_target;       /* behind a redirection */
+        size_t program_at;       /* of the last command, in script */
+        bool has_words, has_program, is_piped, prepares;
+        bool is_background;        /* the last command was followed by & */
+        size_t last_at;            /* of the last command that has a program */
+        bool last_may_be_replaced; /* that one may take the shell's place */
+        struct hl_command command;
+        struct hl_err *err;
+};
+
+static int refuse(struct reading *r, const char *sentence, const char *detail)
+{
+        return hl_fail(r->err, HL_ERR_INVALID, EINVAL, "command_invalid", "COMMAND %s%s", sentence, detail);
+}
+
+static void add_both(struct reading *r, char c)
+{
+        hl_buf_add(&r->script, &c, 1);
+        hl_buf_add(&r->word, &c, 1);
+}
+
+static void copy(struct reading *r, size_t len)
+{
+        hl_buf_add(&r->script, r->next, len);
+        r->next += len;
+}
+
+static void begin_word(struct reading *r)
+{
+        if (r->in_word)
+                return;
+        r->in_word = true;
+        r->is_quoted = false;
+        r->now = (struct hl_word){ .is_known = true, .command = r->command.commands };
+        r->now.is_target = r->wants_target;
+        if (!r->has_program)
+                r->program_at = r->script.len;
+}
+
+static void end_word(struct reading *r)
+{
+        if (!r->in_word)
+                return;
+        r->in_word = r->wants_target = r->is_background = false;
+        r->now.text = hl_strdup(r->word.data ? r->word.data : "");
+        hl_buf_free(&r->word);
+        bool is_first = !r->now.is_target && !r->has_program;
+        r->now.is_assignment = is_first && hl_command_is_assignment(r->now.text);
+        if (is_first && !r->now.is_assignment) {
+                r->has_program = true;
+                r->last_at = r->program_at;
+                bool plain = !r->is_quoted && r->now.is_known;
+                r->command.is_program |= plain && hl_command_is_keyword(r->now.text);
+                r->prepares = plain && hl_command_prepares(r->now.text);
+                r->last_may_be_replaced = !r->is_piped && !(plain && hl_command_is_builtin(r->now.text));
+        }
+        r->has_words = true;
+        r->command.words = hl_grow(r->command.words, r->command.count + 1, sizeof(*r->command.words));
+        r->command.words[r->command.count++] = r->now;
+}
+
+static void end_command(struct reading *r)
+{
+        if (r->has_words)
+                r->command.commands++;
+        r->has_words = r->has_program = r->prepares = false;
+}
+
+/* The length of $( … ), ${ … } or ` … `, whatever is in it; 0: it does not end. */
+static size_t length_of_nested(const char *text)
+{
+        size_t i = *text == '$' ? 2 : 1, depth = 1;
+        char open = *text == '$' ? text[1] : '\0', close = open == '(' ? ')' : open == '{' ? '}' : '`', quote = '\0';
+        for (; text[i]; i++) {
+                if (text[i] == '\\' && quote != '\'' && text[i + 1])
+                        i++;
+                else if (quote)
+                        quote = text[i] == quote ? '\0' : quote;
+                else if (text[i] == '\'' || text[i] == '"')
+                        quote = text[i];
+                else if (text[i] == close && --depth == 0)
+                        return i + 1;
+                else if (open && text[i] == open)
+                        depth++;
+        }
+        return 0;
+}
+
+static void expand(struct reading *r, const char *name, size_t len, bool is_quoted)
+{
+        HL_CLEANUP(hl_free_pointer) char *variable = hl_strndup(name, len);
+        const char *value = r->variable ? r->variable(r->data, variable) : NULL;
+        if (value) {
+                hl_buf_adds(&r->word, value);
+                if (!is_quoted && strpbrk(value, " \t\n*?[")) /* it becomes several words */
+                        r->now.is_known = false;
+                return;
+        }
+        r->now.is_known = false;
+        if (!*r->command.unset && r->variable && len < sizeof(r->command.unset))
+                memcpy(r->command.unset, variable, len + 1);
+}
+
+/* At a $ or `. */
+static int take_expansion(struct reading *r, bool is_quoted)
+{
+        const char *at = r->next;
+        size_t len = 0;
+        if (*at == '$' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
+                for (len = 2; isalnum((unsigned char)at[len]) || at[len] == '_'; len++)
+                        ;
+                expand(r, at + 1, len - 1, is_quoted);
+        } else if (*at == '`' || at[1] == '(' || at[1] == '{') {
+                len = length_of_nested(at);
+                if (len == 0)
+                        return refuse(r, "is not what a shell can read: what begins at this place does not end: ", at);
+                size_t name = 0;
+                while (at[1] == '{' && (isalnum((unsigned char)at[2 + name]) || at[2 + name] == '_'))
+                        name++;
+                if (name > 0 && at[2 + name] == '}')
+                        expand(r, at + 2, name, is_quoted);
+                else
+                        r->now.is_known = false;
+        } else {
+                len = 1;
+                hl_buf_add(&r->word, "$", 1);
+                if (at[1] && strchr("?!#@*$-0123456789", at[1]))
+                        r->now.is_known = false;
+        }
+        copy(r, len);
+        return 0;
+}
+
+static int take_quoted(struct reading *r)
+{
+        char quote = *r->next;
+        const char *start = r->next;
+        r->is_quoted = true;
+        copy(r, 1);
+        while (*r->next && *r->next != quote) {
+                int result = 0;
+                if (quote == '"' && *r->next == '\\' && r->next[1]) {
+                        if (!strchr("\"\\`$\n", r->next[1]))
+                                hl_buf_add(&r->word, r->next, 1);
+                        copy(r, 1);
+                        add_both(r, *r->next++);
+                } else if (quote == '"' && (*r->next == '$' || *r->next == '`')) {
+                        result = take_expansion(r, true);
+                } else if (*r->next == '\r' && r->next[1] == '\n') { /* Windows' line ends */
+                        r->next++;
+                } else {
+                        add_both(r, *r->next++);
+                }
+                if (result < 0)
+                        return result;
+        }
+        if (!*r->next)
+                return refuse(r, "is not what a shell can read: a quote is not closed: ", start);
+        copy(r, 1);
+        return 0;
+}
+
+static bool is_after_line(const char *text, const char *what)
+{
+        size_t len = strlen(what);
+        return strncmp(text, what, len) == 0 && (text[len] == ' ' || text[len] == '\t');
+}
+
+/* At a line break outside of quotes. */
+static int take_line_break(struct reading *r)
+{
+        end_word(r);
+        const char *rest = r->next;
+        while (*rest && isspace((unsigned char)*rest))
+                rest++;
+        bool ends = !*rest || strchr("&|;)", *rest);
+        if (r->command.is_program) {
+                hl_buf_adds(&r->script, "\n");
+        } else if (r->prepares && !ends && *rest != '#') {
+                hl_buf_adds(&r->script, " && ");
+                end_command(r);
+                r->is_piped = false;
+        } else {
+                static const char *const commands[] = { "exec", "cd", "source", "export", "." };
+                for (size_t i = 0; r->has_program && i < HL_COUNT(commands); i++)
+                        if (is_after_line(rest, commands[i]))
+                                return refuse(r,
+                                              "has a line that would be an argument of the line before: put && between "
+                                              "commands: ",
+                                              rest);
+                hl_buf_adds(&r->script, " ");
+        }
+        r->next = *rest == '#' || !*rest ? rest : r->next + 1;
+        return 0;
+}
+
+static void take_operator(struct reading *r)
+{
+        bool redirects = *r->next == '<' || *r->next == '>' || (*r->next == '&' && r->next[1] == '>');
+        if (redirects) { /* "2>" has a number that is no word of the program's */
+                if (r->in_word && strspn(r->word.data ? r->word.data : "x", "0123456789") == r->word.len) {
+                        r->in_word = false;
+                        hl_buf_free(&r->word);
+                }
+                end_word(r);
+                copy(r, *r->next == '&');
+                size_t arrows = strspn(r->next, "<>");
+                r->command.is_program |= arrows == 2 && *r->next == '<'; /* lines that are a program's input */
+                copy(r, arrows);
+                copy(r, *r->next == '&' || *r->next == '|');
+                r->command.is_program |= *r->next == '('; /* a process as a file */
+                r->wants_target = true;
+                return;
+        }
+        end_word(r);
+        size_t len = r->next[1] == r->next[0] ? 2 : r->next[0] == '|' && r->next[1] == '&' ? 2 : 1;
+        bool pipes = *r->next == '|' && r->next[1] != '|';
+        r->command.is_program |= *r->next == '(' || *r->next == ')' || (*r->next == ';' && len == 2);
+        if (r->has_words)
+                r->is_background = *r->next == '&' && len == 1;
+        if (pipes)
+                r->last_may_be_replaced = false;
+        r->is_piped = pipes;
+        copy(r, len);
+        end_command(r);
+}
+
+/* What word processors and web pages make of quotes, dashes and spaces; a shell takes them for letters. */
+static int check_typography(struct reading *r)
+{
+        static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x98", "\xE2\x80\x99",
+                                             "\xC2\xA0",     "\xE2\x80\x93", "\xE2\x80\x94" };
+        for (size_t i = 0; i < HL_COUNT(marks); i++)
+                if (hl_has_prefix(r->next, marks[i]) && (i < 5 || !r->in_word))
+                        return refuse(r,
+                                      "has a typographic quote, dash or space, as web pages have them: type it anew: ",
+                                      r->next);
+        return 0;
+}
+
+static int take_plain(struct reading *r)
+{
+        int result = check_typography(r);
+        if (result < 0)
+                return result;
+        bool is_start = !r->in_word;
+        begin_word(r);
+        const char *home;
+        if (is_start && *r->next == '~' && strchr("/ \t\r\n" OPERATORS, r->next[1])) {
+                copy(r, 1);
+                home = r->variable ? r->variable(r->data, "HOME") : NULL;
+                r->now.is_known = home != NULL;
+                hl_buf_adds(&r->word, home ? home : "~");
+        } else if (*r->next == '\\' && r->next[1]) {
+                copy(r, 1);
+                add_both(r, *r->next++);
+        } else {
+                r->now.is_known &= !(is_start && *r->next == '~');
+                r->now.is_pattern |= strchr("*?[", *r->next) != NULL;
+                add_both(r, *r->next++);
+        }
+        return 0;
+}
+
+/* The length of a backslash that joins two lines, also one with blanks or a CR behind it; 0: it is none. */
+static size_t length_of_join(const char *text)
+{
+        size_t blanks = *text == '\\' ? strspn(text + 1, " \t\r") : 0;
+        return *text == '\\' && text[1 + blanks] == '\n' ? blanks + 2 : 0;
+}
+
+static int take_piece(struct reading *r)
+{
+        char c = *r->next;
+        size_t join = length_of_join(r->next);
+        if (join > 0) {
+                hl_buf_adds(&r->script, join > 2 ? " " : "");
+                r->next += join;
+                if (join > 2)
+                        end_word(r);
+                return 0;
+        }
+        if (c == '\n')
+                return take_line_break(r);
+        if (c == ' ' || c == '\t' || c == '\r') {
+                end_word(r);
+                r->next++;
+                hl_buf_adds(&r->script, c == '\r' ? "" : " ");
+                return 0;
+        }
+        if (c == '#' && !r->in_word) {
+                r->next += strcspn(r->next, "\n");
+                return 0;
+        }
+        if (strchr(OPERATORS, c)) {
+                take_operator(r);
+                return 0;
+        }
+        if (c == '\'' || c == '"') {
+                begin_word(r);
+                return take_quoted(r);
+        }
+        if (c == '$' && r->next[1] == '\'') { /* with escapes of its own */
+                begin_word(r);
+                r->now.is_known = false;
+                copy(r, 1);
+                return take_quoted(r);
+        }
+        if (c == '$' || c == '`') {
+                begin_word(r);
+                return take_expansion(r, false);
+        }
+        return take_plain(r);
+}
+
+/* The program takes the shell's place, so that its process is the unit's. */
+static void put_exec(struct reading *r)
+{
+        struct hl_buf with = { 0 };
+        hl_buf_add(&with, r->script.data, r->last_at);
+        hl_buf_adds(&with, "exec ");
+        hl_buf_add(&with, r->script.data + r->last_at, r->script.len - r->last_at);
+        hl_buf_free(&r->script);
+        r->script = with;
+}
+
+int hl_command_read(const char *text, hl_command_variable_fn *variable, void *data, struct hl_command *ret_command,
+                    struct hl_err *err)
+{
+        struct reading r = { .next = text, .variable = variable, .data = data, .err = err };
+        int result = 0;
+        bool any = false;
+        hl_buf_adds(&r.script, "");
+        while (result == 0 && *r.next)
+                result = take_piece(&r);
+        end_word(&r);
+        end_command(&r);
+        for (size_t i = 0; i < r.command.count; i++)
+                any |= !r.command.words[i].is_assignment && !r.command.words[i].is_target;
+        if (result == 0 && r.command.count == 0)
+                result = refuse(&r, "is missing, so there is nothing to run", "");
+        else if (result == 0 && !any)
+                result = refuse(&r, "only sets variables: write the program behind them", "");
+        else if (result == 0 && r.is_background && !r.command.is_program)
+                result = refuse(&r, "ends with &, and its unit with it: a model runs in the foreground, remove the &",
+                                "");
+        if (result == 0 && !r.command.is_program && r.last_may_be_replaced)
+                put_exec(&r);
+        if (r.command.is_program)
+                r.command.commands = 0;
+        r.command.script = hl_strdup(r.script.data ? r.script.data : "");
+        hl_buf_free(&r.script);
+        hl_buf_free(&r.word);
+        if (result == 0)
+                *ret_command = r.command;
+        else
+                hl_command_free(&r.command);
+        return result;
+}

@@ -1,0 +1,237 @@
+#include "command_place.h"
+
+#include "access.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "command_words.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DOCKER_SOCKET "/run/docker.sock"
+
+/* One of the commands, from its program on. */
+struct part {
+        const struct hl_command *command;
+        const struct hl_command_place *place;
+        size_t first, end; /* words; those in front of the program are assignments */
+        bool is_prepared;  /* something in front of it may have changed where programs are found */
+        struct hl_err *err;
+};
+
+static const char *text_at(const struct part *p, size_t i)
+{
+        return i < p->end && p->command->words[i].is_known ? p->command->words[i].text : "";
+}
+
+static bool is_any(const char *text, const char *const *words)
+{
+        for (; *words; words++)
+                if (strcmp(text, *words) == 0)
+                        return true;
+        return false;
+}
+
+static const char *base_name(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        return slash ? slash + 1 : path;
+}
+
+static int refuse(const struct part *p, const char *format, const char *what)
+{
+        const char *hole = strstr(format, "%s");
+        HL_CLEANUP(hl_free_pointer)
+        char *sentence = hole ? hl_format("%.*s%s%s", (int)(hole - format), format, what, hole + 2) : hl_strdup(format);
+        return hl_fail(p->err, HL_ERR_INVALID, EINVAL, "command_invalid", "%s", sentence);
+}
+
+/* The first of the words that is no option. */
+static const char *verb_of(const struct part *p, size_t program)
+{
+        for (size_t i = program + 1; i < p->end; i++)
+                if (*text_at(p, i) != '-')
+                        return text_at(p, i);
+        return "";
+}
+
+/* Whether a word that begins with no "-" is the value of the option in front of it. */
+static bool is_value(const char *before)
+{
+        static const char *const switches[] = { "--rm",        "--init", "--privileged", "--tty", "--interactive",
+                                                "--read-only", NULL };
+        return *before == '-' && !strchr(before, '=') && !is_any(before, switches) &&
+               strspn(before + 1, "itdP") != strlen(before + 1);
+}
+
+/* -d, also among others as in -itd, or --detach: of "run" in front of the image, of "compose" behind "up". */
+static bool is_detached(const struct part *p, size_t program)
+{
+        bool is_run = false, is_up = false;
+        for (size_t i = program + 1; i < p->end; i++) {
+                const char *word = text_at(p, i);
+                bool says_so = strcmp(word, "--detach") == 0 || strcmp(word, "--detach=true") == 0 ||
+                               (word[0] == '-' && word[1] && strspn(word + 1, "itdP") == strlen(word + 1) &&
+                                strchr(word, 'd'));
+                if (says_so && (is_run || is_up))
+                        return true;
+                if (is_run && *word != '-' && !is_value(text_at(p, i - 1)))
+                        return false; /* the image: what follows is its program's */
+                is_run |= !is_up && strcmp(word, "run") == 0;
+                is_up |= strcmp(word, "up") == 0;
+        }
+        return false;
+}
+
+static int judge_container(const struct part *p, size_t program, const char *name)
+{
+        const char *verb = verb_of(p, program);
+        struct stat status;
+        if (is_detached(p, program))
+                return refuse(p,
+                              "COMMAND: with -d %s goes to the background, and its unit ends: leave -d away, and add "
+                              "--rm to \"run\"",
+                              name);
+        if (strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-')
+                return refuse(p,
+                              "COMMAND: %s start goes to the background, and its unit ends: write \"start --attach\"",
+                              name);
+        if (strcmp(name, "podman") != 0 && stat(DOCKER_SOCKET, &status) == 0 && access(DOCKER_SOCKET, W_OK) < 0) {
+                HL_CLEANUP(hl_free_pointer) char *user = hl_access_user();
+                return hl_fail(p->err, HL_ERR_INVALID, EACCES, "command_invalid",
+                               "the user %s may not use Docker: \"sudo systemctl edit %s\", [Service], "
+                               "SupplementaryGroups=docker",
+                               user, p->place->unit);
+        }
+        return 0;
+}
+
+/* What a unit cannot bear, whatever its arguments are. */
+static int judge_habits(const struct part *p, size_t program, bool is_first)
+{
+        static const char *const rights[] = { "sudo", "su", "doas", "pkexec", "runuser", NULL };
+        static const char *const containers[] = { "docker", "podman", "docker-compose", NULL };
+        static const char *const environments[] = { "conda", "mamba", "micromamba", NULL };
+        const char *name = base_name(text_at(p, program)), *next = text_at(p, program + 1);
+        if (is_any(name, rights) && p->place->no_new_privileges)
+                return hl_fail(
+                        p->err, HL_ERR_INVALID, EINVAL, "command_invalid",
+                        "COMMAND: %s has no use in a unit: \"sudo systemctl edit %s\", [Service], User= says whose "
+                        "rights the program has",
+                        name, p->place->unit);
+        if ((strcmp(name, "screen") == 0 && strstr(next, "-d")) || (strcmp(name, "tmux") == 0 && *next == 'n') ||
+            strcmp(name, "daemonize") == 0 || (strcmp(name, "setsid") == 0 && *next != '-'))
+                return refuse(p,
+                              "COMMAND: %s goes to the background, and its unit ends: leave it away, the unit does its "
+                              "work",
+                              name);
+        if (strcmp(name, "systemctl") == 0)
+                return refuse(p,
+                              "COMMAND: systemctl only asks for another unit: name the program itself, or that unit in "
+                              "unit_template",
+                              name);
+        if (is_first && is_any(name, environments) && strcmp(next, "activate") == 0)
+                return refuse(p,
+                              "COMMAND: \"%s activate\" works in a terminal alone: write \"conda run "
+                              "--no-capture-output -n NAME program\", or the full path of the environment's program",
+                              name);
+        return is_any(name, containers) ? judge_container(p, program, name) : 0;
+}
+
+static bool is_program(const char *path)
+{
+        struct stat status;
+        return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+static bool is_in_path(const char *path, const char *name)
+{
+        for (const char *at = path; *at;) {
+                size_t len = strcspn(at, ":");
+                HL_CLEANUP(hl_free_pointer)
+                char *file = hl_format("%.*s%s%s", (int)len, at, len ? "/" : "", name);
+                if (is_program(file))
+                        return true;
+                at += len + (at[len] == ':');
+        }
+        return false;
+}
+
+/* PATH as this command has it. NULL: it cannot be known. */
+static const char *path_of(const struct part *p, size_t program)
+{
+        for (size_t i = program; i-- > p->first;)
+                if (hl_has_prefix(p->command->words[i].text, "PATH="))
+                        return p->command->words[i].is_known ? p->command->words[i].text + strlen("PATH=") : NULL;
+        const char *path = p->place->variable(p->place->data, "PATH");
+        return path ? path : "/usr/bin:/bin";
+}
+
+static int judge_program(const struct part *p, size_t program)
+{
+        const char *name = text_at(p, program);
+        if (!*name || p->command->words[program].is_pattern || hl_command_is_builtin(name))
+                return 0;
+        HL_CLEANUP(hl_free_pointer) char *user = hl_access_user();
+        if (strchr(name, '/')) {
+                if (*name != '/' && p->is_prepared)
+                        return 0;
+                HL_CLEANUP(hl_free_pointer) char *why = *name == '/' ? hl_access_explain(name, HL_ACCESS_RUN) : NULL;
+                if (*name == '/' ? !why : is_program(name))
+                        return 0;
+                return hl_fail(p->err, HL_ERR_INVALID, ENOENT, "command_invalid",
+                               "there is no program %s that %s may run: %s", name, user,
+                               why ? why : "write its full path");
+        }
+        const char *path = path_of(p, program);
+        if (!path || p->is_prepared || is_in_path(path, name))
+                return 0;
+        return hl_fail(p->err, HL_ERR_INVALID, ENOENT, "command_invalid",
+                       "there is no program %s that %s may run: write its full path, it is not in %s", name, user,
+                       path);
+}
+
+/* Behind "env", "nohup" and the like stands another program. Returns its place, or p->end. */
+static size_t wrapped(const struct part *p, size_t program)
+{
+        static const char *const wrappers[] = { "env", "nohup", "exec", "command", NULL };
+        size_t i = program + 1;
+        if (!is_any(base_name(text_at(p, program)), wrappers))
+                return p->end;
+        while (i < p->end && hl_command_is_assignment(text_at(p, i)))
+                i++;
+        return i < p->end && *text_at(p, i) != '-' ? i : p->end;
+}
+
+static int judge_part(const struct part *p)
+{
+        size_t program = p->first;
+        while (program < p->end && (p->command->words[program].is_assignment || p->command->words[program].is_target))
+                program++;
+        int r = 0;
+        for (; r == 0 && program < p->end; program = wrapped(p, program)) {
+                r = judge_habits(p, program, p->first == 0);
+                if (r == 0)
+                        r = judge_program(p, program);
+        }
+        return r;
+}
+
+int hl_command_judge(const struct hl_command *command, const struct hl_command_place *place, struct hl_err *err)
+{
+        struct part p = { .command = command, .place = place, .err = err };
+        int r = 0;
+        for (unsigned number = 0; r == 0 && number < command->commands; number++) {
+                p.first = p.end;
+                while (p.end < command->count && command->words[p.end].command == number)
+                        p.end++;
+                r = judge_part(&p);
+                const struct hl_word *program = hl_command_program(command, number);
+                p.is_prepared |= !program || !program->is_known || hl_command_prepares(program->text);
+        }
+        return r;
+}

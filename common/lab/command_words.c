@@ -1,0 +1,70 @@
+#include "command_words.h"
+
+#include "base/mem.h"
+#include "command.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_word(const char *word, const char *const *words)
+{
+        for (; *words; words++)
+                if (strcmp(word, *words) == 0)
+                        return true;
+        return false;
+}
+
+bool hl_command_is_builtin(const char *word)
+{
+        static const char *const builtins[] = {
+                ".",    ":",     "[",    "alias",    "builtin", "cd",    "command", "declare", "echo",   "enable",
+                "eval", "exec",  "exit", "export",   "false",   "hash",  "kill",    "let",     "popd",   "printf",
+                "pwd",  "pushd", "read", "readonly", "return",  "set",   "shift",   "shopt",   "source", "test",
+                "trap", "true",  "type", "typeset",  "ulimit",  "umask", "unset",   "wait",    NULL,
+        };
+        return is_word(word, builtins);
+}
+
+bool hl_command_prepares(const char *word)
+{
+        static const char *const words[] = { ".",     "cd",     "conda",  "export", "mkdir", "module", "pushd", "set",
+                                             "shopt", "source", "ulimit", "umask",  "unset", "eval",   NULL };
+        return is_word(word, words);
+}
+
+bool hl_command_is_keyword(const char *word)
+{
+        static const char *const words[] = { "!",    "[[",    "case",  "do",       "done", "elif",   "else",
+                                             "esac", "fi",    "for",   "function", "if",   "select", "then",
+                                             "time", "until", "while", "{",        "}",    "coproc", NULL };
+        return is_word(word, words);
+}
+
+bool hl_command_is_assignment(const char *word)
+{
+        size_t len = 0;
+        while (isalnum((unsigned char)word[len]) || word[len] == '_')
+                len++;
+        return len > 0 && !isdigit((unsigned char)*word) &&
+               (word[len] == '=' || (word[len] == '+' && word[len + 1] == '='));
+}
+
+void hl_command_free(struct hl_command *command)
+{
+        for (size_t i = 0; i < command->count; i++)
+                free(command->words[i].text);
+        free(command->words);
+        free(command->script);
+        *command = (struct hl_command){ 0 };
+}
+
+const struct hl_word *hl_command_program(const struct hl_command *command, unsigned number)
+{
+        for (size_t i = 0; i < command->count; i++) {
+                const struct hl_word *word = &command->words[i];
+                if (word->command == number && !word->is_assignment && !word->is_target)
+                        return word;
+        }
+        return NULL;
+}

@@ -1,0 +1,24 @@
+/* command_words.h - the words that a shell takes for more than the name of a program.
+ *
+ * Process  pure functions.
+ * Source   bash(1), "Reserved words" and "Shell builtin commands".
+ * Tests    tests/unit/test_command.c
+ */
+#ifndef HL_LAB_COMMAND_WORDS_H
+#define HL_LAB_COMMAND_WORDS_H
+
+#include <stdbool.h>
+
+/* A shell does it itself: "cd". */
+bool hl_command_is_builtin(const char *word);
+
+/* It puts commands together: "if". */
+bool hl_command_is_keyword(const char *word);
+
+/* It only makes things ready for what follows, and takes no options on lines of their own: "cd", "export". */
+bool hl_command_prepares(const char *word);
+
+/* NAME=… or NAME+=… */
+bool hl_command_is_assignment(const char *word);
+
+#endif
