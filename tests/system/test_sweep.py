@@ -298,7 +298,7 @@ def test_one_bad_model_stops_nothing_for_the_others(machine):
         assert decisions(machine, "good") == decisions(machine, "future") == [("stop", "idle")]
         assert ("stop", "idle") in decisions(machine, "deaf")
         assert decisions(machine, "refused")[-1] == ("stop_failed", "idle")
-        for name, reason in (("failed", "failed"), ("no-port", "no_port"), ("pinned", "pinned"), ("secret", "no_port"),
+        for name, reason in (("failed", "failed"), ("no-port", "no_port"), ("pinned", "pinned"), ("secret", "unreadable"),
                              ("wrong", "no_port"), ("good", "stopped")):
             now = why(machine, name)
             assert (now["decision"], now["reason"]) == ("keep", reason), now
