@@ -48,12 +48,33 @@ void hl_check_problem(struct hl_check *c, const char *format, ...)
                 snprintf(c->first, sizeof(c->first), "%.255s", text);
 }
 
+/* Root can read everything, and so does not see why the services cannot. */
+static void check_readable(struct hl_check *c, const char *path)
+{
+        const struct group *group = getgrnam(HL_CHECK_USER);
+        struct stat status;
+        if (stat(path, &status) < 0)
+                return; /* optional */
+        if (!(status.st_mode & 004) && !(group && status.st_gid == group->gr_gid && (status.st_mode & 040)))
+                hl_check_problem(c, "%s: user %s must be able to read it: chmod 0644 %s", path, HL_CHECK_USER, path);
+}
+
 static void on_finding(void *data, const char *file, unsigned number, const char *key, const char *message)
 {
         char at[16] = "";
         if (number)
                 snprintf(at, sizeof(at), ":%u", number);
-        hl_check_problem(data, "%s%s: %s%s%s", file, at, key, *key ? " " : "", message);
+        const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+        struct hl_check *c = data;
+        if (hl_has_prefix(message, "is skipped") && (*name == '.' || name[strlen(name) - 1] == '~')) {
+                hl_check_line("note", "%s %s: an editor's copy, perhaps: rm it", file, message);
+                c->notes++;
+                return;
+        }
+        if (!c->sees_as_services && hl_has_prefix(message, "cannot be read by"))
+                check_readable(c, file); /* by the services: that we may not, says nothing */
+        else
+                hl_check_problem(c, "%s%s: %s%s%s", file, at, key, *key ? " " : "", message);
 }
 
 unsigned hl_check_total(const struct hl_check *c)
@@ -77,44 +98,10 @@ void hl_check_owned_by_root(struct hl_check *c, const char *path)
         }
 }
 
-/* Port 5002 has paths of its own where the names of models stand. */
-static void check_name(struct hl_check *c, const struct hl_model *model)
-{
-        static const char taken[] = "load,unload,running";
-        if (hl_in_list(taken, model->name, strlen(model->name)))
-                hl_check_problem(c,
-                                 "%s: /models/%s is a path of port 5002's own, so this model cannot be asked about "
-                                 "there: give the file another name",
-                                 model->file_path, model->name);
-}
-
-static void check_model_files(struct hl_check *c, const struct hl_catalog *catalog)
-{
-        c->cause = CAUSE_PERMISSIONS;
-        hl_check_owned_by_root(c, c->config.models_dir);
-        for (size_t i = 0; i < catalog->count; i++)
-                hl_check_owned_by_root(c, catalog->models[i].file_path);
-
-        c->cause = CAUSE_MODELS;
-        for (size_t i = 0; i < catalog->count; i++) {
-                check_name(c, &catalog->models[i]);
-                const char *socket = hl_check_socket_of(catalog->models[i].port);
-                if (socket)
-                        hl_check_problem(c, "%s: PORT %u is that of %s: give the model another",
-                                         catalog->models[i].file_path, catalog->models[i].port, socket);
-                for (size_t j = 0; j < i; j++)
-                        if (catalog->models[i].port && catalog->models[i].port == catalog->models[j].port)
-                                hl_check_problem(c, "%s: PORT %u is also %s's: give each model its own",
-                                                 catalog->models[i].file_path, catalog->models[i].port,
-                                                 catalog->models[j].name);
-        }
-}
-
-static void check_files(struct hl_check *c)
+static void check_files(struct hl_check *c, struct hl_catalog *ret_catalog)
 {
         struct hl_err err = { 0 };
         struct hl_tokens tokens = { 0 };
-        struct hl_catalog catalog = { 0 };
         unsigned before = hl_check_total(c);
 
         c->cause = CAUSE_CONFIG;
@@ -123,8 +110,7 @@ static void check_files(struct hl_check *c)
                 hl_check_line("ok", "configuration (%s/config.json, or the defaults)", hl_configuration_dir());
 
         HL_CLEANUP(hl_free_pointer) char *tokens_path = hl_format("%s/tokens", hl_configuration_dir());
-        bool plain_user = geteuid() != 0 && !(c->user && geteuid() == c->user->pw_uid);
-        if (plain_user && access(tokens_path, R_OK) < 0 && errno == EACCES)
+        if (!c->sees_as_services && access(tokens_path, R_OK) < 0 && errno == EACCES)
                 hl_check_line("ok", "tokens: only root and the services may read them");
         else if (hl_tokens_load(on_finding, c, &tokens, &err) == 0)
                 hl_check_line("ok", "%zu token%s", tokens.count, tokens.count == 1 ? "" : "s");
@@ -135,20 +121,20 @@ static void check_files(struct hl_check *c)
         before = hl_check_total(c);
         c->cause = CAUSE_MODELS;
         err = (struct hl_err){ 0 };
-        if (hl_catalog_load(&c->config, NULL, on_finding, c, &catalog, &err) < 0)
+        if (hl_catalog_load(&c->config, NULL, on_finding, c, ret_catalog, &err) < 0)
                 hl_check_problem(c, "%s", err.message);
-        check_model_files(c, &catalog);
+        hl_check_models(c, ret_catalog);
         if (hl_check_total(c) == before)
-                hl_check_line("ok", "%zu model%s in %s", catalog.count, catalog.count == 1 ? "" : "s",
+                hl_check_line("ok", "%zu model%s in %s", ret_catalog->count, ret_catalog->count == 1 ? "" : "s",
                               c->config.models_dir);
-        hl_catalog_free(&catalog);
 }
 
 /* Root can read everything; what counts is what the services can. */
-static void check_files_as_service(struct hl_check *c)
+static void check_files_as_service(struct hl_check *c, struct hl_catalog *ret_catalog)
 {
+        c->sees_as_services = c->user && (geteuid() == 0 || geteuid() == c->user->pw_uid);
         bool become = geteuid() == 0 && c->user && setegid(c->user->pw_gid) == 0 && seteuid(c->user->pw_uid) == 0;
-        check_files(c);
+        check_files(c, ret_catalog);
         if (become && (seteuid(0) < 0 || setegid(0) < 0))
                 abort();
 }
@@ -180,17 +166,6 @@ static void check_tokens_file(struct hl_check *c)
                                  path, HL_CHECK_USER, HL_CHECK_USER, path, path);
 }
 
-/* Root can read everything, and so does not see why the services cannot. */
-static void check_readable(struct hl_check *c, const char *path)
-{
-        const struct group *group = getgrnam(HL_CHECK_USER);
-        struct stat status;
-        if (stat(path, &status) < 0)
-                return; /* optional */
-        if (!(status.st_mode & 004) && !(group && status.st_gid == group->gr_gid && (status.st_mode & 040)))
-                hl_check_problem(c, "%s: user %s must be able to read it: chmod 0644 %s", path, HL_CHECK_USER, path);
-}
-
 static void check_permissions(struct hl_check *c)
 {
         HL_CLEANUP(hl_free_pointer) char *config = hl_format("%s/config.json", hl_configuration_dir());
@@ -210,7 +185,9 @@ static void check_permissions(struct hl_check *c)
 int hl_check(void)
 {
         struct hl_check c = { .bus = HL_BUS_INIT, .user = getpwnam(HL_CHECK_USER) };
-        check_files_as_service(&c);
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        check_files_as_service(&c, &catalog);
+        hl_check_commands(&c, &catalog);
         check_permissions(&c);
         hl_check_host(&c);
 

@@ -26,6 +26,7 @@ struct hl_check {
         struct hl_config config;
         struct hl_bus bus;
         const struct passwd *user;
+        bool sees_as_services; /* root, or they: what cannot be read, they cannot read */
         char first[256]; /* the first error, for systemctl status */
 };
 
@@ -42,6 +43,12 @@ void hl_check_owned_by_root(struct hl_check *c, const char *path);
 
 /* The socket unit that has a port, or NULL. */
 const char *hl_check_socket_of(uint16_t port);
+
+/* check_models.c: the models' files, names, ports and units. */
+void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
+
+/* check_command.c: what each COMMAND would do, tried as the model's user. As root, or with what this user sees. */
+void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog);
 
 /* check_host.c: the bus, ports, polkit, NGINX, and what is stopped. */
 void hl_check_host(struct hl_check *c);

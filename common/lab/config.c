@@ -234,6 +234,31 @@ static void finish(struct hl_config *c, const struct numbers *n)
         c->allowed_origins = strings(n->origins);
 }
 
+/* What people write into JSON that is none: told as such, with its line. NULL: nothing of the kind. */
+static const char *find_habit(const char *text, unsigned *ret_line)
+{
+        bool in_string = false;
+        unsigned line = 1;
+        for (const char *c = text; *c; c++) {
+                line += *c == '\n';
+                if (in_string && *c == '\\' && c[1])
+                        c++;
+                else if (*c == '"')
+                        in_string = !in_string;
+                if (in_string)
+                        continue;
+                *ret_line = line;
+                if (*c == '#' || (*c == '/' && (c[1] == '/' || c[1] == '*')))
+                        return "has a comment, and JSON has none: remove it";
+                const char *next = c + 1 + (*c == ',' ? strspn(c + 1, " \t\r\n") : 0);
+                if (*c == ',' && (*next == '}' || *next == ']'))
+                        return "has a comma too many, in front of a closing bracket: remove it";
+                if (*c == '\'')
+                        return "has single quotes, and JSON wants \" around names and texts";
+        }
+        return NULL;
+}
+
 /* Fills c from the text; findings are counted in reading. */
 static void parse(struct hl_config *c, struct numbers *n, struct reading *reading)
 {
@@ -250,7 +275,12 @@ static void parse(struct hl_config *c, struct numbers *n, struct reading *readin
         char *rest = bad.message;
         if (hl_has_prefix(bad.message, "line "))
                 line = (unsigned)strtoul(bad.message + 5, &rest, 10);
-        reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
+        unsigned habit_line = 0;
+        const char *habit = find_habit(reading->text->data ? reading->text->data : "", &habit_line);
+        if (habit && habit_line <= line)
+                reading->finding(reading->data, reading->path, habit_line, "", habit);
+        else
+                reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
 }
 
 static void adopt(void *data, unsigned line, const char *name, const char *value)

@@ -1,0 +1,104 @@
+#include "unit_run.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define UNIT "org.freedesktop.systemd1.Unit"
+#define SERVICE "org.freedesktop.systemd1.Service"
+#define OURS "# home-lab-services installs this file"
+#define UNIT_FILE_SIZE_MAX 65536 /* bytes */
+
+static int get_text(struct hl_bus *bus, const char *path, const char *interface, const char *name, char *ret_text,
+                    size_t size, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        bus->calls++;
+        int r = sd_bus_get_property_string(bus->bus, DESTINATION, path, interface, name, &error, &text);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "asking systemd for a unit");
+        snprintf(ret_text, size, "%s", text);
+        return 0;
+}
+
+static int get_flag(struct hl_bus *bus, const char *path, const char *name, bool *ret_flag, struct hl_err *err)
+{
+        int flag = 0;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        bus->calls++;
+        int r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, SERVICE, name, &error, 'b', &flag);
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "asking systemd for a unit");
+        *ret_flag = flag;
+        return 0;
+}
+
+static bool is_ours(const char *file)
+{
+        struct hl_buf text = { 0 };
+        bool ours = hl_read_file(AT_FDCWD, file, UNIT_FILE_SIZE_MAX, &text) == 0 && text.data &&
+                    strncmp(text.data, OURS, strlen(OURS)) == 0;
+        hl_buf_free(&text);
+        return ours;
+}
+
+int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *ret_run, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        struct hl_unit_run run = { 0 };
+        char file[PATH_MAX] = "";
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        if (r < 0)
+                return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, unit);
+        r = get_text(bus, path, UNIT, "FragmentPath", file, sizeof(file), err);
+        if (r == 0)
+                r = get_text(bus, path, SERVICE, "User", run.user, sizeof(run.user), err);
+        if (r == 0)
+                r = get_text(bus, path, SERVICE, "WorkingDirectory", run.directory, sizeof(run.directory), err);
+        if (r == 0)
+                r = get_flag(bus, path, "NoNewPrivileges", &run.no_new_privileges, err);
+        if (r == 0)
+                r = get_flag(bus, path, "PrivateTmp", &run.private_tmp, err);
+        if (r < 0)
+                return r;
+        run.is_ours = is_ours(file);
+        *ret_run = run;
+        return 0;
+}
+
+static int read_list(sd_bus_message *reply, void (*each)(void *data, const char *unit), void *data)
+{
+        const char *name, *ignored;
+        int r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, &ignored, &ignored, &ignored, &ignored,
+                                                  &ignored, &ignored, NULL, &ignored, &ignored)) > 0)
+                each(data, name);
+        return r;
+}
+
+int hl_unit_run_list(struct hl_bus *bus, const char *pattern, void (*each)(void *data, const char *unit), void *data,
+                     struct hl_err *err)
+{
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        bus->calls++;
+        r = sd_bus_call_method(bus->bus, DESTINATION, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                               "ListUnitsByPatterns", &error, &reply, "asas", 3, "active", "activating", "reloading", 1,
+                               pattern);
+        if (r >= 0)
+                r = read_list(reply, each, data);
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd which units run") : 0;
+}
