@@ -188,6 +188,7 @@ int hl_check(void)
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         check_files_as_service(&c, &catalog);
         hl_check_commands(&c, &catalog);
+        hl_check_template(&c);
         check_permissions(&c);
         hl_check_host(&c);
 

@@ -1,6 +1,8 @@
 /* The part of check.c that looks at models: their files, names and ports, and units without a file. */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "check.h"
@@ -15,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_FREE_PORT 1024 /* below, only root may listen */
+#define RULES_SIZE_MAX (256 * 1024) /* bytes */
+#define FIRST_FREE_PORT 1024        /* below, only root may listen */
 
 static void note(struct hl_check *c, const char *text)
 {
@@ -202,4 +205,42 @@ void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog)
                 note_name(c, &catalog->models[i]);
         note_folders(c);
         note_units(c, catalog);
+}
+
+/* ---- units of one's own ---- */
+
+/* Whether one of polkit's rules names the units. -1: that cannot be seen. */
+static int is_in_rules(const char *folder, const char *name)
+{
+        DIR *dir = opendir(folder);
+        const struct dirent *entry;
+        int found = dir || errno == ENOENT ? 0 : -1;
+        while (dir && found == 0 && (entry = readdir(dir))) {
+                struct hl_buf text = { 0 };
+                if (hl_read_file(dirfd(dir), entry->d_name, RULES_SIZE_MAX, &text) == 0 && text.data &&
+                    strstr(text.data, name))
+                        found = 1;
+                hl_buf_free(&text);
+        }
+        if (dir)
+                closedir(dir);
+        return found;
+}
+
+void hl_check_template(struct hl_check *c)
+{
+        const char *template = c->config.unit_template;
+        if (!template || strcmp(template, "model@%s.service") == 0)
+                return;
+        const char *hole = strstr(template, "%s");
+        HL_CLEANUP(hl_free_pointer)
+        char *name = hole == template ? hl_strdup(hole + 2) : hl_strndup(template, (size_t)(hole - template));
+        int own = is_in_rules("/etc/polkit-1/rules.d", name), usual = is_in_rules("/usr/share/polkit-1/rules.d", name);
+        c->cause = CAUSE_PERMISSIONS;
+        if (own == 0 && usual == 0)
+                hl_check_problem(c,
+                                 "unit_template is \"%s\", and no rule in /etc/polkit-1/rules.d names \"%s\", so the "
+                                 "services may start none: copy 60-home-lab-services.rules there to "
+                                 "50-my-models.rules, and change \"models\" in it",
+                                 template, name);
 }

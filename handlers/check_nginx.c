@@ -43,12 +43,17 @@ struct view {
         bool guarded;       /* the site asks who comes, by NGINX's own means */
 };
 
-bool hl_check_has_nginx_site(void)
+const char *hl_check_nginx_site(void)
 {
         for (size_t i = 0; i < HL_COUNT(places); i++)
                 if (access(places[i], F_OK) == 0)
-                        return true;
-        return false;
+                        return places[i];
+        return NULL;
+}
+
+bool hl_check_has_nginx_site(void)
+{
+        return hl_check_nginx_site() != NULL;
 }
 
 static bool ends_with(const char *text, const char *end)

@@ -47,6 +47,9 @@ const char *hl_check_socket_of(uint16_t port);
 /* check_models.c: the models' files, names, ports and units. */
 void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
 
+/* Where units have another name than ours: does polkit let the services start them? As far as this user sees. */
+void hl_check_template(struct hl_check *c);
+
 /* check_command.c: what each COMMAND would do, tried as the model's user. As root, or with what this user sees. */
 void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog);
 

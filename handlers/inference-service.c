@@ -21,6 +21,14 @@
 
 #define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
 
+/* Only where there is one. */
+static void set_file_error(hl_json *json, const struct hl_model *model)
+{
+        struct hl_err err = { 0 };
+        if (hl_model_readable(model, &err) < 0)
+                hl_json_set_string(json, "file_error", err.message);
+}
+
 static int run_models(struct hl_call *call)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -38,6 +46,7 @@ static int run_models(struct hl_call *call)
                 else
                         hl_json_set(json, "port", NULL);
                 hl_json_set_string(json, "unit", model->unit);
+                set_file_error(json, model);
                 hl_json_push(models, json);
         }
         hl_json_set(call->out, "models", models);
@@ -96,6 +105,7 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         set_number(out, "last_exit_status", (uint64_t)d->exit_status, d->exit_code != 0);
         hl_json_set_time(out, "last_activity", hl_activity_last(model->name));
         set_number(out, "in_flight", traffic->in_flight, model->port != 0);
+        set_file_error(out, model);
 }
 
 static int run_model(struct hl_call *call)

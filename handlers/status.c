@@ -3,8 +3,10 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "check.h"
+#include "check_parts.h"
 #include "lab/bus.h"
 #include "lab/catalog.h"
 #include "lab/cause.h"
@@ -14,12 +16,15 @@
 #include "lab/units.h"
 #include "lab/usage.h"
 
+#include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#define SITE_SIZE_MAX (256 * 1024) /* bytes */
 #define SWEEP_TIMER "model-idle-sweep.timer"
 
 static const struct {
@@ -53,6 +58,28 @@ static void show_service(struct hl_bus *bus, const char *label, const char *unit
         hl_buf_free(&addresses);
 }
 
+/* Where NGINX's site listens, as its file says. */
+static void show_address(void)
+{
+        struct hl_buf text = { 0 };
+        const char *before = "  site listens on       ";
+        const char *site = hl_check_nginx_site();
+        if (site && hl_read_file(AT_FDCWD, site, SITE_SIZE_MAX, &text) == 0 && text.data) {
+                char *rest = NULL;
+                for (char *line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+                        line += strspn(line, " \t");
+                        if (strncmp(line, "listen", 6) != 0 || !strchr(" \t", line[6]))
+                                continue;
+                        line += 6 + strspn(line + 6, " \t");
+                        printf("%s%.*s", before, (int)strcspn(line, ";"), line);
+                        before = ", ";
+                }
+        }
+        if (*before == ',')
+                putchar('\n');
+        hl_buf_free(&text);
+}
+
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
         const char *units[HL_COUNT(services)];
@@ -67,11 +94,14 @@ static int show_services(struct hl_bus *bus, struct hl_err *err)
         for (size_t i = 0; i < count; i++)
                 if (!services[i].only_failed || states[i] == HL_UNIT_FAILED)
                         show_service(bus, services[i].label, services[i].unit, states[i]);
+        show_address();
         return 0;
 }
 
 static const char *verdict(const struct hl_model *model, const struct hl_usage *usage)
 {
+        if (model->read_error)
+                return "cannot be read";
         if (usage->active != HL_UNIT_ACTIVE)
                 return "-";
         if (usage->in_flight)
@@ -89,18 +119,57 @@ static char *remark(const struct hl_model *model, const struct hl_usage *usage)
         return holder ? hl_format("its port is held by %s", holder) : hl_strdup(verdict(model, usage));
 }
 
+/* Why it does not run, and since when. */
+static void show_end(struct hl_bus *bus, const struct hl_model *model)
+{
+        struct hl_unit_detail detail;
+        struct hl_err ignored = { 0 };
+        char span[HL_SPAN_SIZE];
+        uint64_t now_us = hl_clock_realtime();
+        if (hl_units_detail(bus, model->unit, &detail, &ignored) < 0 || detail.since_us == 0)
+                return;
+        HL_CLEANUP(hl_free_pointer) char *how = hl_units_describe(&detail);
+        hl_format_span(now_us > detail.since_us ? now_us - detail.since_us : 0, span);
+        if (detail.active == HL_UNIT_FAILED)
+                printf("  %-28s failed %s ago: %s; journalctl -u %s\n", "", span, how, model->unit);
+        else
+                printf("  %-28s stopped %s ago\n", "", span);
+}
+
+static void count_finding(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        (void)file;
+        (void)line;
+        (void)key;
+        (void)message;
+        ++*(unsigned *)data;
+}
+
+/* Root can read what the services cannot; what counts is what they see. */
+static int load_as_services(const struct hl_config *config, unsigned *ret_findings, struct hl_catalog *ret_catalog,
+                            struct hl_err *err)
+{
+        const struct passwd *user = geteuid() == 0 ? getpwnam(HL_CHECK_USER) : NULL;
+        bool become = user && setegid(user->pw_gid) == 0 && seteuid(user->pw_uid) == 0;
+        int r = hl_catalog_load(config, NULL, count_finding, ret_findings, ret_catalog, err);
+        if (become && (seteuid(0) < 0 || setegid(0) < 0))
+                abort();
+        return r;
+}
+
 static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
-        int r = hl_catalog_load(config, NULL, NULL, NULL, &catalog, err);
+        unsigned findings = 0;
+        int r = load_as_services(config, &findings, &catalog, err);
         if (r == 0)
                 r = hl_usage_read(bus, config, &catalog, &usages, err);
         if (r < 0)
                 return r;
         printf("\nModels (%zu in %s)\n", catalog.count, config->models_dir);
         if (catalog.count > 0)
-                printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "");
+                printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "USE");
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_model *model = &catalog.models[i];
                 HL_CLEANUP(hl_free_pointer) char *word = remark(model, &usages[i]);
@@ -110,9 +179,13 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                         snprintf(port, sizeof(port), "%u", model->port);
                 printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port, hl_model_state_name(state),
                        hl_format_span(usages[i].idle_us, span), usages[i].in_flight, word);
+                if (usages[i].active == HL_UNIT_FAILED || usages[i].active == HL_UNIT_INACTIVE)
+                        show_end(bus, model);
                 if (*cause)
                         printf("    %s\n", cause);
         }
+        if (findings > 0)
+                printf("  %u error%s in model files: home-lab-services check\n", findings, findings == 1 ? "" : "s");
         return 0;
 }
 
@@ -153,21 +226,21 @@ int hl_status(void)
 {
         struct hl_config config = { 0 };
         struct hl_bus bus = HL_BUS_INIT;
-        struct hl_err err = { 0 };
-        if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
-                fprintf(stderr, "error: %s\n", err.message);
-                return EX_CONFIG;
-        }
+        struct hl_err err = { 0 }, config_err = { 0 };
+        bool usable = hl_config_load(NULL, NULL, NULL, &config, &config_err) == 0;
         int r = show_services(&bus, &err);
-        if (r == 0)
+        if (r == 0 && usable)
                 r = show_models(&bus, &config, &err);
-        if (r < 0) {
-                fprintf(stderr, "error: %s\n", err.message);
-        } else {
+        if (r == 0) {
                 show_shutdown(&bus);
                 show_sweep(&bus);
         }
+        if (!usable)
+                fprintf(stderr, "error: %s; the models are not known without it: home-lab-services check\n",
+                        config_err.message);
+        if (r < 0)
+                fprintf(stderr, "error: %s\n", err.message);
         hl_bus_free(&bus);
         hl_config_free(&config);
-        return r < 0 ? EX_UNAVAILABLE : EX_OK;
+        return !usable ? EX_CONFIG : r < 0 ? EX_UNAVAILABLE : EX_OK;
 }
