@@ -277,10 +277,10 @@ static void parse(struct hl_config *c, struct numbers *n, struct reading *readin
                 line = (unsigned)strtoul(bad.message + 5, &rest, 10);
         unsigned habit_line = 0;
         const char *habit = find_habit(reading->text->data ? reading->text->data : "", &habit_line);
+        HL_CLEANUP(hl_free_pointer) char *message = NULL;
         if (habit && habit_line <= line)
-                reading->finding(reading->data, reading->path, habit_line, "", habit);
-        else
-                reading->finding(reading->data, reading->path, line, "", line ? rest + 2 : rest);
+                message = hl_format("%s: line %u %s", line ? rest + 2 : rest, habit_line, habit);
+        reading->finding(reading->data, reading->path, line, "", message ? message : line ? rest + 2 : rest);
 }
 
 static void adopt(void *data, unsigned line, const char *name, const char *value)

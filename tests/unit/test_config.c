@@ -152,6 +152,12 @@ static void every_error_is_told_with_file_line_and_key(void **state)
                 { "{\"auth\":[]}", "config.json:1: auth: must be an object, not []" },
                 { "{\n\"auth\":{},\n\"auth\":{}}", "config.json:3: : the key \"auth\" appears twice" },
                 { "{\n\"auth\":{},\n}", "config.json:3: : expected a key in double quotes" },
+                { "{\n\"auth\":{},\n}",
+                  "double quotes: line 2 has a comma too many, in front of a closing bracket: remove it" },
+                { "{\"auth\":{\"allowed_hosts\":[\"a\",]}}", ": line 1 has a comma too many" },
+                { "{ // x\n}", ": line 1 has a comment, and JSON has none: remove it" },
+                { "{\n# x\n}", ": line 2 has a comment, and JSON has none: remove it" },
+                { "{\n'auth': {}}", ": line 2 has single quotes, and JSON wants" },
                 { "", "config.json:1: : expected a JSON object" },
                 { "{\"auth\":{\"loopback\":\"\xff\"}}", "config.json:1: : expected valid UTF-8" },
         };
