@@ -59,14 +59,19 @@ static void check_readable(struct hl_check *c, const char *path)
                 hl_check_problem(c, "%s: user %s must be able to read it: chmod 0644 %s", path, HL_CHECK_USER, path);
 }
 
+bool hl_check_is_copy(const char *file, const char *message)
+{
+        const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+        return hl_has_prefix(message, "is skipped") && (*name == '.' || name[strlen(name) - 1] == '~');
+}
+
 static void on_finding(void *data, const char *file, unsigned number, const char *key, const char *message)
 {
         char at[16] = "";
         if (number)
                 snprintf(at, sizeof(at), ":%u", number);
-        const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
         struct hl_check *c = data;
-        if (hl_has_prefix(message, "is skipped") && (*name == '.' || name[strlen(name) - 1] == '~')) {
+        if (hl_check_is_copy(file, message)) {
                 hl_check_line("note", "%s %s: an editor's copy, perhaps: rm it", file, message);
                 c->notes++;
                 return;

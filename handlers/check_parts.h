@@ -27,7 +27,7 @@ struct hl_check {
         struct hl_bus bus;
         const struct passwd *user;
         bool sees_as_services; /* root, or they: what cannot be read, they cannot read */
-        char first[256]; /* the first error, for systemctl status */
+        char first[256];       /* the first error, for systemctl status */
 };
 
 /* One line on stdout; word is "ok", "note" or "error". */
@@ -40,6 +40,9 @@ unsigned hl_check_total(const struct hl_check *c);
 
 /* Nobody but root may write what the services, or a model's unit, read and obey. */
 void hl_check_owned_by_root(struct hl_check *c, const char *path);
+
+/* A finding about a file that an editor has left: no error. */
+bool hl_check_is_copy(const char *file, const char *message);
 
 /* The socket unit that has a port, or NULL. */
 const char *hl_check_socket_of(uint16_t port);

@@ -138,11 +138,9 @@ static void show_end(struct hl_bus *bus, const struct hl_model *model)
 
 static void count_finding(void *data, const char *file, unsigned line, const char *key, const char *message)
 {
-        (void)file;
         (void)line;
         (void)key;
-        (void)message;
-        ++*(unsigned *)data;
+        *(unsigned *)data += !hl_check_is_copy(file, message);
 }
 
 /* Root can read what the services cannot; what counts is what they see. */
