@@ -250,10 +250,11 @@ static void take_operator(struct reading *r)
 /* What word processors and web pages make of quotes, dashes and spaces; a shell takes them for letters. */
 static int check_typography(struct reading *r)
 {
+        enum { DASHES_AT = 5 }; /* in a word they are letters, too */
         static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x98", "\xE2\x80\x99",
                                              "\xC2\xA0",     "\xE2\x80\x93", "\xE2\x80\x94" };
         for (size_t i = 0; i < HL_COUNT(marks); i++)
-                if (hl_has_prefix(r->next, marks[i]) && (i < 5 || !r->in_word))
+                if ((!r->in_word || i < DASHES_AT) && hl_has_prefix(r->next, marks[i]))
                         return refuse(r,
                                       "has a typographic quote, dash or space, as web pages have them: type it anew: ",
                                       r->next);
