@@ -57,7 +57,8 @@ struct trial {
         const struct hl_model *model;
         struct hl_unit_run run;
         struct variables variables;
-        bool as_user; /* this process is the model's user */
+        bool knows_all; /* all files of variables could be read */
+        bool as_user;   /* this process is the model's user */
         FILE *out;
 };
 
@@ -247,7 +248,7 @@ static void try_command(const struct trial *t)
                 r = hl_command_judge(&command, &place, &err);
         if (r < 0)
                 tell(t, "\1", err.message, "");
-        if (*command.unset && command.commands == 1)
+        if (*command.unset && command.commands == 1 && t->knows_all)
                 tell(t, "COMMAND uses $\1, which this file does not set", command.unset, "");
         try_words(t, &command);
         hl_command_free(&command);
@@ -330,29 +331,44 @@ static void check_one(struct hl_check *c, struct trial *t)
         free(text);
 }
 
+/* What the unit sets, and then its files, of which the model's is one: a later one wins. */
+static void read_environment(struct trial *t)
+{
+        const struct passwd *user = *t->run.user ? getpwnam(t->run.user) : NULL;
+        keep(&t->variables, 0, "PATH", UNIT_PATH);
+        keep(&t->variables, 0, "HOME", user ? user->pw_dir : "/root");
+        keep(&t->variables, 0, "CREDENTIALS_DIRECTORY", "/run/credentials");
+        for (char **one = t->run.environment; one && *one; one++) {
+                HL_CLEANUP(hl_free_pointer) char *name = hl_strndup(*one, strcspn(*one, "="));
+                keep(&t->variables, 0, name, (*one)[strlen(name)] ? *one + strlen(name) + 1 : "");
+        }
+        for (char **path = t->run.files; path && *path; path++) {
+                struct hl_buf text = { 0 };
+                if (hl_read_file(AT_FDCWD, *path, HL_MODEL_FILE_SIZE_MAX, &text) == 0) {
+                        const struct hl_envfile file = { .text = text.data ? text.data : "", .len = text.len };
+                        hl_envfile_parse(&file, keep, &t->variables, NULL, NULL);
+                } else {
+                        t->knows_all = false;
+                }
+                hl_buf_free(&text);
+        }
+}
+
 void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog)
 {
         c->cause = CAUSE_MODELS;
         bool tried = false;
         for (size_t i = 0; i < catalog->count; i++) {
-                struct trial t = { .model = &catalog->models[i] };
+                struct trial t = { .model = &catalog->models[i], .knows_all = true };
                 struct hl_err ignored = { 0 };
-                struct hl_buf text = { 0 };
-                bool readable = hl_read_file(AT_FDCWD, t.model->file_path, HL_MODEL_FILE_SIZE_MAX, &text) == 0;
+                bool readable = geteuid() == 0 || access(t.model->file_path, R_OK) == 0;
                 if (readable && hl_unit_run_read(&c->bus, t.model->unit, &t.run, &ignored) == 0 && t.run.is_ours) {
-                        const struct hl_envfile file = { .text = text.data ? text.data : "", .len = text.len };
-                        const struct passwd *user = *t.run.user ? getpwnam(t.run.user) : NULL;
-                        keep(&t.variables, 0, "PATH", UNIT_PATH);
-                        keep(&t.variables, 0, "HOME",
-                             *t.run.directory ? t.run.directory
-                             : user           ? user->pw_dir
-                                              : "/root");
-                        hl_envfile_parse(&file, keep, &t.variables, NULL, NULL);
+                        read_environment(&t);
                         check_one(c, &t);
                         tried = true;
                 }
+                hl_unit_run_free(&t.run);
                 hl_buf_free(&t.variables.text);
-                hl_buf_free(&text);
         }
         if (tried && geteuid() != 0)
                 hl_check_line("ok", "whether models may open their programs and weights, only root sees: sudo "

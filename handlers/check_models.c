@@ -56,8 +56,8 @@ static void check_reader_of_nginx(struct hl_check *c, const struct hl_model *mod
             !(status.st_mode & 004))
                 hl_check_problem(c,
                                  "%s: nginx-config-updater cannot read it, so NGINX has no location for it: chmod 0644 "
-                                 "%s; secrets belong into the model's unit (systemctl edit %s: Environment=, or "
-                                 "LoadCredential=)",
+                                 "%s; secrets belong into the model's unit (systemctl edit %s: "
+                                 "EnvironmentFile= with a file of root's, or LoadCredential=)",
                                  model->file_path, model->file_path, model->unit);
 }
 

@@ -167,7 +167,7 @@ static char *why_unreadable(const struct hl_model *model)
                 user = getpwuid(geteuid());
                 return hl_format(
                         "cannot be read by the user %s: \"sudo chmod 0644 %s\"; secrets belong into the model's "
-                        "unit (\"sudo systemctl edit %s\": Environment=, or LoadCredential=)",
+                        "unit (\"sudo systemctl edit %s\": EnvironmentFile= with a file of root's, or LoadCredential=)",
                         user ? user->pw_name : "that runs this", model->file_path, model->unit);
         }
 }

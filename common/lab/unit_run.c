@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DESTINATION "org.freedesktop.systemd1"
@@ -49,6 +50,49 @@ static bool is_ours(const char *file)
         return ours;
 }
 
+static int get_files(struct hl_bus *bus, const char *path, char ***ret_files, struct hl_err *err)
+{
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
+        char **files = hl_alloc(sizeof(*files));
+        const char *file;
+        size_t count = 0;
+        int optional;
+        bus->calls++;
+        int r = sd_bus_get_property(bus->bus, DESTINATION, path, SERVICE, "EnvironmentFiles", &error, &reply, "a(sb)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(reply, 'a', "(sb)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(sb)", &file, &optional)) > 0) {
+                files = hl_grow(files, count + 2, sizeof(*files));
+                files[count++] = hl_strdup(file);
+        }
+        files[count] = NULL;
+        *ret_files = files;
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a unit") : 0;
+}
+
+static int get_environment(struct hl_bus *bus, const char *path, char ***ret_environment, struct hl_err *err)
+{
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        bus->calls++;
+        int r = sd_bus_get_property_strv(bus->bus, DESTINATION, path, SERVICE, "Environment", &error, ret_environment);
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a unit") : 0;
+}
+
+static void free_texts(char **texts)
+{
+        for (size_t i = 0; texts && texts[i]; i++)
+                free(texts[i]);
+        free(texts);
+}
+
+void hl_unit_run_free(struct hl_unit_run *run)
+{
+        free_texts(run->environment);
+        free_texts(run->files);
+        *run = (struct hl_unit_run){ 0 };
+}
+
 int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *ret_run, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
@@ -69,8 +113,14 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
                 r = get_flag(bus, path, "NoNewPrivileges", &run.no_new_privileges, err);
         if (r == 0)
                 r = get_flag(bus, path, "PrivateTmp", &run.private_tmp, err);
-        if (r < 0)
+        if (r == 0)
+                r = get_environment(bus, path, &run.environment, err);
+        if (r == 0)
+                r = get_files(bus, path, &run.files, err);
+        if (r < 0) {
+                hl_unit_run_free(&run);
                 return r;
+        }
         run.is_ours = is_ours(file);
         *ret_run = run;
         return 0;

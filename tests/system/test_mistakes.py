@@ -91,6 +91,16 @@ COMMAND="CUDA_VISIBLE_DEVICES=0 {GOOD} $PORT
     assert status == 0 and "error: " not in output and f"{MODELS}/m" not in output, output
 
 
+def test_check_knows_what_a_drop_in_sets(machine):
+    """Another PATH, and a secret in a file that only root may read."""
+    machine.put(f"{MODELS}/m", "PORT=8401\nCOMMAND='my-server --port $PORT --key $KEY'\n")
+    machine.sh(f"install -d /srv/bin; ln -sf {DEMO_MODEL} /srv/bin/my-server; echo KEY=secret >/srv/key; chmod 0600 /srv/key")
+    assert "there is no program my-server" in check(machine)[1]
+    with machine.drop_in("model@m.service", "[Service]\nEnvironment=PATH=/srv/bin:/usr/bin:/bin\nEnvironmentFile=/srv/key\n"):
+        assert f"{MODELS}/m" not in check(machine)[1]
+        assert f"{MODELS}/m" not in check(machine, "daemon")[1]
+
+
 def test_check_notes_what_may_be_meant_otherwise(machine):
     for name in "api", "v1", "models", "active", "x.conf", "y.bak":
         machine.put(f"{MODELS}/{name}", "PORT=84%02d\nCOMMAND='sleep 1'\n" % (10 + len(name) * 7 % 80))
