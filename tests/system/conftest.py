@@ -9,6 +9,9 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "doors"))  # the FastCGI client
 
+import clients
+import real
+from clients import Lab
 from machines import Machine, tool
 from web import Web
 
@@ -47,7 +50,45 @@ def web(make_machine):
     return shared
 
 
+@pytest.fixture(scope="session")
+def lab(make_machine):
+    """The one with real model servers. Tests find it as the one before left it."""
+    try:
+        real.llama_server()
+    except real.NotHere as reason:
+        pytest.skip(f"a real llama-server is NOT TESTED: {reason}")
+    shared = make_machine(kind=Lab)
+    shared.prepare()
+    return shared
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Clients that were started once, and why others could not be."""
+    made = {}
+    yield made
+    for client in made.values():
+        if not isinstance(client, real.NotHere):
+            client.close()
+
+
+@pytest.fixture
+def client(request, lab, processes, tmp_path_factory):
+    """One of the clients that people use, by its name."""
+    name = request.param
+    if name not in processes:
+        try:
+            processes[name] = clients.CLIENTS[name][0](lab, tmp_path_factory.getbasetemp())
+            processes[name].name = name
+        except (real.NotHere, FileNotFoundError) as reason:
+            processes[name] = real.NotHere(reason)
+    if isinstance(processes[name], real.NotHere):
+        pytest.skip(f"{name} is NOT TESTED: {processes[name]}")
+    return processes[name]
+
+
 def pytest_configure(config):
+    config.addinivalue_line("markers", "column(name): where the table of clients has what became of this test")
     config.addinivalue_line("markers", "last: runs after all others, because it collects what has taken so long")
     config.addinivalue_line("markers", "seconds(limit): how long this test may take; 60 where it does not say")
 
@@ -79,8 +120,12 @@ def as_it_was(request):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows the machine's journal."""
+    """A failure shows the machine's journal. The table of clients has each of their tests."""
     report = (yield).get_result()
+    column = item.get_closest_marker("column")
+    if column and (report.when == "call" or not report.passed):
+        outcome = {"passed": "ok", "skipped": "skipped", "failed": "FAILED"}[report.outcome]
+        clients.note(item.callspec.params["client"], column.args[0], outcome, report.longrepr[2] if report.skipped else "")
     if report.failed and report.when == "call":
         for name, value in item.funcargs.items():
             if isinstance(value, Machine):
@@ -88,3 +133,10 @@ def pytest_runtest_makereport(item, call):
                     report.sections.append((f"journal of {name}", value.log()))
                 except Exception as error:  # it may be off
                     report.sections.append((f"journal of {name}", str(error)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if clients.matrix:
+        terminalreporter.section("clients with real model servers")
+        for line in clients.table():
+            terminalreporter.write_line(line)
