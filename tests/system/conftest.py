@@ -1,4 +1,5 @@
 """The machines of the system tests. RELEASE=bookworm or trixie says which Debian; default: as this host."""
+import contextlib
 import itertools
 import os
 import pathlib
@@ -64,7 +65,10 @@ def lab(make_machine):
 
 @pytest.fixture(scope="session")
 def processes():
-    """Clients that were started once, and why others could not be."""
+    """Clients that were started once, and why others could not be. What must be installed first takes longer than a test."""
+    for install in real.npm, real.pypi, real.go, real.jdk:
+        with contextlib.suppress(real.NotHere):  # those who need it say so
+            install()
     made = {}
     yield made
     for client in made.values():

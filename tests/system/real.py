@@ -30,6 +30,23 @@ class NotHere(Exception):
     pass
 
 
+def remembered(get):
+    """Whoever asks again gets the same answer, also that there is none."""
+    @functools.cache
+    def answer():
+        try:
+            return get()
+        except NotHere as reason:
+            return reason
+
+    def ask():
+        got = answer()
+        if isinstance(got, NotHere):
+            raise got
+        return got
+    return ask
+
+
 def say(*command, **options):
     """The output of a command that succeeds."""
     try:
@@ -119,7 +136,7 @@ def make_llama(folder):
     shutil.rmtree(tree)
 
 
-@functools.cache
+@remembered
 def llama_server():
     """A folder to be copied to LLAMA: the program is llama-server in it, models/tiny.gguf and models/other.gguf are
     what it can load."""
@@ -130,7 +147,7 @@ def llama_server():
 
 # ---- clients ----
 
-@functools.cache
+@remembered
 def npm():
     """A folder with npm.mjs and what it imports."""
     names = "package.json", "package-lock.json"
@@ -146,7 +163,7 @@ def npm():
     return folder
 
 
-@functools.cache
+@remembered
 def pypi():
     """The Python whose packages pypi.py imports."""
     def make(folder):
@@ -158,7 +175,7 @@ def pypi():
     return once("pypi", recipe, make) / "venv/bin/python3"
 
 
-@functools.cache
+@remembered
 def go():
     def make(folder):
         say("go", "build", "-o", str(folder / "client"), str(CLIENTS / "main.go"),
@@ -167,7 +184,7 @@ def go():
     return once("go", (CLIENTS / "main.go").read_text() + say("go", "version"), make) / "client"
 
 
-@functools.cache
+@remembered
 def jdk():
     def make(folder):
         say("javac", "-d", str(folder), str(CLIENTS / "Jdk.java"))
