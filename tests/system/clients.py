@@ -36,6 +36,11 @@ NAMES = sorted([*SERVERS, *FIELD])
 class Lab(Web):
     """Its models are real servers. Tests find it as the one before left it, and stop what they want to be stopped."""
 
+    @property
+    def enter(self):
+        """How a program of this host is run in its network."""
+        return ["nsenter", "--target", str(self.leader), "--net", "--"]
+
     def prepare(self):
         self.sh(f"rm -f {MODELS}/*")
         shutil.copytree(real.llama_server(), self.path(LLAMA))
@@ -71,10 +76,10 @@ class Refused(Exception):
 
 
 class Program:
-    """A client that stays, so that its start is paid for once."""
+    """A client that stays, so that its start is paid for once. "lab" is whose network it is in."""
 
     def __init__(self, lab, *command):
-        self.process = subprocess.Popen(["nsenter", "--target", str(lab.leader), "--net", "--", *map(str, command)],
+        self.process = subprocess.Popen([*lab.enter, *map(str, command)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.verbs = self.line()
 
@@ -129,8 +134,8 @@ class Curl:
         return json.loads(self.curl(f"{base}/audio/transcriptions", key, "-F", f"file=@{self.sound}", "-F", f"model={model}"))
 
     def curl(self, url, key, *more):
-        done = subprocess.run(["nsenter", "--target", str(self.lab.leader), "--net", "--", "curl", "--silent", "--show-error",
-                               "--header", f"Authorization: Bearer {key}", "--write-out", "\n%{http_code}", *more, url],
+        done = subprocess.run([*self.lab.enter, "curl", "--silent", "--show-error", "--header",
+                               f"Authorization: Bearer {key}", "--write-out", "\n%{http_code}", *more, url],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS)
         assert done.returncode == 0, done
         text, status = done.stdout.rsplit("\n", 1)
