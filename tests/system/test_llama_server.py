@@ -77,16 +77,16 @@ def test_its_router_mode_is_a_model_of_ours(lab):
     for name in names:
         answer = lab.post("/zoo/v1/chat/completions", {"model": name, "messages": MESSAGES, "max_tokens": TOKENS})
         assert answer.status == 200 and answer["model"] == name, answer
-    assert lab.sh("pgrep --count --full bin/llama-server.*--alias").strip() == "2"
+    assert lab.sh(["pgrep", "--count", "--full", "bin/llama-server.*--alias"]).strip() == "2"
     lab.stop("zoo")
-    assert lab.run("pgrep --full llama-server.*8403").returncode == 1
+    assert lab.run(["pgrep", "--full", "llama-server.*8403"]).returncode == 1
 
 
 def test_it_is_idle_once_it_has_answered(lab):
     """Its own queue is empty, and nothing of its own keeps it awake."""
     lab.start("llama")
     lab.post("/v1/completions", {"model": "llama", "prompt": "a", "max_tokens": 1})
-    wait_until(lambda: lab.http("GET", INFERENCE, "/models/llama")["requests_in_flight"] == 0, 10, "no request in flight")
+    wait_until(lambda: lab.http("GET", INFERENCE, "/models/llama")["in_flight"] == 0, 10, "no request in flight")
 
 
 def test_a_model_file_that_is_none(lab):
