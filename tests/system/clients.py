@@ -202,10 +202,10 @@ def note(client, column, outcome, why=""):
 
 def table():
     widths = [max(len(column), 7) for column in COLUMNS]
-    yield "".join([f"{'client':24}", *(f"  {column:{width}}" for column, width in zip(COLUMNS, widths))])
+    yield "".join([f"{'client':28}", *(f"  {column:{width}}" for column, width in zip(COLUMNS, widths))])
     for client in [*(name for name in CLIENTS if name in matrix), *(name for name in matrix if name not in CLIENTS)]:
         cells = (matrix[client].get(column, "-") for column in COLUMNS)
-        yield "".join([f"{client:24}", *(f"  {cell:{width}}" for cell, width in zip(cells, widths))]).rstrip()
+        yield "".join([f"{client:28}", *(f"  {cell:{width}}" for cell, width in zip(cells, widths))]).rstrip()
     for client, why in reasons.items():
         yield f"skipped: {client}: {why}"
     yield "-: the client has no such call, or this run did not ask"
