@@ -33,8 +33,9 @@ void hl_check_model_ports(struct hl_check *c)
         HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports = { 0 };
         struct hl_err ignored = { 0 };
         c->cause = CAUSE_MODELS;
-        if (hl_catalog_load(&c->config, NULL, NULL, NULL, &catalog, &ignored) < 0)
-                return; /* said where the files are checked */
+        /* Both are said where the files are checked. */
+        if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, NULL, &catalog, &ignored) < 0)
+                return;
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog.count + 1) * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc((catalog.count + 1) * sizeof(*states));
         for (size_t i = 0; i < catalog.count; i++) {
