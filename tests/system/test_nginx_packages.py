@@ -4,6 +4,7 @@ import pytest
 from machines import SOURCE, wait_until
 from test_install import install
 
+pytestmark = pytest.mark.seconds(240)  # several installations each
 NAME = "home-lab-services"
 AVAILABLE, LINK = f"/etc/nginx/sites-available/{NAME}", f"/etc/nginx/sites-enabled/{NAME}"
 CONF_D = f"/etc/nginx/conf.d/{NAME}.conf"
@@ -99,7 +100,7 @@ def put_model(host):
 
 def a_model_answers(host):
     put_model(host)
-    wait_until(lambda: host.http("POST", 8080, "/mirror/x", "text").status == 200, 10, "a model answers by NGINX")
+    wait_until(lambda: host.http("POST", 8080, "/mirror/x", "text").status == 200, 20, "a model answers by NGINX")
     assert host.http("POST", 8080, "/v1/completions", {"model": "mirror"}).status == 200
     assert host.http("GET", 8080, "/api/shutdown/shutdown/next").status == 200
 
