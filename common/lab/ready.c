@@ -110,7 +110,7 @@ int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *er
 
 int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
 {
-        struct hl_owner owner;
+        struct hl_owner owner = { 0 };
         const char *unit = model->unit;
         enum hl_unit_active active;
         int r = hl_model_readable(model, err);

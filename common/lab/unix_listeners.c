@@ -30,7 +30,7 @@ static bool stands_in(const char *text, const char *path)
 /* The socket's path, where it has one that stands in the text. */
 static char *read_socket(const struct nlmsghdr *header, const char *text)
 {
-        const char *next = (const char *)NLMSG_DATA(header) + sizeof(struct unix_diag_msg),
+        const char *next = (const char *)header + NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct unix_diag_msg)),
                    *end = (const char *)header + header->nlmsg_len;
         while (end - next >= (ptrdiff_t)sizeof(struct rtattr)) {
                 struct rtattr a;
