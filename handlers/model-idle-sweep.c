@@ -41,6 +41,7 @@ struct sweep {
         struct hl_config config;
         struct hl_catalog catalog;
         struct hl_usage *usages;
+        bool *ended; /* of each model: a request has, and nobody told it */
         struct hl_sweep_memory before, now;
 };
 
@@ -49,6 +50,7 @@ static void free_sweep(struct sweep *s)
         hl_sweep_memory_free(&s->before);
         hl_sweep_memory_free(&s->now);
         free(s->usages);
+        free(s->ended);
         hl_catalog_free(&s->catalog);
         hl_config_free(&s->config);
         hl_bus_free(&s->bus);
@@ -64,23 +66,30 @@ static int look(struct sweep *s, struct hl_err *err)
         return r;
 }
 
-/* A request was in flight at the last sweep, and its connection is gone. */
+/* A request was in flight at the last sweep, its connection is gone, and nobody has told its end since. */
 static bool has_ended(const struct sweep *s, size_t i)
 {
         const struct hl_usage *u = &s->usages[i];
-        return u->active == HL_UNIT_ACTIVE && u->in_flight == 0 && u->untold == 0 &&
-               hl_sweep_memory_has(&s->before.in_flight, s->catalog.models[i].name);
+        const char *model = s->catalog.models[i].name;
+        if (u->active != HL_UNIT_ACTIVE || u->in_flight > 0 || u->untold > 0)
+                return false;
+        bool is_untold = u->request_age_us > s->now.swept_us - s->before.swept_us;
+        return hl_sweep_memory_has(&s->before.in_flight, model) ||
+               (is_untold && hl_sweep_memory_has(&s->before.by_nginx, model));
 }
 
 /* Nothing tells when such a request ended. At most now, so now it is. */
 static void count_ended(struct sweep *s)
 {
-        for (size_t i = 0; i < s->catalog.count; i++)
-                if (has_ended(s, i)) {
-                        struct hl_usage *u = &s->usages[i];
+        s->ended = hl_alloc(s->catalog.count * sizeof(*s->ended));
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                struct hl_usage *u = &s->usages[i];
+                s->ended[i] = has_ended(s, i);
+                if (s->ended[i]) {
                         u->request_age_us = u->idle_us = 0;
                         u->is_over_time = u->is_idle = false;
                 }
+        }
 }
 
 /* The kernel forgets a connection when it is closed, and a clock that was changed misleads: what this sweep has seen is
@@ -89,7 +98,7 @@ static int note(const struct sweep *s, size_t i, struct hl_err *err)
 {
         const char *model = s->catalog.models[i].name;
         const struct hl_usage *u = &s->usages[i];
-        if (has_ended(s, i))
+        if (s->ended[i])
                 return hl_activity_touch(model, err);
         if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_NEVER && u->traffic_age_us == u->request_age_us)
                 return hl_activity_note(model, u->traffic_age_us, err);
@@ -200,8 +209,8 @@ static void stop_idle(struct sweep *s)
                 const struct hl_usage *u = &s->usages[i];
                 struct hl_sweep_decision decision = hl_sweep_decide(model, u);
                 stops[i] = (struct stop){ .hold = -1 };
-                if (u->active == HL_UNIT_ACTIVE && u->untold > 0)
-                        hl_sweep_memory_add(&s->now.in_flight, model->name);
+                if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->untold > 0)
+                        hl_sweep_memory_add(u->untold > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
                 if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
                         hl_sweep_memory_add(&s->now.kept, model->name);
                         if (!hl_sweep_memory_has(&s->before.kept, model->name)) /* once, not at each sweep */
@@ -259,6 +268,7 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
                 return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
         }
         hl_sweep_memory_load(&s.before);
+        s.now.swept_us = hl_clock_monotonic();
         count_ended(&s);
         remember(&s);
         if (dry) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_SIZE_MAX (4 * 1024 * 1024) /* bytes: all models of the largest catalogue, twice */
+#define FILE_SIZE_MAX (4 * 1024 * 1024) /* bytes: all models of the largest catalogue, thrice */
 
 static char *path(void)
 {
@@ -32,7 +32,9 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                 { "USED_US", &m->used_us, NULL },
                 { "ACTED_US", &m->acted_us, NULL },
                 { "SHUTDOWN_AT_US", &m->shutdown_at_us, NULL },
+                { "SWEPT_US", &m->swept_us, NULL },
                 { "IN_FLIGHT", NULL, &m->in_flight },
+                { "BY_NGINX", NULL, &m->by_nginx },
                 { "KEPT", NULL, &m->kept },
         };
         for (size_t i = 0; i < HL_COUNT(fields); i++)
@@ -66,10 +68,11 @@ int hl_sweep_memory_save(const struct hl_sweep_memory *m, struct hl_err *err)
         struct hl_buf text = { 0 };
         hl_buf_addf(&text,
                     "SUSPENDED_TOTAL_US=%llu\nRESUMED_US=%llu\nUSED_US=%llu\nACTED_US=%llu\nSHUTDOWN_AT_US=%llu\n"
-                    "IN_FLIGHT=%s\nKEPT=%s\n",
+                    "SWEPT_US=%llu\nIN_FLIGHT=%s\nBY_NGINX=%s\nKEPT=%s\n",
                     (unsigned long long)m->suspended_total_us, (unsigned long long)m->resumed_us,
                     (unsigned long long)m->used_us, (unsigned long long)m->acted_us,
-                    (unsigned long long)m->shutdown_at_us, m->in_flight.data ? m->in_flight.data : "",
+                    (unsigned long long)m->shutdown_at_us, (unsigned long long)m->swept_us,
+                    m->in_flight.data ? m->in_flight.data : "", m->by_nginx.data ? m->by_nginx.data : "",
                     m->kept.data ? m->kept.data : "");
         int r = hl_replace_file(file, text.data, text.len, 0644, (gid_t)-1);
         hl_buf_free(&text);
@@ -79,6 +82,7 @@ int hl_sweep_memory_save(const struct hl_sweep_memory *m, struct hl_err *err)
 void hl_sweep_memory_free(struct hl_sweep_memory *memory)
 {
         hl_buf_free(&memory->in_flight);
+        hl_buf_free(&memory->by_nginx);
         hl_buf_free(&memory->kept);
         *memory = (struct hl_sweep_memory){ 0 };
 }

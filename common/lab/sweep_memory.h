@@ -24,15 +24,17 @@ struct hl_sweep_memory {
         uint64_t used_us;        /* the last use of any model */
         uint64_t acted_us;       /* when the host's shutdown was scheduled */
         uint64_t shutdown_at_us; /* for when; 0: it was called off */
-        struct hl_buf in_flight; /* models with a request in flight: "a,b,c" */
-        struct hl_buf kept;      /* of these, those that are over their time */
+        uint64_t swept_us;       /* when it was written */
+        struct hl_buf in_flight; /* models with a request in flight whose end nobody tells: "a,b,c" */
+        struct hl_buf by_nginx;  /* others with one: NGINX tells its end, unless its site logs nothing */
+        struct hl_buf kept;      /* of all these, those that are over their time */
 };
 
 void hl_sweep_memory_load(struct hl_sweep_memory *ret_memory);
 int hl_sweep_memory_save(const struct hl_sweep_memory *memory, struct hl_err *err);
 void hl_sweep_memory_free(struct hl_sweep_memory *memory);
 
-/* One of the two lists. */
+/* One of the lists. */
 bool hl_sweep_memory_has(const struct hl_buf *names, const char *model);
 void hl_sweep_memory_add(struct hl_buf *names, const char *model);
 

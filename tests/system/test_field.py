@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from machines import INFERENCE, wait_until
+from machines import ACTIVITY, INFERENCE, wait_until
 from web import CHAT, NGINX, Web
 
 # name: its port, its habits, what its file says besides. "seen" of each tells what reached it.
@@ -21,6 +21,7 @@ CAST = {
     "busy": (8408, "--status 503 --retry-after 7", ""),
     "loads": (8409, "--load-seconds 1.5", ""),
     "mute": (8418, "", 'IDLE_TIMEOUT="1h"\n'),
+    "slowly": (8419, "--answer-seconds 3", 'IDLE_TIMEOUT="1h"\n'),
 } | {f"says{status}": (status + 7950, f"--status {status}", "") for status in (502, 504)}
 
 JSON = {"Content-Type": "application/json"}
@@ -260,22 +261,43 @@ def test_another_program_on_a_stopped_models_port_gets_no_request(field):
 
 # ---- the user's own site ----
 
-def test_use_is_counted_where_the_site_logs_nothing(field):
+@pytest.fixture
+def silent(field):
     site = field.path("/etc/nginx/sites-available/home-lab-services")
     text = site.read_text()
-    try:
-        site.write_text(text.replace("access_log /var/log/nginx/access.log;", "access_log off;"))
-        assert "access_log off;" in site.read_text()
-        field.sh("systemctl reload nginx")
-        field.post("/mute/x", {})
-        field.sh("rm -f /var/lib/home-lab-services/activity/mute")
-        for path in "/mute/x", CHAT:
-            assert field.post(path, {"model": "mute"}).status == 200
-            wait_until(lambda: field.last_used("mute"), 10, f"{path} is noted")
-            field.sh("rm /var/lib/home-lab-services/activity/mute; sleep 0.05")
-    finally:
-        site.write_text(text)
-        field.sh("systemctl reload nginx")
+    site.write_text(text.replace("access_log /var/log/nginx/access.log;", "access_log off;"))
+    assert "access_log off;" in site.read_text()
+    field.sh("systemctl reload nginx")
+    yield
+    site.write_text(text)
+    field.sh("systemctl reload nginx")
+
+
+def forget_use(field, model):
+    """NGINX's notes are behind those that others made: one of another model's comes last."""
+    assert field.post("/plain/x", {}).status == 200
+    wait_until(lambda: field.last_used("plain"), 10, "a use that came later is noted")
+    field.sh(f"rm -f {ACTIVITY}/plain {ACTIVITY}/{model}")
+
+
+def test_use_is_counted_where_the_site_logs_nothing(field, silent):
+    field.post("/mute/x", {})
+    for path in "/mute/x", CHAT:
+        forget_use(field, "mute")
+        assert field.post(path, {"model": "mute"}).status == 200
+        wait_until(lambda: field.last_used("mute"), 10, f"{path} is noted")
+
+
+def test_the_end_of_a_long_request_is_counted_where_the_site_logs_nothing(field, silent):
+    """Its beginning was long ago, and NGINX says nothing: the sweep saw it, and sees it gone."""
+    field.ask("GET", "/slowly/page")
+    held = field.hold("/slowly/x")
+    wait_until(lambda: field.http("GET", INFERENCE, "/models/slowly")["in_flight"] == 1, 10, "it is in flight")
+    field.sh("systemctl start model-idle-sweep.service")
+    assert held.answer().status == 200
+    forget_use(field, "slowly")
+    field.sh("systemctl start model-idle-sweep.service")
+    assert field.last_used("slowly")
 
 
 # ---- pages ----

@@ -189,11 +189,15 @@ static void memory_is_kept(void **state)
         assert_false(read.known);
         hl_sweep_memory_add(&m.in_flight, "a.1:b");
         hl_sweep_memory_add(&m.in_flight, "c");
+        hl_sweep_memory_add(&m.by_nginx, "d");
+        m.swept_us = 77;
         assert_int_equal(hl_sweep_memory_save(&m, &err), 0);
         hl_sweep_memory_load(&read);
         assert_true(read.known && read.suspended_total_us == 1 && read.resumed_us == 2 && read.used_us == UINT64_MAX &&
                     read.acted_us == 4 && read.shutdown_at_us == 5);
         assert_true(hl_sweep_memory_has(&read.in_flight, "a.1:b") && hl_sweep_memory_has(&read.in_flight, "c"));
+        assert_true(hl_sweep_memory_has(&read.by_nginx, "d"));
+        assert_int_equal(read.swept_us, 77);
         assert_false(hl_sweep_memory_has(&read.in_flight, "a") || hl_sweep_memory_has(&read.kept, "c"));
         hl_sweep_memory_free(&read);
         hl_sweep_memory_free(&m);
