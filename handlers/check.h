@@ -16,7 +16,6 @@
 
 /* Whether our site is where an NGINX looks for sites. */
 bool hl_check_has_nginx_site(void);
-const char *hl_check_nginx_site(void); /* its file; NULL: there is none */
 
 int hl_check(void);
 

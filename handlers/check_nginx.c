@@ -43,7 +43,7 @@ struct view {
         bool guarded;       /* the site asks who comes, by NGINX's own means */
 };
 
-const char *hl_check_nginx_site(void)
+static const char *find_site(void)
 {
         for (size_t i = 0; i < HL_COUNT(places); i++)
                 if (access(places[i], F_OK) == 0)
@@ -53,7 +53,7 @@ const char *hl_check_nginx_site(void)
 
 bool hl_check_has_nginx_site(void)
 {
-        return hl_check_nginx_site() != NULL;
+        return find_site() != NULL;
 }
 
 static bool ends_with(const char *text, const char *end)

@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "check.h"
 #include "check_parts.h"
@@ -11,12 +10,12 @@
 #include "lab/catalog.h"
 #include "lab/cause.h"
 #include "lab/holder.h"
+#include "lab/nginx_ports.h"
 #include "lab/power.h"
 #include "lab/ready.h"
 #include "lab/units.h"
 #include "lab/usage.h"
 
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +23,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define SITE_SIZE_MAX (256 * 1024) /* bytes */
 #define SWEEP_TIMER "model-idle-sweep.timer"
 
 static const struct {
@@ -61,23 +59,17 @@ static void show_service(struct hl_bus *bus, const char *label, const char *unit
 /* Where NGINX's site listens, as its file says. */
 static void show_address(void)
 {
-        struct hl_buf text = { 0 };
-        const char *before = "  site listens on       ";
-        const char *site = hl_check_nginx_site();
-        if (site && hl_read_file(AT_FDCWD, site, SITE_SIZE_MAX, &text) == 0 && text.data) {
-                char *rest = NULL;
-                for (char *line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-                        line += strspn(line, " \t");
-                        if (strncmp(line, "listen", 6) != 0 || !strchr(" \t", line[6]))
-                                continue;
-                        line += 6 + strspn(line + 6, " \t");
-                        printf("%s%.*s", before, (int)strcspn(line, ";"), line);
-                        before = ", ";
-                }
+        HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports = { 0 };
+        const char *before = "  site listens on        ";
+        hl_nginx_ports_read(&ports);
+        for (size_t i = 0; i < ports.count; i++) {
+                if (!strstr(ports.items[i].file, "home-lab-services"))
+                        continue;
+                printf("%s%s", before, ports.items[i].address);
+                before = ", ";
         }
         if (*before == ',')
                 putchar('\n');
-        hl_buf_free(&text);
 }
 
 static int show_services(struct hl_bus *bus, struct hl_err *err)

@@ -1,5 +1,7 @@
 """The mistakes that people make with model files, and what they are told: by check, by the API, by status; as root and as
 somebody. Each message names the mistake, where it is, and what mends it."""
+import re
+
 import pytest
 
 from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, wait_until
@@ -184,4 +186,4 @@ def test_status_says_why_and_since_when(machine):
         assert "NAME" in text and "IN FLIGHT" in text and " USE\n" in text, text
         assert "ago: exit-code, status 1; journalctl -u model@broken.service" in text, text
         assert "1 error in model files: home-lab-services check" in text, text
-        assert "site listens on       127.0.0.1:8080" in text, text
+        assert re.search(r"site listens on +127.0.0.1:8080\n", text), text
