@@ -3,6 +3,7 @@
  * With --check it only looks whether that can work. What it finds is one line of the model's journal, and exit status 78. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "lab/command.h"
 #include "lab/command_place.h"
 
@@ -60,6 +61,8 @@ static int check(const struct hl_command *command, const char *file, struct hl_e
 
 int main(int argc, char **argv)
 {
+        if (hl_version_asked(argc, argv))
+                return EX_OK;
         bool only_check = argc == 3 && strcmp(argv[1], "--check") == 0;
         if (argc != 2 && !only_check) {
                 fputs("Usage: model-command [--check] MODEL_FILE, with COMMAND in the environment, as model@.service "
