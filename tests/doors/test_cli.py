@@ -26,7 +26,8 @@ def at(minutes_ago):
 
 
 def clock(minutes_ago):
-    return (NOW - datetime.timedelta(minutes=minutes_ago)).strftime("%H:%M")
+    at = NOW - datetime.timedelta(minutes=minutes_ago)
+    return at.strftime("%H:%M" if at.date() == NOW.date() else "%-d %b, %H:%M")  # another day is said
 
 
 class Api(http.server.ThreadingHTTPServer):
