@@ -116,6 +116,8 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
         } else if (d->exit_code == CLD_EXITED) {
                 snprintf(how, sizeof(how), "ended with status %d", d->exit_status);
                 say_ended(how, last, cause);
+        } else if (strcmp(d->result, "exit-code") == 0) { /* of another process than the main one */
+                say_ended("what its unit runs before COMMAND failed", last, cause);
         } else if (strcmp(d->result, "success") != 0) {
                 snprintf(cause, HL_CAUSE_SIZE, "systemd's result is %s", d->result);
         } else if (is_awaited) { /* systemd has forgotten how; else somebody has stopped it */

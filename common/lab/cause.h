@@ -22,7 +22,7 @@
 
 /* journald writes what a program said last a moment after systemd has told its end. */
 #define HL_CAUSE_LAG_US (UINT64_C(100) * 1000)
-#define HL_CAUSE_TRIES 5
+#define HL_CAUSE_TRIES 15 /* on a host that is busy a moment is long */
 
 /* A model's state, and its cause, or "" where it neither failed nor is loading. Its health path is asked once. */
 enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_active active,

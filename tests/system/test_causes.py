@@ -54,7 +54,7 @@ def cause(machine, name):
 MISTAKES = {
     "no COMMAND": ("", "COMMAND is missing, so there is nothing to run"),
     "a typo in the program": ("lama-server --port 8231", "there is no program lama-server that home-lab-models may run"),
-    "a builtin of the shell": ("cd /srv && x", "cd"),
+    "a program behind another command": ("cd /srv && lama-server", "lama-server: not found"),
     "an unclosed quote": ('python3 -m "http.server', "COMMAND is not what a shell can read"),
     "weights that are not there": (
         "python3 -c \"open(\\\"/srv/models/tinny.gguf\\\")\"", "No such file or directory: '/srv/models/tinny.gguf'"),

@@ -63,6 +63,8 @@ static void how_a_unit_ended(void **state)
         expect_end(&d, 0, "ended by the signal ILL: it was built for another CPU", true);
         d = ended("exit-code", CLD_EXITED, 7);
         expect_end(&d, 0, "ended with status 7 and logged nothing", false);
+        d = ended("exit-code", 0, 0);
+        expect_end(&d, 0, "what its unit runs before COMMAND failed and logged nothing", false);
         d = ended("resources", 0, 0);
         expect_end(&d, 0, "systemd's result is resources", false);
         d = ended("success", 0, 0);
