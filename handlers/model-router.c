@@ -14,15 +14,15 @@
 #include "doors/fastcgi.h"
 #include "http/cors.h"
 #include "lab/activity.h"
-#include "lab/nginx_conf.h"
+#include "lab/nginx_ports.h"
 #include "lab/ready_mark.h"
 #include "lab/units.h"
-#include "lab/wake.h"
 #include "router_admit.h"
 #include "router_answers.h"
 #include "router_body.h"
 #include "router_cut.h"
 #include "router_looks.h"
+#include "router_waits.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,169 +34,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define WAITING_MAX 900 /* requests at once; below what libfcgi's select() bears */
-#define NOTE_EVERY_US HL_USEC_PER_SEC
 #define RECEIVE_US (2 * HL_USEC_PER_SEC) /* NGINX has the whole request before it begins to send */
 
 struct router {
         sd_event *event;
-        sd_event_source *timer;
-        uint64_t idle_us;
         struct hl_bus bus;
-        struct hl_wake *wake;
         struct hl_router_cuts cuts;
-        struct waiting *waiting;
-        unsigned count;
+        struct hl_router_waits *waits;
 };
-
-/* A request that waits for its model. */
-struct waiting {
-        struct router *router;
-        struct waiting *next, **link;
-        struct hl_router_request *request; /* NULL once it was answered */
-        sd_event_source *left;             /* NGINX closes the connection when the client has left */
-        struct hl_wait *wait;
-        uint64_t since_us;
-        char model[HL_MODEL_NAME_MAX + 1];
-        char *unit;
-        char target[HL_NGINX_TARGET_SIZE];
-};
-
-/* ---- requests that wait ---- */
-
-/* While requests wait the timer notes them, else it ends the program. */
-static void rearm_timer(struct router *router)
-{
-        uint64_t span_us = router->count > 0 ? NOTE_EVERY_US : router->idle_us;
-        sd_event_source_set_time(router->timer, hl_clock_monotonic() + span_us);
-        sd_event_source_set_enabled(router->timer, SD_EVENT_ONESHOT);
-}
-
-static void forget(struct waiting *w)
-{
-        struct router *router = w->router;
-        if (w->next)
-                w->next->link = w->link;
-        *w->link = w->next;
-        sd_event_source_disable_unref(w->left);
-        free(w->unit);
-        free(w);
-        if (--router->count == 0)
-                rearm_timer(router);
-}
-
-/* The request is asked again from the start: of this router, or of its successor. */
-static void hand_back(struct waiting *w)
-{
-        struct hl_err err = { 0 };
-        struct hl_router_request *request = hl_steal(w->request);
-        if (request->hand_backs >= HL_ROUTER_HAND_BACKS_MAX) {
-                hl_fail(&err, HL_ERR_BUSY, EBUSY, "router_restarted", "the router was restarted too often: try again");
-                hl_router_refuse_unavailable(request, w->model, &err);
-                return;
-        }
-        HL_CLEANUP(hl_free_pointer) char *header = hl_format("X-HL-Again: %u\r\n", request->hand_backs + 1);
-        hl_router_redirect_to(request, "wake", w->model, header);
-}
-
-/* While a request waits, its model is in use, however long it loads; unless the request is one that only looks. */
-static void note_use(const struct waiting *w)
-{
-        struct hl_err err = { 0 };
-        if (w->request->counts && hl_activity_touch(w->model, &err) < 0)
-                hl_log(LOG_WARNING, NULL, "%s", err.message);
-}
-
-/* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */
-static void go_on(struct waiting *w)
-{
-        struct hl_router_request *request = hl_steal(w->request);
-        if (request->page != HL_PAGE_NAMED) {
-                hl_router_redirect_to(request, "run", w->model, "");
-                return;
-        }
-        HL_CLEANUP(hl_free_pointer)
-        char *headers = hl_format("X-HL-Model: %s\r\nX-HL-Target: %s\r\nX-HL-Origin: %s\r\n", w->model, w->target,
-                                  request->http.origin);
-        hl_router_redirect(request, "hl_page", headers);
-}
-
-/* Should the model be stopped for being idle in this very moment, the request waits once more. */
-static void pass_on(struct waiting *w)
-{
-        struct hl_err err = { 0 };
-        enum hl_unit_active active = HL_UNIT_ACTIVE;
-        note_use(w);
-        if (hl_activity_is_being_stopped(w->model))
-                hl_units_states(&w->router->bus, (const char *const[]){ w->unit }, 1, &active, &err);
-        if (active != HL_UNIT_ACTIVE)
-                hand_back(w);
-        else
-                go_on(w);
-        const struct hl_log_field fields[] = { { "HL_MODEL", w->model }, { NULL, NULL } };
-        uint64_t waited_us = hl_clock_monotonic() - w->since_us;
-        hl_log(LOG_INFO, fields, "%s is ready; a request waited for %llu ms", w->model,
-               (unsigned long long)(waited_us / HL_USEC_PER_MSEC));
-}
-
-static void on_told(void *data, const struct hl_err *err, const char *cause)
-{
-        struct waiting *w = data;
-        w->request->cause = cause;
-        if (err->kind)
-                hl_router_refuse_unavailable(hl_steal(w->request), w->model, err);
-        else
-                pass_on(w);
-        forget(w);
-}
-
-static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
-{
-        (void)source;
-        (void)fd;
-        (void)events;
-        struct waiting *w = data;
-        hl_wake_leave(w->wait);
-        hl_router_request_free(hl_steal(w->request));
-        forget(w);
-        return 0;
-}
-
-static bool is_waited_for(const struct router *router, const char *model)
-{
-        for (const struct waiting *w = router->waiting; w; w = w->next)
-                if (strcmp(w->model, model) == 0)
-                        return true;
-        return false;
-}
-
-static void wait_for(struct router *router, struct hl_router_request *request, const struct hl_config *config,
-                     const struct hl_model *model)
-{
-        if (!is_waited_for(router, model->name) && hl_units_started_about(model->unit) == 0) {
-                const struct hl_log_field fields[] = { { "HL_MODEL", model->name }, { NULL, NULL } };
-                hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name, request->http.peer.name);
-        }
-        struct waiting *w = hl_alloc(sizeof(*w));
-        *w = (struct waiting){ .router = router,
-                               .next = router->waiting,
-                               .link = &router->waiting,
-                               .request = request,
-                               .since_us = hl_clock_monotonic(),
-                               .unit = hl_strdup(model->unit) };
-        memcpy(w->model, model->name, sizeof(w->model));
-        hl_nginx_target(config->upstream_host, model->port, w->target);
-        if (w->next)
-                w->next->link = &w->next;
-        router->waiting = w;
-        router->count++;
-        if (sd_event_add_io(router->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
-                w->left = NULL; /* then it is found out when it is answered */
-        w->wait = hl_wake_wait(router->wake, model, on_told, w);
-        note_use(w);
-        if (router->count == 1)
-                rearm_timer(router);
-}
 
 /* ---- a model that did not take a request, or need not be asked ---- */
 
@@ -211,14 +56,16 @@ static void hold(struct router *router, struct hl_router_request *request, const
         bool may_be_ready = request->page == HL_PAGE_NAMED && hl_units_started_about(model->unit) > 0;
         if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
+        } else if (hl_nginx_ports_check(&router->bus, model, &err) < 0) {
+                hl_router_refuse_request(request, &err); /* it would come back to NGINX */
         } else if (request->call != HL_ROUTER_WAKE) {
                 hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
-        } else if (router->count >= WAITING_MAX) {
+        } else if (hl_router_waits_full(router->waits)) {
                 hl_fail(&err, HL_ERR_BUSY, EBUSY, "too_many_waiting", "more than %d requests wait for models already",
-                        WAITING_MAX);
+                        HL_ROUTER_WAITING_MAX);
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else {
-                wait_for(router, request, config, model);
+                hl_router_wait(router->waits, request, config, model);
         }
 }
 
@@ -256,8 +103,8 @@ static void pass(struct router *router, struct hl_router_request *request, const
         } else if (request->call == HL_ROUTER_WAKE) {
                 wake(router, request, config, model);
         } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0) {
-                hold(router, request, config,
-                     model); /* what listens on the port of one that does not run is another's */
+                /* What listens on the port of one that does not run is another's. */
+                hold(router, request, config, model);
         } else {
                 hl_router_redirect_to(request, "model", model->name, "");
         }
@@ -368,20 +215,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
         struct hl_fastcgi_request *fcgi = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
         if (fcgi)
                 take(router, fcgi);
-        if (router->count == 0) /* else it notes those who wait, however many come */
-                rearm_timer(router);
-        return 0;
-}
-
-static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
-{
-        (void)now_us;
-        struct router *router = data;
-        if (router->count == 0)
-                return sd_event_exit(sd_event_source_get_event(source), EXIT_SUCCESS);
-        for (const struct waiting *w = router->waiting; w; w = w->next)
-                note_use(w);
-        rearm_timer(router);
+        hl_router_waits_asked(router->waits);
         return 0;
 }
 
@@ -397,12 +231,10 @@ static int prepare(struct router *router)
         if (r >= 0) /* without a handler it ends the loop */
                 r = sd_event_add_signal(router->event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
-                r = sd_event_add_time(router->event, &router->timer, CLOCK_MONOTONIC,
-                                      hl_clock_monotonic() + router->idle_us, 0, on_timer, router);
+                r = hl_router_waits_new(router->event, &router->bus, hl_idle_of_environment(hl_fastcgi_limits.idle_us),
+                                        &router->waits);
         if (r >= 0)
                 r = sd_event_add_io(router->event, NULL, STDIN_FILENO, EPOLLIN, on_connection, router);
-        if (r >= 0)
-                router->wake = hl_wake_new(router->event, &router->bus, HL_WAKE_GRACE_US);
         router->cuts = (struct hl_router_cuts){ .event = router->event, .bus = &router->bus };
         return r;
 }
@@ -411,7 +243,7 @@ int main(int argc, char **argv)
 {
         if (hl_version_asked(argc, argv))
                 return EXIT_SUCCESS;
-        struct router router = { .bus = HL_BUS_INIT, .idle_us = hl_idle_of_environment(hl_fastcgi_limits.idle_us) };
+        struct router router = { .bus = HL_BUS_INIT };
         hl_log_open("model-router");
         if (!hl_is_listening(STDIN_FILENO)) {
                 fprintf(stderr, "model-router answers NGINX: it is started by systemd, behind model-router.socket\n");
@@ -423,14 +255,8 @@ int main(int argc, char **argv)
         if (r < 0)
                 hl_log(LOG_ERR, NULL, "%s", strerror(-r));
         hl_router_cuts_end(&router.cuts);
-        if (router.wake)
-                hl_wake_free(router.wake);
-        while (router.waiting) { /* for the successor, which systemd's socket starts */
-                struct waiting *w = router.waiting;
-                hand_back(w);
-                forget(w);
-        }
-        sd_event_source_unref(router.timer);
+        if (router.waits)
+                hl_router_waits_free(router.waits);
         hl_bus_free(&router.bus);
         sd_event_unref(router.event);
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -74,6 +74,7 @@ void hl_router_refuse_request(struct hl_router_request *request, const struct hl
         int status = err->kind == HL_ERR_TOO_LARGE     ? 413
                      : err->kind == HL_ERR_UNSUPPORTED ? 415
                      : err->kind == HL_ERR_NOT_FOUND   ? 404
+                     : err->kind == HL_ERR_CONFLICT    ? 409
                                                        : 400;
         hl_router_refuse(request, status, "invalid_request_error", NULL, err);
 }

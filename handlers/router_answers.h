@@ -26,7 +26,7 @@ void hl_router_answer(struct hl_router_request *request, struct hl_response *res
 void hl_router_refuse(struct hl_router_request *request, int status, const char *type, const char *model,
                       const struct hl_err *err);
 
-/* The same of what a request says, by the kind of error: 400, 404, 413 or 415. */
+/* The same of what a request says, by the kind of error: 400, 404, 409, 413 or 415. */
 void hl_router_refuse_request(struct hl_router_request *request, const struct hl_err *err);
 
 /* 503, "model_unavailable". */
