@@ -244,10 +244,10 @@ def test_a_start_in_that_very_moment_is_served(machine):
 
 
 def test_a_model_that_loads_is_not_idle(machine):
-    """However short its IDLE_TIMEOUT is; but one that is late with it is no longer waited for."""
+    """However short its IDLE_TIMEOUT is; but one that hangs is waited for no longer than its START_TIMEOUT."""
     thresholds(machine, 2)
-    machine.model("loads", 8341, "--load-seconds 5", extra='START_TIMEOUT="30s"\n')
-    machine.model("never", 8342, "--never-ready", extra='START_TIMEOUT="1s"\n')
+    machine.model("loads", 8341, "--load-seconds 8", extra='START_TIMEOUT="30s"\n')
+    machine.model("never", 8342, command="sleep 1000", extra='START_TIMEOUT="1s"\n')
     answers = []
     waits = threading.Thread(target=lambda: answers.append(machine.http("POST", INFERENCE, "/models/loads/start?wait=ready")))
     waits.start()
