@@ -58,7 +58,7 @@ static void read_report(struct hl_usage *u, const char *model)
         hl_activity_read(model, &activity);
         u->reported_at_us = activity.at_us;
         u->is_report_adoptable = activity.adoptable;
-        u->request_age_us = u->idle_us = activity.age_us;
+        u->report_age_us = u->request_age_us = u->idle_us = activity.age_us;
 }
 
 static void set_traffic(struct hl_usage *u, const struct hl_traffic *t)
@@ -70,7 +70,7 @@ static void set_traffic(struct hl_usage *u, const struct hl_traffic *t)
                 u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
                 u->traffic_at_us = ago(hl_clock_realtime(), u->traffic_age_us);
         }
-        u->request_age_us = earlier(u->request_age_us, u->traffic_age_us);
+        u->request_age_us = earlier(u->report_age_us, u->traffic_age_us); /* a second look has the last word */
         u->idle_us = earlier(u->idle_us, u->traffic_age_us);
 }
 

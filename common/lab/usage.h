@@ -23,6 +23,7 @@ struct hl_usage {
         uint64_t traffic_at_us;  /* the last byte on a connection that is still open */
         uint64_t started_at_us;  /* of a running unit */
         uint64_t start_age_us;   /* of started_at_us */
+        uint64_t report_age_us;  /* of reported_at_us */
         uint64_t traffic_age_us; /* of traffic_at_us */
         uint64_t request_age_us; /* of the later of report and traffic */
         uint64_t idle_us;        /* since the latest of all three */
