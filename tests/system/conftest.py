@@ -17,27 +17,40 @@ from machines import Machine, tool
 from web import Web
 
 numbers = itertools.count()
+made = []  # the machines that are up
 
 
 @pytest.fixture(scope="session")
 def make_machine():
     """Machines of one's own: make_machine("--bare"). Whoever makes one may break it."""
-    made = []
-
     def make(*options, kind=Machine):
         made.append(kind(f"system-{os.getpid()}-{next(numbers)}", *options))
         return made[-1]
 
     yield make
-    for machine in made:
-        machine.down()
+    for each in made:
+        each.down()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def none_stays_up():
+    """A machine that a file of tests made for itself goes down with it: the kernel gives root just so many of some things."""
+    yield
+    for each in [each for each in made if not each.is_shared]:
+        each.down()
+        made.remove(each)
+
+
+def share(machine):
+    machine.is_shared = True
+    return machine
 
 
 @pytest.fixture(scope="session")
 def machine(make_machine):
     """The machine that most tests share: installed, with the demo models. Each test finds it so again. No sweep of idle
     models comes by itself: a test that wants one starts it, or its timer."""
-    shared = make_machine()
+    shared = share(make_machine())
     tool("demo", shared.name)
     shared.sweep_every("1d")
     return shared
@@ -46,7 +59,7 @@ def machine(make_machine):
 @pytest.fixture(scope="session")
 def web(make_machine):
     """The one that the tests of NGINX share. Each test finds it with the same models, and all but one stopped."""
-    shared = make_machine(kind=Web)
+    shared = share(make_machine(kind=Web))
     shared.prepare()
     return shared
 
@@ -58,7 +71,7 @@ def lab(make_machine):
         real.llama_server()
     except real.NotHere as reason:
         pytest.skip(f"a real llama-server is NOT TESTED: {reason}")
-    shared = make_machine(kind=Lab)
+    shared = share(make_machine(kind=Lab))
     shared.prepare()
     return shared
 

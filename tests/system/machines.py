@@ -122,6 +122,8 @@ class Network:
 
 
 class Machine:
+    is_shared = False  # by all tests of a run
+
     def __init__(self, name, *options):
         self.name = name
         if os.environ.get("RELEASE"):
