@@ -3,7 +3,7 @@
  * Shape    as much as the caller may see. Only root sees which process of other users has a socket; its unit and its user
  *          anybody sees: "a program of squatter.service, user nobody".
  * Owner    free() what hl_holder_describe() returns.
- * Source   proc(5), sock_diag(7), cgroups(7).
+ * Source   process.h, cgroups.h, sock_diag(7).
  * Tests    tests/system/test_nginx_ports.py, tests/system/test_check.py
  */
 #ifndef HL_LAB_HOLDER_H

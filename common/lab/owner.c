@@ -4,12 +4,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cgroups.h"
+#include "process.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PIDS_MAX 256 /* of a control group that are looked at */
 
@@ -39,26 +38,6 @@ static char *other_model(const char *unit, const struct hl_model *model)
         return NULL;
 }
 
-static bool has_socket(const char *pid, uint32_t inode)
-{
-        char target[64], wanted[64];
-        snprintf(wanted, sizeof(wanted), "socket:[%u]", inode);
-        HL_CLEANUP(hl_free_pointer) char *folder = hl_format("/proc/%s/fd", pid);
-        DIR *fds = opendir(folder);
-        const struct dirent *entry;
-        bool found = false;
-        while (fds && !found && (entry = readdir(fds))) {
-                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
-                if (n > 0) {
-                        target[n] = '\0';
-                        found = strcmp(target, wanted) == 0;
-                }
-        }
-        if (fds)
-                closedir(fds);
-        return found;
-}
-
 /* The process: the one that has the socket, or the only one that there is. */
 static void find_process(const char *path, struct hl_owner *owner)
 {
@@ -69,7 +48,7 @@ static void find_process(const char *path, struct hl_owner *owner)
              pid = strtok_r(NULL, "\n", &rest)) {
                 unsigned number = (unsigned)strtoul(pid, NULL, 10);
                 first = count++ == 0 ? number : first;
-                if (has_socket(pid, owner->listener.inode)) {
+                if (hl_process_has_socket(pid, owner->listener.inode)) {
                         owner->pid = number;
                         break;
                 }
@@ -78,11 +57,8 @@ static void find_process(const char *path, struct hl_owner *owner)
                 owner->pid = first;
         if (owner->pid == 0)
                 return;
-        HL_CLEANUP(hl_free_pointer) char *comm_path = hl_format("/proc/%u/comm", owner->pid);
-        HL_CLEANUP(hl_close_file) FILE *file = fopen(comm_path, "re");
-        if (file && fgets(owner->program, sizeof(owner->program), file))
-                owner->program[strcspn(owner->program, "\n")] = '\0';
-        hl_make_printable(owner->program);
+        HL_CLEANUP(hl_free_pointer) char *pid = hl_format("%u", owner->pid);
+        hl_process_name(pid, owner->program);
 }
 
 /* A program of root's is systemd or a container engine, as a rule; but not one that was typed on a terminal. */

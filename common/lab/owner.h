@@ -4,7 +4,7 @@
  *          listens on behalf of a model without being of its unit is let be: systemd, which holds a port for it, and the
  *          programs of container engines. Where nobody can tell, it is taken for the model's.
  * Errors   as in inflight.h.
- * Source   inflight.h, cgroups.h; proc_pid_fd(5), which root alone may read of others.
+ * Source   inflight.h, cgroups.h, process.h.
  * Tests    tests/unit/test_owner.c, tests/system/test_causes.py
  */
 #ifndef HL_LAB_OWNER_H
@@ -12,6 +12,7 @@
 
 #include "catalog.h"
 #include "inflight.h"
+#include "process.h"
 
 enum hl_owner_kind {
         HL_OWNER_NOBODY,
@@ -20,14 +21,12 @@ enum hl_owner_kind {
         HL_OWNER_STRANGER, /* another program */
 };
 
-#define HL_OWNER_PROGRAM_SIZE 17 /* the kernel's TASK_COMM_LEN and a byte */
-
 struct hl_owner {
         enum hl_owner_kind kind;
         struct hl_listener listener;
         char *unit;   /* of a stranger; NULL: not known. free() */
         unsigned pid; /* 0: not known */
-        char program[HL_OWNER_PROGRAM_SIZE];
+        char program[HL_PROCESS_NAME_SIZE];
 };
 
 /* Who would be given a connection to 127.0.0.1 and this port, seen from the unit of a model. */
