@@ -1,16 +1,19 @@
 /* model-activity - notes which models are used, from the lines that NGINX logs as datagrams (RFC 3164's form).
  *
  * Started by model-activity.socket when a line comes; ends when none has come for a while (HL_IDLE_SECONDS in the
- * environment says for how long). A line says nothing but a model's name, behind the tag "home_lab: ".
+ * environment says for how long). A line says a model's name, behind the tag "home_lab: ", and at a request's end that the
+ * model has answered it, and how long ago it began: "home_lab: tiny-llama answered 0.412". So it was ready then.
  */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "lab/activity.h"
 #include "lab/catalog.h"
+#include "lab/ready_mark.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,12 +34,14 @@
 struct last {
         char name[HL_MODEL_NAME_MAX + 1];
         uint64_t at_us;
+        bool was_answered;
 };
 
-static void note(struct last *last, const char *name)
+/* ready_us: CLOCK_MONOTONIC; 0: nothing is known of that. */
+static void note(struct last *last, const char *name, uint64_t ready_us)
 {
         uint64_t now_us = hl_clock_monotonic();
-        if (strcmp(last->name, name) == 0 && now_us - last->at_us < SAME_US)
+        if (strcmp(last->name, name) == 0 && now_us - last->at_us < SAME_US && (!ready_us || last->was_answered))
                 return;
         struct hl_err err = { 0 };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -45,14 +50,30 @@ static void note(struct last *last, const char *name)
         int r = hl_config_load(NULL, NULL, NULL, &config, &err);
         if (r == 0) {
                 r = hl_catalog_load(&config, name, NULL, NULL, &catalog, &err);
-                if (r == 0 && catalog.count == 1)
+                if (r == 0 && catalog.count == 1) {
                         r = hl_activity_touch(name, &err);
+                        if (ready_us)
+                                hl_ready_mark(name, ready_us);
+                }
                 hl_config_free(&config);
         }
         if (r < 0)
                 hl_log(LOG_ERR, NULL, "%s", err.message);
-        *last = (struct last){ .at_us = now_us };
+        *last = (struct last){ .at_us = now_us, .was_answered = ready_us > 0 };
         memcpy(last->name, name, strlen(name) + 1);
+}
+
+/* When the request began that a model has answered: its answer came after that. 0: there is none, or it is nonsense. */
+static uint64_t ready_since(const char *text)
+{
+        static const char answered[] = "answered ";
+        uint64_t now_us = hl_clock_monotonic();
+        if (!hl_has_prefix(text, answered))
+                return 0;
+        double seconds = strtod(text + sizeof(answered) - 1, NULL);
+        return seconds >= 0 && seconds < (double)now_us / HL_USEC_PER_SEC
+                       ? now_us - (uint64_t)(seconds * (double)HL_USEC_PER_SEC)
+                       : 0;
 }
 
 static void read_line(struct last *last, char *line)
@@ -61,9 +82,11 @@ static void read_line(struct last *last, char *line)
         if (!name)
                 return;
         name += strlen(TAG);
-        name[strcspn(name, " \r\n")] = '\0';
+        size_t len = strcspn(name, " \r\n");
+        const char *rest = name[len] == ' ' ? name + len + 1 : "";
+        name[len] = '\0';
         if (hl_model_name_valid(name))
-                note(last, name);
+                note(last, name, ready_since(rest));
 }
 
 int main(int argc, char **argv)

@@ -23,7 +23,9 @@ class Drain:
         for name in ("tiny", "qwen2.5:0.5b", "a"):
             (models / name).write_text("PORT=9\n")
         self.env = {"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder / "state"),
-                    "MODELS_CONFIG_DIR": str(models), "HL_IDLE_SECONDS": "100ms"}
+                    "MODELS_CONFIG_DIR": str(models), "HL_IDLE_SECONDS": "100ms", "HL_READY_DIRECTORY": str(folder / "ready")}
+        self.ready = folder / "ready"
+        self.ready.mkdir()
         self.sender, self.receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     def run(self, *lines, status=0):
@@ -46,6 +48,14 @@ def drain(tmp_path):
 
 def test_lines_of_nginx_note_their_models(drain):
     assert drain.run(HEAD + b"tiny", HEAD + b"qwen2.5:0.5b\n") == ["qwen2.5:0.5b", "tiny"]
+
+
+def test_a_model_that_has_answered_was_ready_when_it_was_asked(drain):
+    """Its end comes right behind its beginning, and counts all the same. What is no time says nothing."""
+    began = time.monotonic()
+    drain.run(HEAD + b"tiny", HEAD + b"tiny answered 0.500", HEAD + b"a  0.100", HEAD + b"qwen2.5:0.5b answered 1e99")
+    assert [path.name for path in drain.ready.iterdir()] == ["tiny"]
+    assert began - 1 < (drain.ready / "tiny").stat().st_mtime < time.monotonic() - 0.4
 
 
 def test_a_later_line_makes_the_time_newer(drain):
