@@ -96,9 +96,7 @@ static void pass(struct router *router, struct hl_router_request *request, const
 {
         struct hl_err err = { 0 };
         if (model->port == 0) {
-                if (hl_model_readable(model, &err) == 0)
-                        hl_fail(&err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT: add one to %s",
-                                model->name, model->file_path);
+                hl_model_has_port(model, &err);
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else if (request->call == HL_ROUTER_WAKE) {
                 wake(router, request, config, model);

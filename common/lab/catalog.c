@@ -59,6 +59,7 @@ static void free_model(struct hl_model *model)
         free(model->file_path);
         free(model->unit);
         free(model->health_path);
+        free(model->port_error);
         hl_aliases_free(model);
 }
 

@@ -35,6 +35,7 @@ struct hl_model {
         uint64_t start_timeout_us;
         char **aliases;        /* further names, for /v1; NULL-terminated, NULL where there are none */
         unsigned aliases_line; /* where the file names them */
+        char *port_error;      /* NULL, or what the file says in PORT's place: "FILE:LINE: …" */
         int read_error;        /* 0, or the errno: what the file says is not known, or not what systemd starts */
 };
 
@@ -60,6 +61,9 @@ void hl_catalog_free(struct hl_catalog *catalog);
 
 /* 0, or -errno/CONFLICT, "model_file_unreadable": who may not read which file, and how to mend it. */
 int hl_model_readable(const struct hl_model *model, struct hl_err *err);
+
+/* 0, or -errno/CONFLICT: as hl_model_readable(), or "model_without_port", with what is wrong with the PORT that is there. */
+int hl_model_has_port(const struct hl_model *model, struct hl_err *err);
 
 /* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);

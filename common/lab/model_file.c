@@ -34,14 +34,24 @@ static void tell(const struct reading *reading, unsigned line, const char *key, 
                 reading->finding(reading->data, reading->model->file_path, line, key, message);
 }
 
+/* The first of the findings that may be why there is no PORT is kept: of PORT, of a line that is ignored, or of a value
+ * that has swallowed PORT's line. */
+static void tell_of_port(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        const struct reading *reading = data;
+        struct hl_model *model = reading->model;
+        if (!model->port_error && (!*key || strcmp(key, "PORT") == 0 || strstr(message, "PORT")))
+                model->port_error = hl_format("%s:%u: %s%s%s", file, line, key, *key ? " " : "", message);
+        tell(reading, line, key, message);
+}
+
 /* A value that is no such thing, with what it must be. */
-static void tell_value(const struct reading *reading, unsigned line, const char *key, const char *expected,
-                       const char *value)
+static void tell_value(struct reading *reading, unsigned line, const char *key, const char *expected, const char *value)
 {
         HL_CLEANUP(hl_free_pointer) char *shown = hl_shorten(value, strlen(value), VALUE_SHOWN_MAX);
         const char *hint = strchr(value, '#') ? ": a comment needs a line of its own" : "";
         HL_CLEANUP(hl_free_pointer) char *message = hl_format("%s, not \"%s\"%s", expected, shown, hint);
-        tell(reading, line, key, message);
+        tell_of_port(reading, reading->model->file_path, line, key, message);
 }
 
 static void set_port(struct reading *reading, unsigned line, const char *value)
@@ -104,7 +114,7 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
 }
 
 /* What a name was meant for that is none of ours, where the one that it looks like is missing. */
-static void tell_of_typos(const struct reading *reading)
+static void tell_of_typos(struct reading *reading)
 {
         static const char *const keys[] = {
                 "PORT", "COMMAND", "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT", "ALIASES"
@@ -115,7 +125,7 @@ static void tell_of_typos(const struct reading *reading)
                 if (line == 0)
                         continue;
                 HL_CLEANUP(hl_free_pointer) char *message = hl_format("means nothing to us: did you mean %s?", keys[i]);
-                tell(reading, line, name, message);
+                tell_of_port(reading, reading->model->file_path, line, name, message);
         }
 }
 
@@ -135,7 +145,7 @@ static int parse(struct reading *reading, const struct hl_buf *text)
                                          .len = text->len,
                                          .path = reading->model->file_path,
                                          .systemd = running_systemd };
-        int r = hl_envfile_parse(&file, assign, reading, reading->finding, reading->data);
+        int r = hl_envfile_parse(&file, assign, reading, tell_of_port, reading);
         if (r == 0 && hl_names_line(&reading->seen, "PORT") == 0)
                 tell(reading, 0, "PORT", "is missing: without it the model cannot be reached");
         if (r == 0)
@@ -180,6 +190,18 @@ int hl_model_readable(const struct hl_model *model, struct hl_err *err)
                    : 0;
 }
 
+int hl_model_has_port(const struct hl_model *model, struct hl_err *err)
+{
+        int r = hl_model_readable(model, err);
+        if (r < 0 || model->port)
+                return r;
+        if (model->port_error)
+                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT to be asked on: %s",
+                               model->name, model->port_error);
+        return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
+                       "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
+}
+
 int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding,
                        void *data)
 {
@@ -199,6 +221,8 @@ int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_mod
         }
         if (model->idle_timeout_us == 0) /* without a port nobody can see whether it is in use: it may be, always */
                 model->idle_timeout_us = model->port ? config->idle_threshold_us : HL_NEVER;
+        if (model->port)
+                free(hl_steal(model->port_error));
         hl_names_free(&reading.seen);
         hl_buf_free(&text);
         return may_pass(-r) ? r : 0;

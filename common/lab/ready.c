@@ -186,12 +186,9 @@ static int pause_until(const struct hl_ask *ask, const struct hl_bus *bus, uint6
 
 int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
 {
-        int readable = hl_model_readable(model, err);
-        if (readable < 0)
-                return readable;
-        if (model->port == 0)
-                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
-                               "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
+        int askable = hl_model_has_port(model, err);
+        if (askable < 0)
+                return askable;
         struct hl_ready_watch watch = { .bus = bus, .model = model, .status = -ETIMEDOUT };
         HL_CLEANUP(hl_ask_end) struct hl_ask ask;
         uint64_t asked_us = 0, again_us, now_us = hl_clock_monotonic();

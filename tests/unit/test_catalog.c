@@ -118,6 +118,43 @@ static void wrong_values_are_told_and_left_out(void **state)
         }
 }
 
+/* Whoever asks such a model is told what stands in PORT's place, and not to add what is there. */
+static void why_there_is_no_port(void **state)
+{
+        static const struct {
+                const char *text, *why;
+        } cases[] = {
+                { "COMMAND=x\n", "m has no PORT to be asked on: add one to " },
+                { "IDLE_TIMEOUT=0\n", "m has no PORT to be asked on: add one to " },
+                { "PORT=8224 # my port\n", "m:1: PORT must be a port number from 1 to 65535, not \"8224 # my port\"" },
+                { "export PORT=1\n", "m:1: expected NAME=VALUE, so \"export PORT\" is ignored" },
+                { "\xEF\xBB\xBFPORT=1\n", "m:1: begins with a byte order mark" },
+                { "COMMAND=\"x\nPORT=\"1\"\n", "m:1: COMMAND is read as \"x PORT=1\"\"" },
+                { "port=1\n", "m:1: port means nothing to us: did you mean PORT?" },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++) {
+                struct hl_catalog catalog;
+                struct hl_buf findings = { 0 };
+                struct hl_err err = { 0 };
+                test_write(*state, "models/m", cases[i].text);
+                load(*state, NULL, &catalog, &findings);
+                assert_int_equal(hl_model_has_port(&catalog.models[0], &err), -EINVAL);
+                assert_string_equal(err.code, "model_without_port");
+                if (!strstr(err.message, cases[i].why))
+                        fail_msg("\"%s\" instead of \"%s\"", err.message, cases[i].why);
+                hl_catalog_free(&catalog);
+                hl_buf_free(&findings);
+        }
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        struct hl_err err = { 0 };
+        test_write(*state, "models/m", "export PORT=x\nPORT=1\n");
+        load(*state, NULL, &catalog, &findings);
+        assert_int_equal(hl_model_has_port(&catalog.models[0], &err), 0);
+        hl_catalog_free(&catalog);
+        hl_buf_free(&findings);
+}
+
 static void when_a_model_is_idle(void **state)
 {
         static const struct {
@@ -327,6 +364,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(models_are_read_and_sorted),
                 IN_FOLDER(wrong_values_are_told_and_left_out),
+                IN_FOLDER(why_there_is_no_port),
                 IN_FOLDER(when_a_model_is_idle),
                 IN_FOLDER(hostile_names),
                 IN_FOLDER(odd_files_are_told),
