@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "check.h"
 #include "check_parts.h"
-#include "lab/ready.h"
+#include "lab/cause.h"
 #include "lab/unit_run.h"
 #include "lab/units.h"
 
@@ -132,20 +132,38 @@ static void note_folders(struct hl_check *c)
 /* ---- units ---- */
 
 struct strays {
-        struct hl_check *c;
+        const struct hl_config *config;
         const struct hl_catalog *catalog;
+        void (*each)(void *data, const char *sentence);
+        void *data;
 };
 
-static void note_stray(void *data, const char *unit)
+static void tell_stray(void *data, const char *unit)
 {
-        struct strays *s = data;
+        const struct strays *s = data;
         for (size_t i = 0; i < s->catalog->count; i++)
                 if (strcmp(s->catalog->models[i].unit, unit) == 0)
                         return;
         HL_CLEANUP(hl_free_pointer)
         char *text = hl_format("%s runs, but has no file in %s, so nobody stops it: systemctl stop %s", unit,
-                               s->c->config.models_dir, unit);
-        note(s->c, text);
+                               s->config->models_dir, unit);
+        s->each(s->data, text);
+}
+
+void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                     void (*each)(void *data, const char *sentence), void *data)
+{
+        struct strays strays = { .config = config, .catalog = catalog, .each = each, .data = data };
+        struct hl_err ignored = { 0 };
+        const char *hole = strstr(config->unit_template, "%s");
+        HL_CLEANUP(hl_free_pointer)
+        char *pattern = hl_format("%.*s*%s", (int)(hole - config->unit_template), config->unit_template, hole + 2);
+        hl_unit_run_list(bus, pattern, tell_stray, &strays, &ignored);
+}
+
+static void note_stray(void *data, const char *sentence)
+{
+        note(data, sentence);
 }
 
 static void note_state(struct hl_check *c, const struct hl_model *model, enum hl_unit_active active)
@@ -153,6 +171,7 @@ static void note_state(struct hl_check *c, const struct hl_model *model, enum hl
         struct hl_unit_detail detail;
         struct hl_err ignored = { 0 };
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
+        char cause[HL_CAUSE_SIZE];
         if (active == HL_UNIT_INACTIVE || hl_units_detail(&c->bus, model->unit, &detail, &ignored) < 0)
                 return;
         if (active == HL_UNIT_FAILED) {
@@ -160,11 +179,9 @@ static void note_state(struct hl_check *c, const struct hl_model *model, enum hl
                 text = hl_format("%s has failed (%s): journalctl -u %s", model->unit, how, model->unit);
         } else if (active == HL_UNIT_ACTIVE && model->port &&
                    detail.active_since_monotonic_us + model->start_timeout_us < hl_clock_monotonic() &&
-                   hl_ready_state(model, active) == HL_MODEL_LOADING) {
-                text = hl_format(
-                        "%s runs for longer than its START_TIMEOUT, and does not answer at port %u, %s: does its "
-                        "program listen elsewhere? ss -ltnp; journalctl -u %s",
-                        model->unit, model->port, model->health_path, model->unit);
+                   hl_cause_of_state(&c->bus, model, active, cause) == HL_MODEL_LOADING) {
+                text = hl_format("%s runs for longer than its START_TIMEOUT, and is not ready: %s; journalctl -u %s",
+                                 model->unit, cause, model->unit);
         }
         if (text)
                 note(c, text);
@@ -174,14 +191,11 @@ static void note_state(struct hl_check *c, const struct hl_model *model, enum hl
 static void note_units(struct hl_check *c, const struct hl_catalog *catalog)
 {
         struct hl_err ignored = { 0 };
-        const char *hole = strstr(c->config.unit_template, "%s");
-        HL_CLEANUP(hl_free_pointer)
-        char *pattern = hl_format("%.*s*%s", (int)(hole - c->config.unit_template), c->config.unit_template, hole + 2);
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog->count + 1) * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc((catalog->count + 1) * sizeof(*states));
         for (size_t i = 0; i < catalog->count; i++)
                 units[i] = catalog->models[i].unit;
-        hl_unit_run_list(&c->bus, pattern, note_stray, &(struct strays){ c, catalog }, &ignored);
+        hl_check_strays(&c->bus, &c->config, catalog, note_stray, c);
         if (catalog->count == 0 || hl_units_states(&c->bus, units, catalog->count, states, &ignored) < 0)
                 return;
         for (size_t i = 0; i < catalog->count; i++)

@@ -50,6 +50,10 @@ const char *hl_check_socket_of(uint16_t port);
 /* check_models.c: the models' files, names, ports and units. */
 void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
 
+/* A sentence of each model's unit that runs and has no file. */
+void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                     void (*each)(void *data, const char *sentence), void *data);
+
 /* Where units have another name than ours: does polkit let the services start them? As far as this user sees. */
 void hl_check_template(struct hl_check *c);
 

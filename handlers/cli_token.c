@@ -9,6 +9,15 @@
 #include <string.h>
 #include <sysexits.h>
 
+static int finish(const struct hl_err *err)
+{
+        struct hl_err told = { 0 };
+        if (err->errnum != EACCES && err->errnum != EPERM)
+                return cli_finish(err);
+        hl_fail(&told, err->kind, err->errnum, err->code, "%s: only root may, use sudo", err->message);
+        return cli_finish(&told);
+}
+
 static int add(const char *name, const char *scope)
 {
         char secret[HL_TOKEN_SECRET_SIZE];
@@ -18,12 +27,12 @@ static int add(const char *name, const char *scope)
                         hl_tokens_revoke(name, &err);
                         hl_fail(&err, HL_ERR_INTERNAL, EIO, "internal_error",
                                 "the token could not be written out: it is revoked");
-                        return cli_finish(&err);
+                        return finish(&err);
                 }
                 fprintf(stderr,
                         "This is the only time the token is shown. Send it as \"Authorization: Bearer TOKEN\".\n");
         }
-        return cli_finish(&err);
+        return finish(&err);
 }
 
 static int list(void)
@@ -40,7 +49,7 @@ static int list(void)
                         fputs("There are no tokens.\n", stderr);
                 hl_tokens_free(&tokens);
         }
-        return cli_finish(&err);
+        return finish(&err);
 }
 
 static int revoke(const char *name)
@@ -48,7 +57,7 @@ static int revoke(const char *name)
         struct hl_err err = { 0 };
         if (hl_tokens_revoke(name, &err) == 0)
                 printf("Token %s is revoked.\n", name);
-        return cli_finish(&err);
+        return finish(&err);
 }
 
 int cli_token(const struct cli *cli)

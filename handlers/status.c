@@ -52,7 +52,10 @@ static void show_service(struct hl_bus *bus, const char *label, const char *unit
         struct hl_err ignored = { 0 };
         if (active == HL_UNIT_ACTIVE && strstr(unit, ".socket"))
                 hl_units_add_addresses(bus, unit, &addresses, &ignored);
-        printf("  %-22s %-9s %s\n", label, words[active], addresses.data ? addresses.data : "");
+        if (addresses.data)
+                printf("  %-22s %-9s %s\n", label, words[active], addresses.data);
+        else
+                printf("  %-22s %s\n", label, words[active]);
         hl_buf_free(&addresses);
 }
 
@@ -147,6 +150,12 @@ static int load_as_services(const struct hl_config *config, unsigned *ret_findin
         return r;
 }
 
+static void show_line(void *data, const char *sentence)
+{
+        (void)data;
+        printf("  %s\n", sentence);
+}
+
 static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -174,6 +183,7 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                 if (*cause)
                         printf("    %s\n", cause);
         }
+        hl_check_strays(bus, config, &catalog, show_line, NULL);
         if (findings > 0)
                 printf("  %u error%s in model files: home-lab-services check\n", findings, findings == 1 ? "" : "s");
         return 0;

@@ -422,7 +422,7 @@ install_all() {
 		  programs in $libexecdir/home-lab-services and $bindir, units in $unitdir
 		Next: one file a model in /etc/home-lab-services/models, for example "tiny-llama" with the lines
 		  PORT="8198"
-		  COMMAND="llama-server --port 8198 -m /srv/models/tiny-llama.gguf"
+		  COMMAND="llama-server --port \$PORT -m /srv/models/tiny-llama.gguf"
 	END
 }
 

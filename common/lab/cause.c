@@ -18,7 +18,9 @@
 
 #define LINES_MAX 400                    /* that are looked at; a traceback of vLLM's has a hundred */
 #define READ_US (300 * HL_USEC_PER_MSEC) /* for that */
-#define SAYS_WHY "; \"journalctl"        /* where a message points at the journal, what stands there takes its place */
+/* Where the journal has not even systemd's words: this user may not read it, or they are still to come. */
+#define UNSEEN "; what it logged is not to be seen here: \"home-lab-services logs NAME\""
+#define SAYS_WHY "; \"journalctl" /* where a message points at the journal, what stands there takes its place */
 
 /* ---- what a unit logged ---- */
 
@@ -31,12 +33,14 @@ static const char *const fields[] = {
 struct reading {
         struct hl_cause_line line;
         uint64_t since_us;
+        bool is_seen; /* anything at all: systemd's own words about a start are always there */
 };
 
 static void offer(void *data, const struct hl_journal_entry *entry)
 {
         struct reading *reading = data;
         uint64_t priority = 0;
+        reading->is_seen = true;
         if (!entry->values[MESSAGE] || entry->at_us < reading->since_us)
                 return;
         if (entry->values[PID] && strcmp(entry->values[PID], "1") == 0) {
@@ -50,7 +54,7 @@ static void offer(void *data, const struct hl_journal_entry *entry)
 }
 
 /* Of the start that the unit remembers, or else of that which began at since_us. */
-static void read_line(const char *unit, const char *invocation, uint64_t since_us, struct hl_cause_line *line)
+static void read_line(const char *unit, const char *invocation, uint64_t since_us, struct reading *ret_reading)
 {
         struct reading reading = { .since_us = *invocation ? 0 : since_us };
         struct hl_err ignored = { 0 };
@@ -64,11 +68,9 @@ static void read_line(const char *unit, const char *invocation, uint64_t since_u
                                                 .fields = fields,
                                                 .last = LINES_MAX,
                                                 .deadline_us = hl_clock_monotonic() + READ_US };
-        *line = (struct hl_cause_line){ 0 };
-        if (!*invocation && since_us == 0)
-                return;
-        hl_journal_read(&query, offer, &reading, &ignored);
-        *line = reading.line;
+        if (*invocation || since_us != 0)
+                hl_journal_read(&query, offer, &reading, &ignored);
+        *ret_reading = reading;
 }
 
 /* ---- how it ended ---- */
@@ -96,16 +98,19 @@ static void say_signal(const struct hl_unit_detail *d, char cause[static HL_CAUS
 }
 
 /* Of an end without a word of error: how it was, and the last word that there was. */
-static void say_ended(const char *how, const struct hl_cause_line *last, char cause[static HL_CAUSE_SIZE])
+static void say_ended(const char *how, const struct reading *reading, char cause[static HL_CAUSE_SIZE])
 {
-        if (*last->text)
+        const struct hl_cause_line *last = &reading->line;
+        if (!reading->is_seen)
+                snprintf(cause, HL_CAUSE_SIZE, "%s" UNSEEN, how);
+        else if (*last->text)
                 snprintf(cause, HL_CAUSE_SIZE, "%s; the last that it logged: %.200s", how, last->text);
         else
-                snprintf(cause, HL_CAUSE_SIZE, "%s and logged nothing", how);
+                snprintf(cause, HL_CAUSE_SIZE, "%s, and logged nothing", how);
 }
 
 /* By systemd's result alone. */
-static void say_result(const struct hl_unit_detail *d, bool is_awaited, const struct hl_cause_line *last,
+static void say_result(const struct hl_unit_detail *d, bool is_awaited, const struct reading *reading,
                        char cause[static HL_CAUSE_SIZE])
 {
         char how[64];
@@ -115,20 +120,20 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
                 copy(cause, "it took longer than its unit allows (TimeoutStartSec=, TimeoutStopSec=)");
         } else if (d->exit_code == CLD_EXITED) {
                 snprintf(how, sizeof(how), "ended with status %d", d->exit_status);
-                say_ended(how, last, cause);
+                say_ended(how, reading, cause);
         } else if (strcmp(d->result, "exit-code") == 0) { /* of another process than the main one */
-                say_ended("what its unit runs before COMMAND failed", last, cause);
+                say_ended("what its unit runs before COMMAND failed", reading, cause);
         } else if (strcmp(d->result, "success") != 0) {
                 snprintf(cause, HL_CAUSE_SIZE, "systemd's result is %s", d->result);
         } else if (is_awaited) { /* systemd has forgotten how; else somebody has stopped it */
-                say_ended("ended by itself, as if it had done its work,", last, cause);
+                say_ended("ended by itself, as if it had done its work", reading, cause);
         }
 }
 
 bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t since_us,
                      char cause[static HL_CAUSE_SIZE])
 {
-        struct hl_cause_line line;
+        struct reading reading;
         if (!d->found) {
                 snprintf(cause, HL_CAUSE_SIZE, "there is no unit %.200s", unit);
                 return true;
@@ -137,12 +142,13 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
                 copy(cause, "killed by the kernel: out of memory");
                 return true;
         }
-        read_line(unit, d->invocation, since_us, &line);
-        if (hl_cause_line_is_error(&line))
-                copy(cause, line.text);
+        read_line(unit, d->invocation, since_us, &reading);
+        bool is_told = hl_cause_line_is_error(&reading.line);
+        if (is_told)
+                copy(cause, reading.line.text);
         else
-                say_result(d, since_us != 0, &line, cause);
-        return hl_cause_line_is_error(&line) || d->exit_code == CLD_KILLED;
+                say_result(d, since_us != 0, &reading, cause);
+        return is_told || d->exit_code == CLD_KILLED;
 }
 
 /* ---- what was seen of its port ---- */

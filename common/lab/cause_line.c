@@ -78,6 +78,8 @@ static const char *const reasons[] = {
         "cannot connect to the docker daemon",
         "error response from daemon",
         "name resolution",
+        "not establish connection",
+        "not resolve host",
         "there is no program",
         "is missing, so there is nothing to run",
         "what(): ",

@@ -143,6 +143,21 @@ def test_a_file_that_the_services_may_not_read_is_said_at_every_door(machine):
     assert b"PORT" not in body, body
 
 
+# Who has written a PORT is not told to add one.
+@pytest.mark.parametrize("text, said", [
+    ("PORT=8401 # mine\nCOMMAND=x", 'm:1: PORT must be a port number from 1 to 65535, not "8401 # mine": a comment needs a line of its own'),
+    ("\ufeffPORT=8401\nCOMMAND=x", "m:1: begins with a byte order mark"),
+    ("export PORT=8401\nCOMMAND=x", 'm:1: expected NAME=VALUE, so "export PORT" is ignored'),
+    ("PORT=127.0.0.1:8401\nCOMMAND=x", 'not "127.0.0.1:8401"'),
+])
+def test_a_start_says_what_is_wrong_with_the_port(machine, text, said):
+    machine.put(f"{MODELS}/m", text + "\n")
+    answer = machine.http("POST", INFERENCE, "/models/m/start?wait=ready")
+    assert answer.status == 409 and answer["code"] == "model_without_port" and said in answer["message"], answer
+    status, _, body = machine.fastcgi("model-router", "GET", "/m/x", HL_MODEL="m", HL_CALL="wake")
+    assert status == 503 and said.encode() in body.replace(b'\\"', b'"'), body
+
+
 def test_a_file_that_systemd_refuses_is_refused_with_its_reason(machine):
     for text in b"PORT=8401\nCOMMAND=x\nNAME=M\xfcller\n", b"PORT=8401\nCOMMAND=x\n\0":
         machine.path(f"{MODELS}/m").write_bytes(text)
@@ -174,6 +189,39 @@ def test_json_as_people_write_it(machine, text, said):
     assert status == 78 and said in output, output
     shown = machine.run(["home-lab-services", "status"])
     assert shown.returncode == 78 and "Services" in shown.stdout and "Shutdown" in shown.stdout and "config.json" in shown.stderr, shown
+
+
+def test_check_says_why_a_model_is_not_ready(machine):
+    machine.put(f"{MODELS}/m", f"PORT=8401\nSTART_TIMEOUT=1s\nHEALTH_PATH=/healthy\nCOMMAND='{GOOD} 8401'\n")
+    assert machine.http("POST", INFERENCE, "/models/m/start?wait=ready").status == 504
+    for user in None, "daemon":
+        output = check(machine, user)[1]
+        assert "is not ready: port 8401, /healthy: status 404: is HEALTH_PATH right?" in output, output
+
+
+def test_status_names_what_runs_without_a_file(machine):
+    machine.model("gone", 8407)
+    machine.sh("systemctl start model@gone")
+    machine.path(f"{MODELS}/gone").unlink()
+    for user in None, "daemon":
+        text = machine.run(["home-lab-services", "status"], user=user).stdout
+        assert "model@gone.service runs, but has no file" in text, text
+
+
+def test_who_may_not_read_the_journal_is_not_told_that_nothing_was_logged(machine):
+    machine.model("broken", 8408, command="sh -c 'echo error: no GPU is there; exit 3'")
+    machine.run("systemctl start model@broken")
+    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], 10, "it has failed")
+    assert "error: no GPU is there" in machine.sh("home-lab-services status")
+    text = machine.run(["home-lab-services", "status"], user="daemon").stdout
+    assert "ended with status 3; what it logged is not to be seen here: \"home-lab-services logs NAME\"" in text, text
+
+
+def test_tokens_are_roots(machine):
+    machine.sh("home-lab-services token add m --scope read")
+    for words in ["list"], ["add", "x", "--scope", "read"], ["revoke", "m"]:
+        done = machine.run(["home-lab-services", "token", *words], user="daemon")
+        assert done.returncode != 0 and "only root may, use sudo" in done.stderr, done
 
 
 def test_status_says_why_and_since_when(machine):

@@ -52,8 +52,10 @@ static void expect_end(const struct hl_unit_detail *d, uint64_t since_us, const 
 static void how_a_unit_ended(void **state)
 {
         (void)state;
+        static const struct hl_journal_entry started = { .at_us = 2, .values = { "Starting m...", "6", "1", "7d49" } };
         struct hl_unit_detail d = ended("oom-kill", CLD_KILLED, SIGKILL);
-        entry_count = 0;
+        entries = &started;
+        entry_count = 1;
         expect_end(&d, 0, "killed by the kernel: out of memory", true);
         d = ended("signal", CLD_DUMPED, SIGSEGV);
         expect_end(&d, 0, "ended by the signal SEGV: it crashed", false);
@@ -62,9 +64,13 @@ static void how_a_unit_ended(void **state)
         d = ended("signal", CLD_KILLED, SIGILL);
         expect_end(&d, 0, "ended by the signal ILL: it was built for another CPU", true);
         d = ended("exit-code", CLD_EXITED, 7);
-        expect_end(&d, 0, "ended with status 7 and logged nothing", false);
+        expect_end(&d, 0, "ended with status 7, and logged nothing", false);
+        entry_count = 0; /* not even systemd's words: who asks may not read the journal */
+        expect_end(&d, 0, "ended with status 7; what it logged is not to be seen here: \"home-lab-services logs NAME\"",
+                   false);
+        entry_count = 1;
         d = ended("exit-code", 0, 0);
-        expect_end(&d, 0, "what its unit runs before COMMAND failed and logged nothing", false);
+        expect_end(&d, 0, "what its unit runs before COMMAND failed, and logged nothing", false);
         d = ended("resources", 0, 0);
         expect_end(&d, 0, "systemd's result is resources", false);
         d = ended("success", 0, 0);
@@ -100,7 +106,7 @@ static void what_it_logged(void **state)
         *d.invocation = '\0';
         entries = logged;
         entry_count = 1;
-        expect_end(&d, 6, "ended with status 1 and logged nothing", false);
+        expect_end(&d, 6, "ended with status 1, and logged nothing", false);
         expect_end(&d, 4, "error: of an earlier start", true);
 
         /* What systemd could not do is a cause, what it says of any end is none. */

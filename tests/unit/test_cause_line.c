@@ -50,6 +50,13 @@ static void servers_of_all_kinds(void **state)
                   "srv    operator(): operator(): cleaning up before exit...\n"
                   "main: exiting due to model loading error\n",
                   "gguf_init_from_file: failed to open GGUF file '/srv/a.gguf'" },
+                /* -hf without a network */
+                { "0.00.033.042 E get_repo_commit: error: HTTPLIB failed: Could not establish connection\n"
+                  "0.00.033.058 W get_repo_files: failed to resolve commit for ggml-org/gemma-3-270m-it-GGUF\n"
+                  "0.00.035.466 E llama_model_load_from_file_impl: exactly one out metadata, path_model, and file must "
+                  "be defined\n"
+                  "0.00.035.542 I srv    operator(): operator(): cleaning up before exit...\n",
+                  "get_repo_commit: error: HTTPLIB failed: Could not establish connection" },
                 { "error: invalid argument: --prt\n", "error: invalid argument: --prt" },
                 { "0.00.006.122 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF'\n"
                   "0.00.006.329 E llama_model_load_from_file_impl: failed to load model\n"
