@@ -240,6 +240,8 @@ static void note(struct hl_check *c, const char *text)
 static void note_open_models(struct hl_check *c, const struct view *view)
 {
         HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports;
+        if (c->errors[CAUSE_CONFIG] > 0) /* then it is not known, and nobody gets in */
+                return;
         hl_nginx_ports_read(&ports);
         for (size_t i = 0; i < ports.count && !c->config.models_need_token && !view->guarded; i++) {
                 const struct hl_nginx_listen *listen = &ports.items[i];

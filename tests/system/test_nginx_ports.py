@@ -146,3 +146,5 @@ def test_models_that_are_open_to_a_network(lab, lines, is_open):
     assert not is_open or '"auth": {"models": "token"}' in text and "home-lab-services token" in text
     lab.config(auth={"models": "token"})
     assert "are open to your network" not in check(lab)[1]
+    lab.config(auth={"models": "tokens"})  # what it means to say is not known, and the services answer nobody
+    assert "are open to your network" not in check(lab)[1]
