@@ -194,9 +194,9 @@ def test_json_as_people_write_it(machine, text, said):
 def test_check_says_why_a_model_is_not_ready(machine):
     machine.put(f"{MODELS}/m", f"PORT=8401\nSTART_TIMEOUT=1s\nHEALTH_PATH=/healthy\nCOMMAND='{GOOD} 8401'\n")
     assert machine.http("POST", INFERENCE, "/models/m/start?wait=ready").status == 504
+    said = "is not ready: port 8401, /healthy: status 404: is HEALTH_PATH right?"
     for user in None, "daemon":
-        output = check(machine, user)[1]
-        assert "is not ready: port 8401, /healthy: status 404: is HEALTH_PATH right?" in output, output
+        wait_until(lambda: said in check(machine, user)[1], 10, "its START_TIMEOUT is over, and check says why")
 
 
 def test_status_names_what_runs_without_a_file(machine):
