@@ -35,7 +35,8 @@ readonly places=(/etc/nginx/sites-enabled/home-lab-services{,.conf} /etc/nginx/{
 readonly available=/etc/nginx/sites-available/home-lab-services
 readonly off=.disabled # at the end of its name: NGINX reads a "*.conf" no more
 # Of each site that was shipped before: one that nobody has changed is replaced by today's.
-readonly former_sites=(5dd55d9ef869f3d70d54d0bab143d192a0a45d533e249e3d5adad849b7a333c9)
+readonly former_sites=(5dd55d9ef869f3d70d54d0bab143d192a0a45d533e249e3d5adad849b7a333c9
+	f3bee4c9ff4f33e30b0c51523b6206881140f658c2d17d3b17fcbc20a34c4af3)
 
 usage() {
 	cat <<-END
