@@ -84,7 +84,10 @@ class Program:
         self.verbs = self.line()
 
     def ask(self, what, model="", base=SITE + "/v1", key="none"):
-        self.process.stdin.write("\t".join([what, base, model, key]).encode() + b"\n")
+        return self.say(what, base, model, key)
+
+    def say(self, *fields):
+        self.process.stdin.write("\t".join(fields).encode() + b"\n")
         self.process.stdin.flush()
         return self.line()
 

@@ -163,16 +163,28 @@ def npm():
     return folder
 
 
+def python_with(name, requirements, *options):
+    """A Python that has these packages and no others."""
+    def make(folder):
+        say(PYTHON, "-m", "venv", str(folder / "venv"))
+        say(str(folder / "venv/bin/python3"), "-m", "pip", "install", "--quiet", "--no-deps", *options,
+            "--requirement", str(requirements))
+
+    return once(name, requirements.read_text() + say(PYTHON, "--version"), make) / "venv/bin/python3"
+
+
 @remembered
 def pypi():
     """The Python whose packages pypi.py imports."""
-    def make(folder):
-        say(PYTHON, "-m", "venv", str(folder / "venv"))
-        say(str(folder / "venv/bin/python3"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-deps",
-            "--requirement", str(CLIENTS / "requirements.txt"))
+    return python_with("pypi", CLIENTS / "requirements.txt", "--only-binary=:all:")
 
-    recipe = (CLIENTS / "requirements.txt").read_text() + say(PYTHON, "--version")
-    return once("pypi", recipe, make) / "venv/bin/python3"
+
+@remembered
+def home_assistant():
+    """The Python whose packages home_assistant.py imports."""
+    if say(PYTHON, "-c", "import sys; print(*sys.version_info[:2])").split() != ["3", "11"]:
+        raise NotHere("the release that is pinned here is of Debian 12's Python 3.11")
+    return python_with("home-assistant", CLIENTS / "home-assistant.txt", "--use-pep517")
 
 
 @remembered
