@@ -33,7 +33,7 @@ class Log(logging.Handler):
 
 async def start(folder):
     """What bootstrap.async_setup_hass() does, without what is set up unasked: the user interface and all that it needs."""
-    bootstrap.DEFAULT_INTEGRATIONS = set()
+    bootstrap.DEFAULT_INTEGRATIONS &= {"network"}  # of which its clients ask for addresses
     update_coordinator.REQUEST_REFRESH_DEFAULT_COOLDOWN = 0  # seconds between two questions of whoever wants to know now
     hass = core.HomeAssistant(folder)
     hass.config.skip_pip = True  # what it needs is there

@@ -22,6 +22,7 @@ PYTHON = "/usr/bin/python3"  # Debian's, whatever else is in the PATH
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LLAMA = "/opt/llama"  # in a machine; no longer than the name of Debian's own loader
 MAKE_SECONDS = 300
+HOME_ASSISTANT = {"3.11": "home-assistant-2024.txt", "3.13": "home-assistant-2026.txt"}  # the packages, by the Python
 
 locks = []  # held for as long as this process lives
 
@@ -181,10 +182,11 @@ def pypi():
 
 @remembered
 def home_assistant():
-    """The Python whose packages home_assistant.py imports."""
-    if say(PYTHON, "-c", "import sys; print(*sys.version_info[:2])").split() != ["3", "11"]:
-        raise NotHere("the release that is pinned here is of Debian 12's Python 3.11")
-    return python_with("home-assistant", CLIENTS / "home-assistant.txt", "--use-pep517")
+    """The Python whose packages home_assistant.py imports: the last release for this host's."""
+    version = say(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+    if version not in HOME_ASSISTANT:
+        raise NotHere(f"there is a release for Python {' and '.join(HOME_ASSISTANT)}, and this host has {version}")
+    return python_with("home-assistant", CLIENTS / HOME_ASSISTANT[version], "--use-pep517")
 
 
 @remembered
