@@ -33,6 +33,7 @@ readonly enable_only=(model-idle-sweep-before-sleep.service) # something of syst
 # ours. In Debian's folder of enabled sites it is a link, and the file is the user's in the folder beside it.
 readonly places=(/etc/nginx/sites-enabled/home-lab-services{,.conf} /etc/nginx/{vhosts.d,conf.d,http.d}/home-lab-services.conf)
 readonly available=/etc/nginx/sites-available/home-lab-services
+readonly nginx_files=/etc/nginx/home-lab-services
 readonly off=.disabled # at the end of its name: NGINX reads a "*.conf" no more
 # Of each site that was shipped before: one that nobody has changed is replaced by today's.
 readonly former_sites=(5dd55d9ef869f3d70d54d0bab143d192a0a45d533e249e3d5adad849b7a333c9
@@ -82,10 +83,13 @@ files() { # prints mode, source, destination of each file but model@.service
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"
 	if [[ -n $DESTDIR || -d /etc/nginx ]]; then
 		for name in "${here%/*}"/nginx/home-lab-services/*.conf; do
-			echo "0644 $name /etc/nginx/home-lab-services/${name##*/}"
+			echo "0644 $name $nginx_files/${name##*/}"
 		done
 	fi
 }
+
+# What NGINX reads, and who writes the rest of that and reloads it: it says more than a former model-router understands.
+of_nginx() { [[ $1 == "$nginx_files"/* || $1 == */nginx-config-updater ]]; } # DESTINATION
 
 ours() { # FILE: it is the model@.service that we installed
 	[[ -f $1 ]] && grep -qs '^# home-lab-services installs this file' "$1"
@@ -117,18 +121,37 @@ foreign_model_unit() {
 changed=() # destinations whose content is new
 added=()   # those that were not there at all
 
-put() { # MODE SOURCE DESTINATION
+put() { # MODE SOURCE DESTINATION [FOLDER: where it is kept for now]
 	local to=$DESTDIR$3
-	mkdir -p "${to%/*}"
+	local new=${4:+$4/${to##*/}}
+	new=${new:-$to.new}
+	mkdir -p "${to%/*}" "${new%/*}"
 	[[ -e $to ]] || added+=("$3")
 	case $2 in
-	*.service) sed "s|@libexecdir@|$libexecdir|g; s|@bindir@|$bindir|g" "$2" >"$to.new" ;;
-	*.socket) sed "s|^SocketGroup=www-data$|SocketGroup=$nginx_group|" "$2" >"$to.new" ;;
-	*) cp "$2" "$to.new" ;;
+	*.service) sed "s|@libexecdir@|$libexecdir|g; s|@bindir@|$bindir|g" "$2" >"$new" ;;
+	*.socket) sed "s|^SocketGroup=www-data$|SocketGroup=$nginx_group|" "$2" >"$new" ;;
+	*) cp "$2" "$new" ;;
 	esac
-	chmod "$1" "$to.new"
-	cmp --silent "$to.new" "$to" || changed+=("$3")
-	mv -fT "$to.new" "$to"
+	chmod "$1" "$new"
+	cmp --silent "$new" "$to" || changed+=("$3")
+	[[ -n ${4-} ]] || mv -fT "$new" "$to"
+}
+
+# NGINX's files fit each other, and it may read them at any time: they change in one moment. The updater is the last.
+put_files_of_nginx() {
+	local mode source to updater=() kept=$DESTDIR$nginx_files/new
+	while read -r mode source to; do
+		if [[ $to == "$nginx_files"/* ]]; then
+			put "$mode" "$source" "$to" "$kept"
+		elif of_nginx "$to"; then
+			updater=("$mode" "$source" "$to")
+		fi
+	done < <(files)
+	if [[ -d $kept ]]; then
+		mv -f -t "${kept%/*}" "$kept"/*.conf
+		rmdir "$kept"
+	fi
+	put "${updater[@]}"
 }
 
 is_changed() { # DESTINATION…: one of them at least
@@ -396,8 +419,9 @@ install_all() {
 	fi
 
 	while read -r mode source to; do
-		put "$mode" "$source" "$to"
+		of_nginx "$to" || put "$mode" "$source" "$to"
 	done < <(files)
+	[[ $upgrade == yes ]] || put_files_of_nginx
 	if other=$(foreign_model_unit); then
 		say "$other is yours and runs the models; ours is not installed."
 	else
@@ -415,6 +439,7 @@ install_all() {
 		! other=$(foreign_unit "$name") || say "beware: $other hides ours or is hidden by it ($unitdir)."
 	done
 	start
+	[[ $upgrade == no ]] || put_files_of_nginx
 	set_up_nginx
 	cat <<-END
 		Home Lab Services are installed and running:
@@ -475,9 +500,9 @@ uninstall_all() {
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
-	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready}
+	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready} "$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
-		"$DESTDIR/run/home-lab-services" "$DESTDIR/etc/nginx/home-lab-services" 2>/dev/null || true
+		"$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0
 	if [[ -d /run/systemd/system ]]; then
 		systemctl daemon-reload

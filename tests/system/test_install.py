@@ -240,6 +240,25 @@ def test_an_upgrade_of_what_runs(installed):
     assert installed.is_active(*UP) and installed.failed_units() == ""
 
 
+def test_an_upgrade_hands_nginx_over_at_once(installed):
+    """NGINX may read its files at any time, so they change in one moment; and they may say more than a former router
+    understands, so that is replaced before them, and who reloads NGINX behind them."""
+    folder = "/usr/local/libexec/home-lab-services"
+    installed.sh("systemctl start model-router.service")
+    before = installed.properties("model-router.service", "MainPID")
+    installed.sh(f"cp {folder}/model-router /tmp/older; echo older >>/tmp/older; mv /tmp/older {folder}/model-router")
+    assert install(installed).returncode == 0
+    assert installed.properties("model-router.service", "MainPID") != before
+
+    files = {path.name: path.stat() for path in installed.path(folder).iterdir()}
+    updater = files.pop("nginx-config-updater").st_ctime_ns
+    confs = [path.stat() for path in installed.path("/etc/nginx/home-lab-services").iterdir()]
+    first, last = min(it.st_ctime_ns for it in confs), max(it.st_ctime_ns for it in confs)
+    assert max(it.st_ctime_ns for it in files.values()) < first, "the programs are there before"
+    assert max(it.st_mtime_ns for it in confs) < first, "all are written before the first is put in its place"
+    assert last < updater
+
+
 def test_the_site_is_the_users(installed):
     """NGINX's site is installed and enabled once. What is in /etc/nginx/home-lab-services is replaced each time."""
     own = installed.path(SITE).read_text() + "# mine\n"
