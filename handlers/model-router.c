@@ -15,6 +15,7 @@
 #include "http/cors.h"
 #include "lab/activity.h"
 #include "lab/nginx_ports.h"
+#include "lab/ready.h"
 #include "lab/ready_mark.h"
 #include "lab/units.h"
 #include "router_admit.h"
@@ -100,7 +101,8 @@ static void pass(struct router *router, struct hl_router_request *request, const
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else if (request->call == HL_ROUTER_WAKE) {
                 wake(router, request, config, model);
-        } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0) {
+        } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0 ||
+                   hl_ready_is_strangers(model)) {
                 /* What listens on the port of one that does not run is another's. */
                 hold(router, request, config, model);
         } else {

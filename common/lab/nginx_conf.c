@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "config.h"
 #include "inflight.h"
+#include "ready_mark.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static void add_first(struct hl_buf *out, const struct hl_model *model, const ch
         hl_buf_addf(out, "    error_page 502 504 = @wake_%s;\n}\n", model->name);
 }
 
-/* What listens on the port of a model that does not run is not the model. */
+/* What listens on the port of a model that does not run is not the model, and before that was seen ready, it need not be. */
 static void add_path(struct hl_buf *out, const struct hl_model *model, const char *upstream, const char *host)
 {
         hl_buf_addf(out,
@@ -82,13 +83,18 @@ static void add_path(struct hl_buf *out, const struct hl_model *model, const cha
                     "    if (!-d \"",
                     model->name, model->name);
         add_control_group(out, model->unit);
-        hl_buf_adds(out, "\") {\n"
-                         "        set $hl_trusted 0;\n"
-                         "    }\n"
-                         "    if ($hl_asks) {\n"
-                         "        rewrite ^ /hl_admit last;\n"
-                         "    }\n"
-                         "    include home-lab-services/first.conf;\n");
+        hl_buf_addf(out,
+                    "\") {\n"
+                    "        set $hl_trusted 0;\n"
+                    "    }\n"
+                    "    if (!-f \"" HL_READY_FOLDER "/%s\") {\n"
+                    "        set $hl_trusted 0;\n"
+                    "    }\n"
+                    "    if ($hl_asks) {\n"
+                    "        rewrite ^ /hl_admit last;\n"
+                    "    }\n"
+                    "    include home-lab-services/first.conf;\n",
+                    model->name);
         add_first(out, model, upstream, host);
 }
 

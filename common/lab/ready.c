@@ -75,6 +75,11 @@ bool hl_ready_was_seen(const struct hl_model *model)
         return hl_ready_seen_since(model->name, age_us < now_us ? now_us - age_us : 0);
 }
 
+bool hl_ready_is_strangers(const struct hl_model *model)
+{
+        return !hl_ready_was_seen(model) && is_strangers(model); /* what was seen ready has its port */
+}
+
 enum hl_model_state hl_ready_meaning(const struct hl_model *model, int status)
 {
         if (hl_ready_status(status) || (status == -ETIMEDOUT && hl_ready_was_seen(model)))

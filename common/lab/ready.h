@@ -41,6 +41,9 @@ enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_ac
 /* Whether the model was seen ready since its unit was started; also where nobody knows when that was. */
 bool hl_ready_was_seen(const struct hl_model *model);
 
+/* Whether a request to its port would come to a program that is not the model's: one that runs may not listen yet. */
+bool hl_ready_is_strangers(const struct hl_model *model);
+
 /* Before a model is started: its file must be readable, and somebody else's server on its port would be taken for it.
  * -EADDRINUSE/CONFLICT, or as hl_model_readable(). (Root's is
  * let be: it may be systemd, which holds the port for the model.) */

@@ -12,7 +12,7 @@
 static char *path_of(const char *model)
 {
         const char *folder = getenv("HL_READY_DIRECTORY");
-        return hl_format("%s/%s", folder && *folder == '/' ? folder : "/run/home-lab-services/ready", model);
+        return hl_format("%s/%s", folder && *folder == '/' ? folder : HL_READY_FOLDER, model);
 }
 
 static int set_time(const char *path, uint64_t us)

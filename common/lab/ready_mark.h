@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HL_READY_FOLDER "/run/home-lab-services/ready"
+
 /* The model was asked then, and has answered that it is ready. Names come from the catalogue, never from a request. */
 int hl_ready_mark(const char *model, uint64_t asked_us);
 
