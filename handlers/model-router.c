@@ -70,6 +70,12 @@ static void hold(struct router *router, struct hl_router_request *request, const
         }
 }
 
+/* Whether what runs now ran already when the request was sent. What has ended since may have begun with it. */
+static bool is_the_same(const struct hl_router_request *request, const struct hl_model *model)
+{
+        return request->sent_us == 0 || hl_units_started_about(model->unit) <= request->sent_us;
+}
+
 /* The model, or what listens in its place, closed the connection. A container's published port does so while its server
  * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to do. */
 static void wake(struct router *router, struct hl_router_request *request, const struct hl_config *config,
@@ -83,7 +89,7 @@ static void wake(struct router *router, struct hl_router_request *request, const
                 return;
         }
         bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
-        if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE &&
+        if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE && is_the_same(request, model) &&
             !hl_ready_seen_since(model->name, detail.active_since_monotonic_us))
                 hold(router, request, config, model);
         else

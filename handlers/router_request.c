@@ -1,9 +1,11 @@
 #include "router_request.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "doors/cgi.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +53,24 @@ static const char *last_of(const char *list)
         return last ? last + 1 : list;
 }
 
+/* NGINX's times are seconds with three decimals: "1767225600.123". 0: it is none. */
+static uint64_t time_of(const char *text)
+{
+        unsigned long long seconds = 0;
+        unsigned milliseconds = 0;
+        if (!text || sscanf(text, "%llu.%3u", &seconds, &milliseconds) != 2)
+                return 0;
+        return seconds * HL_USEC_PER_SEC + milliseconds * HL_USEC_PER_MSEC;
+}
+
+/* When the last try failed, less how long it took. */
+static uint64_t read_sent(const struct hl_fastcgi_request *fcgi)
+{
+        uint64_t failed_us = time_of(hl_fastcgi_get(fcgi, "HL_FAILED_AT")),
+                 took_us = time_of(last_of(hl_fastcgi_get(fcgi, "HL_UPSTREAM_RESPONSE_TIME")));
+        return failed_us > took_us ? failed_us - took_us : 0;
+}
+
 static void read_call(struct hl_router_request *request)
 {
         const struct hl_fastcgi_request *fcgi = request->fcgi;
@@ -67,6 +87,7 @@ static void read_call(struct hl_router_request *request)
         request->counts = is_one(fcgi, "HL_COUNTS");
         /* "-": no connection, so the model never saw the request. That is the last word also where it said 503 before. */
         request->was_sent = *connect_time && strcmp(connect_time, "-") != 0 && strcmp(status, "503") != 0;
+        request->sent_us = request->was_sent ? read_sent(fcgi) : 0;
         request->timed_out = request->was_sent && strcmp(status, "504") == 0;
         request->is_again = again != NULL;
         uint64_t hand_backs = 0;

@@ -15,6 +15,7 @@
 #include "http/request.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define HL_ROUTER_HAND_BACKS_MAX 6 /* NGINX takes ten redirections for a circle, and says so in HTML */
 
@@ -33,6 +34,7 @@ struct hl_router_request {
         bool is_forged;      /* a browser may send it for a page of another origin without being asked first */
         bool counts;         /* it makes a model work */
         bool was_sent;       /* the model had it, and did not say that it is still loading */
+        uint64_t sent_us;    /* CLOCK_REALTIME, about when it was sent; 0: not known */
         bool timed_out;      /* of what was sent: no answer came in time */
         bool is_again;       /* a router sent it here: nobody had it */
         unsigned hand_backs; /* how often it waited before, at a router that was stopped */
