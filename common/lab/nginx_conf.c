@@ -179,9 +179,19 @@ bool hl_nginx_upstreams_cover(const struct hl_buf *have, const struct hl_buf *ne
         return true;
 }
 
+/* Of a line that is a whole upstream, what says its name, up to the brace; 0: it is none. */
+static size_t name_len(const char *line, size_t len)
+{
+        const char *brace = hl_has_prefix(line, "upstream hl_") ? memchr(line, '{', len) : NULL;
+        return brace && line[len - 2] == '}' ? (size_t)(brace - line) + 1 : 0;
+}
+
+/* NGINX takes each name once. A former version, or a person, may have written something else behind it. */
 void hl_nginx_upstreams_keep(const struct hl_buf *before, struct hl_buf *out)
 {
-        for (size_t at = 0, len; (len = next_line(before, at)) > 0; at += len)
-                if (!has_line(out, before->data + at, len) && hl_has_prefix(before->data + at, "upstream hl_"))
+        for (size_t at = 0, len; (len = next_line(before, at)) > 0; at += len) {
+                size_t name = name_len(before->data + at, len);
+                if (name > 0 && !has_line(out, before->data + at, name))
                         hl_buf_add(out, before->data + at, len);
+        }
 }

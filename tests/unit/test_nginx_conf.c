@@ -147,6 +147,22 @@ static void old_upstreams_stay_beside_new_ones(void **state)
         hl_buf_free(&now);
 }
 
+/* NGINX would refuse the file, and each run after that would keep what it refuses. */
+static void an_old_upstream_of_a_new_ones_name_goes(void **state)
+{
+        (void)state;
+        struct hl_buf before = { 0 }, now = { 0 };
+        hl_buf_adds(&before, HEADING "upstream hl_127.0.0.1_2 { server 127.0.0.1:22; }\n"
+                                     "upstream hl_127.0.0.1_4 { server\n"
+                                     "upstream hl_127.0.0.1_4 { server 127.0.0.1:4; }\n"
+                                     "upstream hl_127.0.0.1_4 { server 127.0.0.1:44; }\n");
+        hl_buf_adds(&now, HEADING UPSTREAM("2"));
+        hl_nginx_upstreams_keep(&before, &now);
+        assert_string_equal(now.data, HEADING UPSTREAM("2") "upstream hl_127.0.0.1_4 { server 127.0.0.1:4; }\n");
+        hl_buf_free(&before);
+        hl_buf_free(&now);
+}
+
 static void an_ipv6_address_is_bracketed(void **state)
 {
         (void)state;
@@ -234,6 +250,7 @@ int main(void)
                 cmocka_unit_test(each_port_has_one_upstream),
                 cmocka_unit_test(an_upstreams_name_has_no_colon),
                 cmocka_unit_test(old_upstreams_stay_beside_new_ones),
+                cmocka_unit_test(an_old_upstream_of_a_new_ones_name_goes),
                 cmocka_unit_test(an_ipv6_address_is_bracketed),
                 cmocka_unit_test(reserved_names_get_no_path),
                 cmocka_unit_test(models_without_a_port_get_nothing),
