@@ -182,7 +182,8 @@ int inference_run_openai_model(struct hl_call *call)
         int r = hl_app_catalog(call, &catalog);
         if (r < 0)
                 return r;
-        const struct hl_model *model = hl_catalog_find_named(&catalog, call->param);
+        HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(call->param);
+        const struct hl_model *model = name ? hl_catalog_find_meant(&catalog, name) : NULL;
         if (!model)
                 return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
                                "there is no model \"%.200s\": GET /v1/models lists those that are", call->param);

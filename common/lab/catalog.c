@@ -159,13 +159,14 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
                           struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog all = { 0 };
+        HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(name_or_alias);
         struct hl_catalog one = { 0 };
-        int r = hl_model_name_valid(name_or_alias) ? hl_catalog_load(config, name_or_alias, NULL, NULL, &one, err) : 0;
-        if (r == 0 && one.count == 0 && hl_alias_valid(name_or_alias))
+        int r = name && hl_model_name_valid(name) ? hl_catalog_load(config, name, NULL, NULL, &one, err) : 0;
+        if (r == 0 && one.count == 0 && name)
                 r = hl_catalog_load(config, NULL, NULL, NULL, &all, err);
         if (r < 0)
                 return r;
-        const struct hl_model *found = hl_catalog_find_named(&all, name_or_alias);
+        const struct hl_model *found = name ? hl_catalog_find_meant(&all, name) : NULL;
         if (found) {
                 struct hl_model *model = &all.models[found - all.models];
                 one = (struct hl_catalog){ .models = hl_alloc(sizeof(*one.models)), .count = 1 };

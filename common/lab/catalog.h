@@ -53,7 +53,7 @@ int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding
                     struct hl_catalog *ret_catalog, struct hl_err *err);
 
 /* A catalogue of the one model that goes by this name, or of none. A file's name comes before an alias: only where there
- * is no such file are the others read. */
+ * is no such file are the others read, and where none has that name, the one is taken that a client may mean by it. */
 int hl_catalog_load_named(const struct hl_config *config, const char *name_or_alias, struct hl_catalog *ret_catalog,
                           struct hl_err *err);
 
@@ -68,5 +68,13 @@ int hl_model_has_port(const struct hl_model *model, struct hl_err *err);
 /* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);
+
+/* As hl_catalog_find_named() and, where nothing has exactly that name, what a client means that writes one as others are
+ * written: in capitals or none, ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME",
+ * LiteLLM's). What is nearer to the name as it was written comes first. */
+const struct hl_model *hl_catalog_find_meant(const struct hl_catalog *catalog, const char *name);
+
+/* A name without the blanks around it, for free(); NULL where nothing can have it. */
+char *hl_catalog_trim(const char *written);
 
 #endif

@@ -174,11 +174,53 @@ static void a_model_is_found_by_each_of_its_names(void **state)
         assert_string_equal(named(*state, "mod\xC3\xA8le"), "z");
         assert_string_equal(named(*state, "b"), "b");      /* a file's name comes first */
         assert_string_equal(named(*state, "shared"), "b"); /* then the first by name */
-        assert_string_equal(named(*state, "qwen/qwen3-8b"), "-");
         assert_string_equal(named(*state, "Qwen"), "-");
         assert_string_equal(named(*state, ""), "-");
         assert_string_equal(named(*state, "../models/z"), "-");
         assert_string_equal(named(*state, "Qwen/Qwen3-8B shared"), "-");
+}
+
+/* Clients write names as other servers' are written. */
+static void a_name_is_understood_as_clients_write_it(void **state)
+{
+        static const struct {
+                const char *written, *model;
+        } cases[] = {
+                { " m ", "m" },
+                { "m\n", "m" },
+                { "M", "M" },
+                { "m:latest", "m" },
+                { "M:Latest", "M" },
+                { "openai/m", "m" },
+                { "ollama/m", "m" },
+                { "openai/m:latest", "m" },
+                { "QWEN/qwen3-8b", "z" },
+                { "Z", "z" },
+                { "openai/Qwen/Qwen3-8B", "z" },
+                { "azure/gpt-4:latest", "z" },
+                { "tagged:latest", "tagged:latest" },
+                { "TAGGED", "-" },
+                { "lm_studio/Z", "z" },
+                { "shared", "M" },
+                { "SHARED", "M" },
+                { "only", "z" },
+                { "other/m", "-" },
+                { "m/openai", "-" },
+                { "openai/", "-" },
+                { ":latest", "-" },
+                { "openai/:latest", "-" },
+                { "openai//m", "-" },
+                { " ", "-" },
+                { "m m", "-" },
+                { "m:latest:latest", "-" },
+        };
+        test_write(*state, "models/m", "PORT=1\n");
+        test_write(*state, "models/M", "PORT=2\nALIASES=shared\n");
+        test_write(*state, "models/tagged:latest", "PORT=3\n");
+        test_write(*state, "models/z", "PORT=4\nALIASES=\"Qwen/Qwen3-8B gpt-4 Only\"\n");
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                if (strcmp(named(*state, cases[i].written), cases[i].model) != 0)
+                        fail_msg("\"%s\" is %s", cases[i].written, named(*state, cases[i].written));
 }
 
 /* The files of a folder that were opened, in text. */
@@ -239,6 +281,7 @@ int main(void)
                 IN_FOLDER(the_last_line_is_the_one_that_counts),
                 IN_FOLDER(a_name_leads_to_one_model),
                 IN_FOLDER(a_model_is_found_by_each_of_its_names),
+                IN_FOLDER(a_name_is_understood_as_clients_write_it),
                 IN_FOLDER(only_for_an_alias_are_all_files_read),
                 IN_FOLDER(an_unreadable_folder_is_an_error_by_alias_too),
         };
