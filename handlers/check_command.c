@@ -100,7 +100,8 @@ static void try_port(const struct trial *t, const char *value)
         uint64_t port;
         char own[8];
         snprintf(own, sizeof(own), "%u", t->model->port);
-        if (hl_parse_uint(value, UINT16_MAX, &port) == 0 && port > 0 && t->model->port && port != t->model->port)
+        bool is_port = hl_parse_uint(value, UINT16_MAX, &port) == 0;
+        if (t->model->port && (is_port ? port > 0 && port != t->model->port : strstr(value, "PORT") != NULL))
                 tell(t, "COMMAND says port \1, and PORT is \2: write --port $PORT in COMMAND", value, own);
 }
 
@@ -227,7 +228,8 @@ static void try_words(const struct trial *t, const struct hl_command *command)
                 bool moves =
                         strcmp(program->text, "cd") == 0 || command->commands > 1; /* then what is relative to it? */
                 const char *path = equals ? equals + 1 : word->text;
-                if (word->is_known && !container && !is_written(option) && (*path == '/' || !moves) && *path != '-')
+                bool writes = is_written(option) || strcmp(program->text, "tee") == 0;
+                if (word->is_known && !container && !writes && (*path == '/' || !moves) && *path != '-')
                         try_path(t, path, word->is_pattern);
         }
 }

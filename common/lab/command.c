@@ -132,6 +132,9 @@ static int take_expansion(struct reading *r, bool is_quoted)
                 for (len = 2; isalnum((unsigned char)at[len]) || at[len] == '_'; len++)
                         ;
                 expand(r, at + 1, len - 1, is_quoted);
+        } else if (hl_command_is_foreign_variable(at)) {
+                return refuse(r,
+                              "has a variable as make and Compose write it, and a shell does not: write $PORT: ", at);
         } else if (*at == '`' || at[1] == '(' || at[1] == '{') {
                 len = length_of_nested(at);
                 if (len == 0)
@@ -285,11 +288,13 @@ static int take_plain(struct reading *r)
         return 0;
 }
 
-/* The length of a backslash that joins two lines, also one with blanks or a CR behind it; 0: it is none. */
+/* The length of a backslash that joins two lines, also one with blanks, a CR or a comment behind it; 0: it is none. */
 static size_t length_of_join(const char *text)
 {
-        size_t blanks = *text == '\\' ? strspn(text + 1, " \t\r") : 0;
-        return *text == '\\' && text[1 + blanks] == '\n' ? blanks + 2 : 0;
+        size_t len = *text == '\\' ? strspn(text + 1, " \t\r") : 0;
+        if (len > 0 && text[1 + len] == '#')
+                len += strcspn(text + 1 + len, "\n");
+        return *text == '\\' && text[1 + len] == '\n' ? len + 2 : 0;
 }
 
 static int take_piece(struct reading *r)
@@ -354,6 +359,8 @@ int hl_command_read(const char *text, hl_command_variable_fn *variable, void *da
         int result = 0;
         bool any = false;
         hl_buf_adds(&r.script, "");
+        if (hl_command_is_list(text))
+                result = refuse(&r, "is a list: write it as in a shell, \"llama-server --port $PORT\", not ", text);
         while (result == 0 && *r.next)
                 result = take_piece(&r);
         end_word(&r);

@@ -68,16 +68,17 @@ static bool is_value(const char *before)
                strspn(before + 1, "itdP") != strlen(before + 1);
 }
 
-/* -d, also among others as in -itd, or --detach: of "run" in front of the image, of "compose" behind "up". */
-static bool is_detached(const struct part *p, size_t program)
+/* A letter, also among others as in -itd, or its long form: of "run" in front of the image, of "compose" behind "up". */
+static bool has_flag(const struct part *p, size_t program, char letter, const char *option)
 {
         bool is_run = false, is_up = false;
+        size_t option_len = strlen(option);
         for (size_t i = program + 1; i < p->end; i++) {
-                const char *word = text_at(p, i);
-                bool says_so = strcmp(word, "--detach") == 0 || strcmp(word, "--detach=true") == 0 ||
-                               (word[0] == '-' && word[1] && strspn(word + 1, "itdP") == strlen(word + 1) &&
-                                strchr(word, 'd'));
-                if (says_so && (is_run || is_up))
+                const char *word = text_at(p, i), *behind = word + option_len;
+                bool is_long = strncmp(word, option, option_len) == 0 && (!*behind || strcmp(behind, "=true") == 0);
+                bool is_short = word[0] == '-' && word[1] && strspn(word + 1, "itdP") == strlen(word + 1) &&
+                                strchr(word, letter);
+                if ((is_long || is_short) && (is_run || is_up))
                         return true;
                 if (is_run && *word != '-' && !is_value(text_at(p, i - 1)))
                         return false; /* the image: what follows is its program's */
@@ -91,11 +92,14 @@ static int judge_container(const struct part *p, size_t program, const char *nam
 {
         const char *verb = verb_of(p, program);
         struct stat status;
-        if (is_detached(p, program))
+        if (has_flag(p, program, 'd', "--detach"))
                 return refuse(p,
                               "COMMAND: with -d %s goes to the background, and its unit ends: leave -d away, and add "
                               "--rm to \"run\"",
                               name);
+        if (strcmp(name, "podman") != 0 && has_flag(p, program, 'i', "--interactive") &&
+            has_flag(p, program, 't', "--tty"))
+                return refuse(p, "COMMAND: with -it %s wants a terminal, and a unit has none: leave -it away", name);
         if (strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-')
                 return refuse(p,
                               "COMMAND: %s start goes to the background, and its unit ends: write \"start --attach\"",

@@ -50,6 +50,18 @@ bool hl_command_is_assignment(const char *word)
                (word[len] == '=' || (word[len] == '+' && word[len + 1] == '='));
 }
 
+bool hl_command_is_foreign_variable(const char *at)
+{
+        size_t len = at[1] == '(' || at[1] == '$' ? strspn(at + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") : 0;
+        return *at == '$' && len > 0 && (at[1] == '$' || at[2 + len] == ')');
+}
+
+bool hl_command_is_list(const char *text)
+{
+        text += strspn(text, " \t\r\n");
+        return *text == '[' && strchr("\"'", text[1 + strspn(text + 1, " \t\r\n")]) && text[1];
+}
+
 void hl_command_free(struct hl_command *command)
 {
         for (size_t i = 0; i < command->count; i++)

@@ -21,4 +21,10 @@ bool hl_command_prepares(const char *word);
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 
+/* $(PORT) and $$PORT, as make and Compose have them: a shell would run a program, or say its own number. */
+bool hl_command_is_foreign_variable(const char *at);
+
+/* ["llama-server", "--port", "8198"], as a container's file has a command. */
+bool hl_command_is_list(const char *text);
+
 #endif

@@ -46,6 +46,8 @@ def check(machine, user=None):
     ("PORT=8198\nCOMMAND=x", "PORT 8198 is also "),
     (f"PORT=8401\nCOMMAND={GOOD} 8299", "m: COMMAND says port 8299, and PORT is 8401: write --port $PORT in COMMAND"),
     (f"PORT=8401\nCOMMAND={GOOD}=8299", "m: COMMAND says port 8299, and PORT is 8401"),
+    ("PORT=8401\nCOMMAND=x --port {{PORT}}", "m: COMMAND says port {{PORT}}, and PORT is 8401: write --port $PORT in COMMAND"),
+    ("PORT=8401\nCOMMAND=x --port=%PORT%", "m: COMMAND says port %PORT%, and PORT is 8401"),
     ("PORT=8401\nCOMMAND=x -p 8299", "m: COMMAND says port 8299, and PORT is 8401"),
     ("PORT=8401\nCOMMAND=docker run -p 127.0.0.1:8299:8080 x", "m: COMMAND says port 8299, and PORT is 8401"),
     (f"PORT=8401\nCOMMAND={GOOD} 8401 --host 192.168.1.5", "m: COMMAND says --host 192.168.1.5, and the model is asked at 127.0.0.1"),

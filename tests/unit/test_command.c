@@ -39,6 +39,9 @@ static void as_it_is_typed(void **state)
                 { "\nvllm serve\n  --port 1\n", " exec vllm serve   --port 1 " },
                 { "vllm serve \\\n  --port 1 \\\n --x", "exec vllm serve   --port 1  --x" },
                 { "vllm serve \\ \n --x", "exec vllm serve   --x" }, /* a blank behind the backslash */
+                { "vllm serve \\  # the big one\n --x", "exec vllm serve   --x" },
+                { "vllm serve a\\ #b c", "exec vllm serve a\\ #b c" }, /* no line follows */
+                { "[ -e x ] && prog $$ $(DATE -u)", "[ -e x ] && exec prog $$ $(DATE -u)" },
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
                 { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
                 { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
@@ -100,6 +103,10 @@ static void what_cannot_run_is_refused(void **state)
                 { "prog \xE2\x80\x93port 1", "has a typographic quote" },
                 { "prog\xC2\xA0--x", "has a typographic quote" },
                 { "echo a\nexec prog", "put && between commands: exec prog" },
+                { "prog --port $(PORT)", "write $PORT: $(PORT)" },
+                { "prog --port \"$$PORT\"", "write $PORT: $$PORT" },
+                { "[\"prog\", \"--port\", \"1\"]", "COMMAND is a list: write it as in a shell" },
+                { " [ 'prog' ]", "COMMAND is a list" },
                 { "prog a\n cd x", "put && between commands: cd x" },
         };
         (void)state;
@@ -203,6 +210,9 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("podman run --rm -itd x", path, "goes to the background");
         judge("podman run --detach --rm x", path, "goes to the background");
         judge("podman run --rm -p 1:2 -e A=d x -d 1", path, NULL); /* that is its program's */
+        judge("docker run --rm -it x", path, "with -it docker wants a terminal");
+        judge("docker run -i --tty x", path, "with -it docker wants a terminal");
+        judge("podman run -it x", path, NULL); /* it only warns */
         judge("podman compose -f x up -d", path, "goes to the background");
         judge("podman compose -f x up", path, NULL);
         judge("podman start x", path, "write \"start --attach\"");
