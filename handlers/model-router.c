@@ -133,15 +133,17 @@ static void find(struct router *router, struct hl_router_request *request, const
         }
 }
 
-/* Azure's clients have it in the path: /v1/deployments/NAME/chat/completions. */
+/* Azure's clients have it in the path: /openai/deployments/NAME/chat/completions, or with a base URL that ends in /v1. */
 static char *deployment_of(const char *path)
 {
-        static const char before[] = "/v1/deployments/";
+        static const char *const before[] = { "/openai/deployments/", "/v1/deployments/" };
         char *name = NULL;
-        const char *start = path + sizeof(before) - 1;
-        if (!hl_has_prefix(path, before) || hl_percent_decode(start, strcspn(start, "/"), &name) < 0)
-                return NULL;
-        return name;
+        for (size_t i = 0; i < HL_COUNT(before); i++) {
+                const char *start = path + strlen(before[i]);
+                if (hl_has_prefix(path, before[i]))
+                        return hl_percent_decode(start, strcspn(start, "/"), &name) < 0 ? NULL : name;
+        }
+        return NULL;
 }
 
 /* A body says it; where that does not, the query may. */
@@ -149,7 +151,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
 {
         struct hl_err err = { 0 };
         HL_CLEANUP(hl_free_pointer) char *name = NULL;
-        bool has_body = request->http.method == HL_POST;
+        bool has_body = hl_method_has_body(request->http.method);
         if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
                 hl_router_refuse_request(request, &err);
                 return;
@@ -158,7 +160,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
                 name = NULL;
         if (!name)
                 name = deployment_of(request->http.path);
-        if (name) {
+        if (name && *name) {
                 find(router, request, config, name);
                 return;
         }

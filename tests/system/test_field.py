@@ -21,6 +21,8 @@ CAST = {
     "busy": (8408, "--status 503 --retry-after 7", ""),
     "loads": (8409, "--load-seconds 1.5", ""),
     "mute": (8418, "", 'IDLE_TIMEOUT="1h"\n'),
+    "moved": (8420, "--redirects", ""),
+    "images": (8421, "", ""),
     "slowly": (8419, "--answer-seconds 3", 'IDLE_TIMEOUT="1h"\n'),
 } | {f"says{status}": (status + 7950, f"--status {status}", "") for status in (502, 504)}
 
@@ -152,6 +154,73 @@ def test_slashes_of_base_urls(field, sent, arrives):
 def test_slashes_before_a_models_own_paths(field, sent, arrives):
     answer = field.post(sent, {})
     assert (answer.status, answer["path"]) == (200, arrives), answer
+
+
+@pytest.mark.parametrize("sent, arrives", [
+    (path, "/v1" + path) for path in ("/chat/completions", "/completions", "/embeddings", "/responses", "/moderations",
+                                      "/audio/speech", "/audio/transcriptions", "/responses/r1/cancel")
+] + [(path, CHAT) for path in ("/chat/completions/", "//chat/completions", "/v1/v1/chat/completions", "/v1//v1/chat/completions/",
+                               "/openai/v1/chat/completions", "/openai/chat/completions", "/api/v1/chat/completions",
+                               "/api/chat/completions", "/plain/v1/v1/chat/completions")
+     ] + [("/openai/deployments/plain/chat/completions?api-version=2024-10-21", CHAT + "?api-version=2024-10-21"),
+          ("/openai/deployments/plain/audio/transcriptions", "/v1/audio/transcriptions")
+          ] + [(path, path) for path in ("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding",
+                                         "/rerank", "/reranking", "/v2/rerank", "/score")])
+def test_base_urls_as_people_write_them(field, sent, arrives):
+    """Without "v1", with it twice, as others' begin, or as llama-server itself has its paths. Cold and warm."""
+    for _ in range(2):
+        answer = chat(field, "plain", sent)
+        assert (answer.status, answer["who"], answer["path"]) == (200, "plain", arrives), answer
+        if "deployments" in sent:
+            assert field.post(sent, {"messages": []})["who"] == "plain"
+
+
+def test_a_models_own_paths_come_before_these(field):
+    answer = chat(field, "plain", "/images/generations")
+    assert (answer["who"], answer["path"]) == ("images", "/generations")
+
+
+@pytest.mark.parametrize("path", ["/props?model=lists", "/slots?model=lists", "/metrics?model=lists"])
+def test_looks_at_a_model_by_the_query_start_nothing(field, path):
+    assert field.ask("GET", path).status == 503 and not field.runs("lists")
+
+
+def test_the_sites_health(field):
+    assert field.ask("GET", "/health")["status"] == "success"
+
+
+@pytest.mark.parametrize("name", [" plain", "plain\n", "PLAIN", "plain:latest", "openai/plain", "openai/GPT-4", "qwen/qwen3-8b:latest"])
+def test_a_model_is_found_by_its_name_as_clients_write_it(field, name):
+    answer = chat(field, name)
+    assert answer.status == 200 and json.loads(answer["body"])["model"] == name, answer
+
+
+@pytest.mark.parametrize("where, told", [
+    ("/ui/", "{prefix}/ui/"), ("/moved/ui/", "{there}/ui/"), ("http://{host}/v1/x/", "{prefix}/v1/x/"), ("x/", "x/"),
+    ("https://{host}/x", "{prefix}/x"), ("http://127.0.0.1:{port}/x/?a=/b", "{prefix}/x/?a=/b"), ("http://localhost:{port}/x", "{prefix}/x"),
+    ("http://0.0.0.0:{port}/", "{prefix}/"), ("http://127.0.0.1:1/x", "http://127.0.0.1:1/x"),
+    ("https://huggingface.co/x", "https://huggingface.co/x"), ("http://{host}/moved/x", "{there}/x")])
+@pytest.mark.parametrize("path", ["/moved/redirect", "/v1/redirect"])
+def test_where_a_model_sends_a_client_is_said_as_the_client_has_to_ask(field, path, where, told):
+    """Its own root is below /NAME/, and nobody else reaches its port. Cold and warm."""
+    prefix = "/moved" if path.startswith("/moved") else ""
+    for _ in range(2):
+        answer = field.post(f"{path}?{where}", {"model": "moved"})
+        assert (answer.status, answer.headers["Location"]) == (307, told.format(prefix=prefix, there="/moved")), answer
+
+
+@pytest.mark.parametrize("header", ["Cookie", "Authorization", "X-Openai-Client-User-Agent"])
+@pytest.mark.parametrize("path", [CHAT, "/plain" + CHAT])
+def test_headers_may_be_long(field, path, header):
+    answer = chat(field, "plain", path, {header: "a" * 40_000})
+    assert answer.status == 200 and answer["headers"][header] == "a" * 40_000
+
+
+@pytest.mark.parametrize("path", ["/v1/v1/models", "/openai/v1/models", "/openai/models", "/api/v1/models", "/v1/v1/models/gpt-4",
+                                  "/openai/v1/models/gpt-4", "/openai/models/gpt-4?api-version=1", "/v1/models/GPT-4", "/v1/models/openai%2Fgpt-4"])
+def test_lists_below_such_base_urls(field, path):
+    answer = field.ask("GET", path)
+    assert answer.status == 200 and answer["object"] in ("list", "model"), answer
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "//v1/models", "/v1//models", "/v1/models/", "/v1/models?limit=1000",
