@@ -160,7 +160,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
                 name = NULL;
         if (!name)
                 name = deployment_of(request->http.path);
-        if (name && *name) {
+        if (name) {
                 find(router, request, config, name);
                 return;
         }

@@ -69,8 +69,10 @@ def agrees(ours, theirs):
     if theirs in (REFUSED, ABSENT):
         return ours == theirs
     name = theirs.decode("utf-8", "replace")
-    if name in body_makers.NAMES:
-        return ours == body_makers.NAMES[name]
+    meant = theirs.strip(b" \t\n\v\f\r").lower()  # as the router does it: blanks around it, and other letters, of ASCII
+    for each, model in body_makers.NAMES.items():
+        if each.encode().lower() == meant:
+            return ours == model
     if "\0" in name or len(theirs) > 65536:
         return ours == REFUSED
     return ours.startswith("there is no model") and (not name.isprintable() or not name.isascii() or len(name) > 50
