@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define BLANKS " \t\n\v\f\r"
 #define LATEST ":latest"
@@ -19,35 +18,15 @@ static const char servers[] =
         "ollama,ollama_chat,lm_studio,lmstudio,hosted_vllm,vllm,llamafile,llamacpp,llama.cpp,localai,"
         "anthropic,custom,local,models";
 
-static bool has_alias(const struct hl_model *model, const char *name)
-{
-        for (char **alias = model->aliases; alias && *alias; alias++)
-                if (strcasecmp(*alias, name) == 0)
-                        return true;
-        return false;
-}
-
-static const struct hl_model *find_in_any_case(const struct hl_catalog *catalog, const char *name)
-{
-        const struct hl_model *found = hl_catalog_find_named(catalog, name);
-        for (size_t i = 0; i < catalog->count && !found; i++)
-                if (strcasecmp(catalog->models[i].name, name) == 0)
-                        found = &catalog->models[i];
-        for (size_t i = 0; i < catalog->count && !found; i++)
-                if (has_alias(&catalog->models[i], name))
-                        found = &catalog->models[i];
-        return found;
-}
-
-/* With and without ":latest". */
+/* Without ":latest", too. */
 static const struct hl_model *find_tagged(const struct hl_catalog *catalog, const char *name)
 {
-        const struct hl_model *found = find_in_any_case(catalog, name);
+        const struct hl_model *found = hl_catalog_find_named(catalog, name);
         size_t len = strlen(name), tag = strlen(LATEST);
-        if (found || len <= tag || strcasecmp(name + len - tag, LATEST) != 0)
+        if (found || len <= tag || strcmp(name + len - tag, LATEST) != 0)
                 return found;
         HL_CLEANUP(hl_free_pointer) char *untagged = hl_strndup(name, len - tag);
-        return find_in_any_case(catalog, untagged);
+        return hl_catalog_find_named(catalog, untagged);
 }
 
 char *hl_catalog_trim(const char *written)

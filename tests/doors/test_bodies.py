@@ -69,9 +69,9 @@ def agrees(ours, theirs):
     if theirs in (REFUSED, ABSENT):
         return ours == theirs
     name = theirs.decode("utf-8", "replace")
-    meant = theirs.strip(b" \t\n\v\f\r").lower()  # as the router does it: blanks around it, and other letters, of ASCII
+    meant = theirs.strip(b" \t\n\v\f\r")  # as the router does it: blanks around it, of ASCII
     for each, model in body_makers.NAMES.items():
-        if each.encode().lower() == meant:
+        if each.encode() == meant:
             return ours == model
     if "\0" in name or len(theirs) > 65536:
         return ours == REFUSED

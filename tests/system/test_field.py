@@ -189,7 +189,7 @@ def test_the_sites_health(field):
     assert field.ask("GET", "/health")["status"] == "success"
 
 
-@pytest.mark.parametrize("name", [" plain", "plain\n", "PLAIN", "plain:latest", "openai/plain", "openai/GPT-4", "qwen/qwen3-8b:latest"])
+@pytest.mark.parametrize("name", [" plain", "plain\n", "plain:latest", "openai/plain", "openai/gpt-4", "ollama/Qwen/Qwen3-8B:latest"])
 def test_a_model_is_found_by_its_name_as_clients_write_it(field, name):
     answer = chat(field, name)
     assert answer.status == 200 and json.loads(answer["body"])["model"] == name, answer
@@ -217,7 +217,7 @@ def test_who_sends_long_headers_hears_what_to_do(field, path):
 
 
 @pytest.mark.parametrize("path", ["/v1/v1/models", "/openai/v1/models", "/openai/models", "/api/v1/models", "/v1/v1/models/gpt-4",
-                                  "/openai/v1/models/gpt-4", "/openai/models/gpt-4?api-version=1", "/v1/models/GPT-4", "/v1/models/openai%2Fgpt-4"])
+                                  "/openai/v1/models/gpt-4", "/openai/models/gpt-4?api-version=1", "/v1/models/openai%2Fgpt-4"])
 def test_lists_below_such_base_urls(field, path):
     answer = field.ask("GET", path)
     assert answer.status == 200 and answer["object"] in ("list", "model"), answer
