@@ -70,7 +70,7 @@ const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, c
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);
 
 /* As hl_catalog_find_named() and, where nothing has exactly that name, what a client means that writes one as others are
- * written: in capitals or none, ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME",
+ * written: ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME",
  * LiteLLM's). What is nearer to the name as it was written comes first. */
 const struct hl_model *hl_catalog_find_meant(const struct hl_catalog *catalog, const char *name);
 
