@@ -164,7 +164,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
                 find(router, request, config, name);
                 return;
         }
-        if (has_body)
+        if (request->http.method == HL_POST)
                 hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
                         "\"model\" is missing: GET /v1/models lists those that there are");
         else

@@ -159,6 +159,7 @@ def test_open_to_the_network(web, network):
 
 
 def test_the_list_of_models(web):
+    wait_until(lambda: web.http("GET", INFERENCE, "/v1/models/patient")["status"]["value"] == "loaded", 20, "the one that runs is loaded")
     by_nginx, by_port = web.ask("GET", "/v1/models"), web.http("GET", INFERENCE, "/v1/models")
     assert (by_nginx.status, by_nginx.body) == (200, by_port.body)
     assert {"tiny-llama", "qwen2.5-0.5b:q4", "patient"} <= {model["id"] for model in by_nginx["data"]}
