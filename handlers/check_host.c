@@ -158,6 +158,8 @@ static void note_what_is_stopped(struct hl_check *c)
                 { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
                 { "nginx.service", "models have their own ports alone: systemctl start nginx; nginx -t", FOR_NGINX },
                 { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
+                { "nginx-config-updater.timer", "NGINX may miss a change: systemctl start nginx-config-updater.timer",
+                  FOR_NGINX },
                 { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
                   FOR_NGINX },
                 { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
@@ -182,6 +184,20 @@ static void note_what_is_stopped(struct hl_check *c)
         }
 }
 
+/* A user manager of one of ours runs what nobody meant to run: logind gives one to each user who lingers, at boot too. */
+static void note_lingering(struct hl_check *c)
+{
+        static const char *const users[] = { "home-lab-models", "home-lab-services", "home-lab-nginx" };
+        for (size_t i = 0; i < HL_COUNT(users); i++) {
+                HL_CLEANUP(hl_free_pointer) char *mark = hl_format("/var/lib/systemd/linger/%s", users[i]);
+                if (access(mark, F_OK) < 0)
+                        continue;
+                hl_check_line("note", "%s lingers, so what it starts need not end: loginctl disable-linger %s",
+                              users[i], users[i]);
+                c->notes++;
+        }
+}
+
 void hl_check_host(struct hl_check *c)
 {
         check_bus_and_sockets(c);
@@ -189,4 +205,5 @@ void hl_check_host(struct hl_check *c)
         hl_check_nginx(c);
         hl_check_model_ports(c);
         note_what_is_stopped(c);
+        note_lingering(c);
 }
