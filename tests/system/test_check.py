@@ -218,3 +218,15 @@ def test_a_broken_configuration_keeps_all_down_until_it_is_right(broken):
     wait_until(lambda: len(broken.ports_open()) == 3, 15, "it heals by itself")
     wait_until(lambda: broken.is_active(*UP), 5, "all units are up")
     wait_until(lambda: broken.failed_units() == "", 5, "what makes NGINX's configuration has run again")
+
+
+def test_a_user_of_ours_who_lingers_is_told(broken):
+    """What it started by a user manager goes on, outside of every unit of ours. It keeps nothing down."""
+    mark = "/var/lib/systemd/linger/home-lab-models"
+    broken.put(mark, "")
+    try:
+        status, text = check(broken)
+        assert status == 0 and "loginctl disable-linger home-lab-models" in text
+    finally:
+        broken.sh(f"rm {mark}")
+    assert "linger" not in check(broken)[1]

@@ -102,3 +102,47 @@ def test_a_service_has_no_rights_of_another(machine):
     with machine.drop_in("model-idle-sweep.service", override.format(stop)):
         machine.sh("systemctl start model-idle-sweep.service")
     wait_until(lambda: not machine.is_active("model@tiny-llama.service"), 10, "the sweep may stop it")
+
+
+# ---- models ----
+
+LINGER = "busctl --timeout=5 call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager SetUserLinger ubb"
+LINGERING = "/var/lib/systemd/linger/home-lab-models"
+
+
+def test_a_model_has_no_way_out_of_its_unit(machine):
+    """By a user manager it would leave its sandbox for good. Neither the bus nor a manager is there to ask."""
+    uid = machine.sh("id -u home-lab-models").strip()
+    machine.put("/usr/local/bin/escape", f"""#!/bin/sh
+{LINGER} $(id -u) true false || echo refused: linger
+XDG_RUNTIME_DIR=/run/user/$(id -u) systemd-run --user --collect sleep 1000 || echo refused: user manager
+systemctl stop model@whisper.cpp.service || echo refused: systemd
+ls /run/dbus /run/user || echo refused: folders
+""", 0o755)
+    machine.model("escape", command="/usr/local/bin/escape")
+    machine.sh("systemctl start model@escape.service")
+    said = wait_until(lambda: (text := machine.sh("journalctl --quiet --no-pager --output=cat -t model@escape")).count("refused") == 4
+                      and text, 15, "all of it is refused")
+    assert "Permission denied" in said or "Failed to connect" in said, said
+    assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
+
+
+def test_the_models_user_may_nothing_by_polkit(machine):
+    """A user's own model@.service may have the bus in its sandbox."""
+    uid = machine.sh("id -u home-lab-models").strip()
+    done = machine.run(f"{LINGER} {uid} true false", user="home-lab-models")
+    assert done.returncode != 0 and "denied" in done.stderr.lower(), done
+    assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
+
+
+# ---- restarts ----
+
+def test_quick_restarts_leave_everything_up(machine):
+    """Whoever restarts the lab six times in ten seconds has its timers as before."""
+    machine.sh("systemctl start nginx.service")
+    for _ in range(8):
+        machine.sh("systemctl restart home-lab-services.service")
+    units = "model-idle-sweep.timer", "nginx-config-updater.timer", "nginx-config-updater.path"
+    wait_until(lambda: machine.is_active(*units), 15, "the timers are up")
+    assert machine.failed_units() == ""
+    machine.sh("systemctl stop nginx.service")
