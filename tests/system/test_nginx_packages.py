@@ -219,5 +219,5 @@ def test_sites_of_former_installations(host):
     assert "client_max_body_size 64m;" in done.stdout and AVAILABLE in done.stdout, done
     status, text = check(host)
     assert status == 0 and f"note: {LINK}: bodies are at most 1 MB long" in text and "client_max_body_size 64m;" in text, text
-    host.path(AVAILABLE).write_text(mine.replace("listen", "client_max_body_size 5m;\n    listen"))
+    host.path(AVAILABLE).write_text(mine.replace("    listen 127", "    client_max_body_size 5m;\n    listen 127"))
     assert "client_max_body_size" not in install(host).stdout + check(host)[1]

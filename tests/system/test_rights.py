@@ -130,7 +130,7 @@ ls /run/dbus /run/user || echo refused: folders
 def test_the_models_user_may_nothing_by_polkit(machine):
     """A user's own model@.service may have the bus in its sandbox."""
     uid = machine.sh("id -u home-lab-models").strip()
-    done = machine.run(f"{LINGER} {uid} true false", user="home-lab-models")
+    done = machine.run(f"systemd-run --quiet --wait --pipe --uid=home-lab-models {LINGER} {uid} true false")
     assert done.returncode != 0 and "denied" in done.stderr.lower(), done
     assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
 
