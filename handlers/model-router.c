@@ -151,7 +151,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
 {
         struct hl_err err = { 0 };
         HL_CLEANUP(hl_free_pointer) char *name = NULL;
-        bool has_body = hl_method_has_body(request->http.method);
+        bool has_body = request->http.method == HL_POST;
         if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
                 hl_router_refuse_request(request, &err);
                 return;
@@ -164,7 +164,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
                 find(router, request, config, name);
                 return;
         }
-        if (request->http.method == HL_POST)
+        if (has_body)
                 hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
                         "\"model\" is missing: GET /v1/models lists those that there are");
         else

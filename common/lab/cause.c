@@ -20,7 +20,7 @@
 #define READ_US (300 * HL_USEC_PER_MSEC) /* for that */
 /* Where the journal has not even systemd's words: this user may not read it, or they are still to come. */
 #define UNSEEN "; what it logged is not to be seen here: \"home-lab-services logs NAME\""
-#define SAYS_WHY "; \"journalctl" /* where a message points at the journal, what stands there takes its place */
+#define SAYS_WHY "; \"journalctl" /* where a message points at the journal, the cause comes before that */
 
 /* ---- what a unit logged ---- */
 
@@ -259,12 +259,11 @@ void hl_cause_wait_of_failure(struct hl_bus *bus, const struct hl_model *model, 
 void hl_cause_tell(struct hl_err *err, const char *cause)
 {
         if (!*cause || strstr(err->message, cause) || (is_code(err, "not_ready") && strstr(cause, ": status ")))
-                return; /* it is said there already */
-        HL_CLEANUP(hl_free_pointer) char *message = hl_strdup(err->message);
-        char *points = strstr(message, SAYS_WHY);
-        if (points)
-                *points = '\0';
+                return;                                      /* it is said there already */
+        const char *points = strstr(err->message, SAYS_WHY); /* where there is more */
+        size_t len = points ? (size_t)(points - err->message) : strlen(err->message);
         struct hl_err told = { 0 };
-        hl_fail(&told, err->kind, err->errnum, err->code, "%s: %s", message, cause);
+        hl_fail(&told, err->kind, err->errnum, err->code, "%.*s: %s%s", (int)len, err->message, cause,
+                points ? points : "");
         *err = told;
 }

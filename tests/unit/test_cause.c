@@ -130,11 +130,15 @@ static void it_is_in_the_message(void **state)
         hl_cause_tell(&err, "");
         assert_non_null(strstr(err.message, "journalctl"));
         hl_cause_tell(&err, "no GPU is there");
-        assert_string_equal(err.message, "m ended before it was ready: exit-code, status 1: no GPU is there");
+        assert_string_equal(
+                err.message,
+                "m ended before it was ready: exit-code, status 1: no GPU is there; \"journalctl -u m\" says why");
         assert_true(err.kind == HL_ERR_UPSTREAM && err.errnum == EIO);
         assert_string_equal(err.code, "start_failed");
         hl_cause_tell(&err, "no GPU is there"); /* once is enough */
-        assert_string_equal(err.message, "m ended before it was ready: exit-code, status 1: no GPU is there");
+        assert_string_equal(
+                err.message,
+                "m ended before it was ready: exit-code, status 1: no GPU is there; \"journalctl -u m\" says why");
 }
 
 static void what_was_seen_of_its_port(void **state)
