@@ -255,7 +255,7 @@ static int put_upstreams(const char *path, const struct hl_buf *text, struct hl_
         return put(path, text->data, text->len, err);
 }
 
-/* 1: NGINX has new locations; 0: nothing was new. */
+/* 1: something was new; 0: nothing was. */
 static int update_with(const struct hl_config *config, const char *upstreams, struct texts *texts, struct hl_err *err)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf old = { 0 };
@@ -268,8 +268,9 @@ static int update_with(const struct hl_config *config, const char *upstreams, st
                 return -err->errnum;
         bool is_new = !is_same(&old, &texts->locations), was_pending = access(mark, F_OK) == 0;
         if (!is_new && !was_pending && hl_nginx_upstreams_cover(&old_upstreams, &texts->upstreams))
-                return is_same(&old_upstreams, &texts->upstreams) ? 0
-                                                                  : put_upstreams(upstreams, &texts->upstreams, err);
+                return is_same(&old_upstreams, &texts->upstreams)             ? 0
+                       : put_upstreams(upstreams, &texts->upstreams, err) < 0 ? -err->errnum
+                                                                              : 1; /* it took its time: look again */
         if (is_new) { /* once more, to tell what is wrong with the files: not at every run */
                 free_texts(texts);
                 int r = make(config, tell, texts, err);

@@ -148,8 +148,9 @@ static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct 
 }
 
 /* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
- * then its server must say so, or work on it. One that was ready since its start is not loading, whatever it says. */
-static bool is_loading(const struct hl_model *model, const struct hl_usage *u)
+ * then its server must say so, or work on it: *ret_may_work, if nothing but that is left to be seen. One that was ready
+ * since its start is not loading, whatever it says. */
+static bool is_loading(const struct hl_model *model, const struct hl_usage *u, bool *ret_may_work)
 {
         if (model->port == 0)
                 return false;
@@ -162,11 +163,12 @@ static bool is_loading(const struct hl_model *model, const struct hl_usage *u)
                 return false;
         if (u->start_age_us <= model->start_timeout_us)
                 return true;
-        return !was_ready && (status == HL_READY_SAYS_LOADING || hl_work_seen(model->unit));
+        *ret_may_work = !was_ready && status != HL_READY_SAYS_LOADING;
+        return !was_ready && status == HL_READY_SAYS_LOADING;
 }
 
 static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
-                 struct hl_traffic *traffic, struct hl_usage *u, struct hl_err *err)
+                 struct hl_traffic *traffic, struct hl_usage *u, bool *ret_may_work, struct hl_err *err)
 {
         uint16_t port = model->port;
         int found = 0;
@@ -185,10 +187,28 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
                 u->untold = u->in_flight;
         u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
         u->is_idle = u->is_over_time && u->in_flight == 0;
-        u->is_loading = u->is_idle && may_ask && is_loading(model, u);
+        u->is_loading = u->is_idle && may_ask && is_loading(model, u, ret_may_work);
         u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
-        u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
         return 0;
+}
+
+/* Of all that may work at once, for that takes its time. */
+static void see_work(const struct hl_catalog *catalog, const bool *may_work, struct hl_usage *usages)
+{
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog->count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) bool *seen = hl_alloc(catalog->count * sizeof(*seen));
+        size_t count = 0, k = 0;
+        for (size_t i = 0; i < catalog->count; i++)
+                if (may_work[i])
+                        units[count++] = catalog->models[i].unit;
+        if (count > 0)
+                hl_work_seen(units, count, seen);
+        for (size_t i = 0; i < catalog->count; i++) {
+                struct hl_usage *u = &usages[i];
+                u->is_loading = u->is_loading || (may_work[i] && seen[k++]);
+                u->is_changed = u->is_changed && !u->is_loading;
+                u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
+        }
 }
 
 static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
@@ -199,6 +219,7 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
         struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
                              .traffic = hl_alloc(count * sizeof(*a.traffic)),
                              .usages = hl_alloc(count * sizeof(*a.usages)) };
+        HL_CLEANUP(hl_free_pointer) bool *may_work = hl_alloc(count * sizeof(*may_work));
         int r = ask(bus, catalog, &a, err);
         for (size_t i = 0; r >= 0 && i < count; i++) {
                 a.usages[i].active = a.states[i];
@@ -208,9 +229,10 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
         if (r >= 0)
                 r = read_starts(bus, config, catalog, a.usages, err);
         for (size_t i = 0; r >= 0 && i < count; i++)
-                r = judge(bus, &catalog->models[i], config, may_ask, &a.traffic[i], &a.usages[i], err);
+                r = judge(bus, &catalog->models[i], config, may_ask, &a.traffic[i], &a.usages[i], &may_work[i], err);
         if (r < 0)
                 return r;
+        see_work(catalog, may_work, a.usages);
         *ret_usages = hl_steal(a.usages);
         return 0;
 }

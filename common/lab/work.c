@@ -39,18 +39,42 @@ static bool is_work(const struct used *before, const struct used *now)
                now->memory_bytes >= before->memory_bytes + HL_WORK_MEMORY_BYTES;
 }
 
-bool hl_work_seen(const char *unit)
+/* One unit that is looked at. */
+struct look {
+        struct hl_cgroups groups;
+        struct used before;
+};
+
+/* Whether each of them that has a control group was seen to work by now. */
+static bool look_again(const struct look *looks, size_t count, bool *seen)
 {
-        HL_CLEANUP(hl_cgroups_free) struct hl_cgroups groups;
-        hl_cgroups_of_unit(unit, &groups);
-        if (!groups.path)
-                return false;
-        const struct used before = read_used(groups.path);
-        for (uint64_t end_us = hl_clock_monotonic() + HL_WORK_WINDOW_US; hl_clock_monotonic() < end_us;) {
-                hl_pause(-1, LOOK_EVERY_US);
-                const struct used now = read_used(groups.path);
-                if (is_work(&before, &now))
-                        return true;
+        bool all = true;
+        for (size_t i = 0; i < count; i++) {
+                if (seen[i] || !looks[i].groups.path)
+                        continue;
+                const struct used now = read_used(looks[i].groups.path);
+                seen[i] = is_work(&looks[i].before, &now);
+                all = all && seen[i];
         }
-        return false;
+        return all;
+}
+
+void hl_work_seen(const char *const *units, size_t count, bool *ret_seen)
+{
+        HL_CLEANUP(hl_free_pointer) struct look *looks = hl_alloc(count * sizeof(*looks));
+        bool all = true; /* none of them has a control group */
+        for (size_t i = 0; i < count; i++) {
+                ret_seen[i] = false;
+                hl_cgroups_of_unit(units[i], &looks[i].groups);
+                if (!looks[i].groups.path)
+                        continue;
+                looks[i].before = read_used(looks[i].groups.path);
+                all = false;
+        }
+        for (uint64_t end_us = hl_clock_monotonic() + HL_WORK_WINDOW_US; !all && hl_clock_monotonic() < end_us;) {
+                hl_pause(-1, LOOK_EVERY_US);
+                all = look_again(looks, count, ret_seen);
+        }
+        for (size_t i = 0; i < count; i++)
+                hl_cgroups_free(&looks[i].groups);
 }

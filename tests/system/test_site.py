@@ -117,7 +117,7 @@ def test_what_people_set_is_borne(site, lines, place):
 
 @pytest.mark.parametrize("lines", [
     "client_max_body_size 2m;", "map_hash_bucket_size 256;", "map_hash_max_size 4096;", "variables_hash_max_size 4096;",
-    "variables_hash_bucket_size 128;", "proxy_headers_hash_max_size 1024; proxy_headers_hash_bucket_size 128;", "server_tokens off;",
+    "variables_hash_bucket_size 128;", "proxy_headers_hash_max_size 1024; proxy_headers_hash_bucket_size 128;",
     "charset utf-8;", "server_names_hash_bucket_size 128;", "proxy_read_timeout 90s; proxy_connect_timeout 90s;", "merge_slashes on;",
     "limit_req_zone $binary_remote_addr zone=all:1m rate=1000r/s; limit_req zone=all burst=1000 nodelay;",
     "limit_conn_zone $server_port zone=open:1m; limit_conn open 100;", "proxy_intercept_errors on;", "fastcgi_intercept_errors on;",

@@ -75,7 +75,7 @@ def test_it_is_a_timer(machine):
 
 def test_idle_models_are_stopped_within_a_period(machine):
     thresholds(machine, 2)
-    machine.model("lazy", 8310, command="sleep infinity", extra=LATE)
+    machine.model("lazy", 8310, extra=LATE)  # it has loaded: one that has not is looked at for a second
     machine.model("busy", 8311, command="sleep infinity", extra=LATE)
     start(machine, "lazy", "busy")
     since = active_since(machine, "lazy")
@@ -108,7 +108,7 @@ def test_all_tell_the_same_at_every_moment(machine):
     """The dry run, /idle, /active and /why, while models become idle one by one."""
     thresholds(machine, 1)
     for number, span in enumerate(("500ms", "1s", "1500ms", "2s", "never")):
-        machine.model(f"m{number}", 8320 + number, command="sleep infinity", extra=LATE + f'IDLE_TIMEOUT="{span}"\n')
+        machine.model(f"m{number}", 8320 + number, extra=f'IDLE_TIMEOUT="{span}"\n')
     models = [f"m{number}" for number in range(5)]
     start(machine, *models)
     machine.http("POST", MONITOR, "/models/m2/report")
@@ -351,28 +351,28 @@ def test_a_stop_that_could_not_be_queued_is_not_queued_later(machine):
 
 def test_why(machine):
     thresholds(machine, 600)
-    machine.model("m", 8360, command="sleep infinity", extra=LATE)
+    machine.model("lone", 8360, command="sleep infinity", extra=LATE)
     assert machine.http("GET", MONITOR, "/models/nobody/why").status == 404
-    start(machine, "m")
+    start(machine, "lone")
     time.sleep(1.1)
-    now = why(machine, "m")
+    now = why(machine, "lone")
     assert (now["state"], now["decision"], now["reason"]) == ("loading", "keep", "recently_used")  # it answers nobody
     assert now["idle_seconds"] <= 2 and now["threshold_seconds"] == 600 and now["in_flight"] == 0 and now["stops_at"]
     assert "not longer than 10min" in now["explanation"] and now["decisions"] == []
     thresholds(machine, 0.1)
     sweep(machine)
-    now = why(machine, "m")
+    now = why(machine, "lone")
     assert (now["state"], now["reason"], now["stops_at"]) == ("unloaded", "stopped", None)
     decision, = now["decisions"]
     assert (decision["decision"], decision["reason"], decision["in_flight"]) == ("stop", "idle", 0)
-    assert decision["message"].startswith("m: stop: unused for") and decision["time"]
+    assert decision["message"].startswith("lone: stop: unused for") and decision["time"]
 
-    entry = json.loads(machine.sh("journalctl -t model-idle-sweep -o json -n 1 HL_MODEL=m"))
+    entry = json.loads(machine.sh("journalctl -t model-idle-sweep -o json -n 1 HL_MODEL=lone"))
     assert len(entry["MESSAGE_ID"]) == 32 and entry["HL_DECISION"] == "stop" and entry["HL_REASON"] == "idle"
     assert entry["HL_IN_FLIGHT"] == "0" and entry["HL_IDLE_SECONDS"].isdigit() and entry["HL_THRESHOLD_SECONDS"] == "0"
     lie = "\n".join(f"{key}={entry[key]}" for key in ("MESSAGE_ID", "HL_MODEL", "HL_DECISION")) + "\nMESSAGE=a lie\n"
     machine.run(["sh", "-c", f"printf %s '{lie}' | logger --journald"])  # by root: no decision of ours
-    assert len(why(machine, "m")["decisions"]) == 1
+    assert len(why(machine, "lone")["decisions"]) == 1
 
 
 def test_a_quiet_sweep_says_nothing(machine):

@@ -36,7 +36,8 @@ def no_request_fails(web, model):
 
 
 def answered_by(web, port):
-    """What /fresh/ leads to."""
+    """What /fresh/ leads to. A list of a model that does not run would be ours, so it is made to work first."""
+    web.post("/fresh/echo", "x")
     answer = web.ask("GET", "/fresh/v1/models", headers={"X": "1"})
     return answer.status == 200 and answer["data"][0]["id"] == f"on-{port}"
 
@@ -73,14 +74,14 @@ def test_a_port_that_changes_while_the_model_runs(web):
     """NGINX goes where the file says; the one that still runs elsewhere is not ready there. A restart puts it right."""
     command = f"{DEMO_MODEL} --name fresh --port $PORT --load-seconds 0"
     web.model("fresh", 8331, command=command, extra='START_TIMEOUT="3s"\n')
-    wait_until(lambda: web.ask("GET", "/fresh/v1/models").status == 200, 10, "the new model answers")
+    wait_until(lambda: web.ask("GET", "/fresh/stats").status == 200, 10, "the new model answers")
     web.model("fresh", 8332, command=command, extra='START_TIMEOUT="3s"\n')
     wait_until(lambda: ":8332" in locations(web), 10, "NGINX has the other port")
     web.update()
-    answer = wait_until(lambda: (answer := web.ask("GET", "/fresh/v1/models")).status != 200 and answer, 10, "NGINX looks there")
+    answer = wait_until(lambda: (answer := web.ask("GET", "/fresh/stats")).status != 200 and answer, 10, "NGINX looks there")
     assert (answer.status, answer["error"]["code"]) == (503, "not_ready") and "8332" in answer["error"]["message"], answer
     web.sh("systemctl restart model@fresh.service")
-    assert web.ask("GET", "/fresh/v1/models").status == 200
+    assert web.ask("GET", "/fresh/stats").status == 200
 
 
 def test_nothing_changed_is_nothing_done(web):
@@ -193,7 +194,7 @@ def test_locations_that_nginx_refuses_are_not_put_in_place(web):
         web.put(include, text)
     web.sh(["systemctl", "start", UPDATER])
     assert "fresh" in locations(web)
-    assert web.run("ls -A /tmp/nginx-config-updater*; ls -A /var/lib/home-lab-services/nginx").stdout.split() == ["models.conf"]
+    assert web.run("ls -A /tmp/nginx-config-updater*; ls -A /var/lib/home-lab-services/nginx").stdout.split() == ["models.conf", "upstreams"]
 
 
 def test_what_is_lost_is_made_again(web):

@@ -255,12 +255,13 @@ static void starts_are_asked_where_they_count(void **state)
 /* When nothing is known, nothing may look idle. */
 static bool works; /* whether any unit's programs do */
 
-bool __wrap_hl_work_seen(const char *unit);
+void __wrap_hl_work_seen(const char *const *units, size_t count, bool *ret_seen);
 
-bool __wrap_hl_work_seen(const char *unit)
+void __wrap_hl_work_seen(const char *const *units, size_t count, bool *ret_seen)
 {
-        (void)unit;
-        return works;
+        (void)units;
+        for (size_t i = 0; i < count; i++)
+                ret_seen[i] = works;
 }
 
 /* Of a model that nobody has used, at the end of all its times: whether it is loading; else it is idle. */

@@ -28,15 +28,22 @@ static int teardown(void **state)
         return test_folder_teardown(state);
 }
 
+static bool is_seen(const char *unit)
+{
+        bool seen;
+        hl_work_seen(&unit, 1, &seen);
+        return seen;
+}
+
 static void one_that_hangs(void **state)
 {
         uint64_t began_us = hl_clock_monotonic();
-        assert_false(hl_work_seen(UNIT));
+        assert_false(is_seen(UNIT));
         assert_true(hl_clock_monotonic() - began_us >= HL_WORK_WINDOW_US);
         test_write(*state, GROUP "/memory.current", "4096\n");
         test_write(*state, GROUP "/io.stat", "8:0 rbytes=10 wbytes=0 rios=1 wios=0\n");
-        assert_false(hl_work_seen(UNIT));
-        assert_false(hl_work_seen("model@other.service"));
+        assert_false(is_seen(UNIT));
+        assert_false(is_seen("model@other.service"));
 }
 
 struct change {
@@ -57,7 +64,7 @@ static bool seen_while(const char *folder, const char *file, const char *before,
         pthread_t thread;
         test_write(folder, file, before);
         must(pthread_create(&thread, NULL, make, &change) == 0);
-        bool seen = hl_work_seen(UNIT);
+        bool seen = is_seen(UNIT);
         must(pthread_join(thread, NULL) == 0);
         return seen;
 }
@@ -75,11 +82,24 @@ static void one_that_works(void **state)
         assert_false(seen_while(*state, memory, "94096000\n", "4096\n"));
 }
 
+static void many_are_looked_at_in_the_time_of_one(void **state)
+{
+        (void)state;
+        const char *units[] = { UNIT, "model@other.service", UNIT, UNIT };
+        bool seen[HL_COUNT(units)];
+        uint64_t began_us = hl_clock_monotonic();
+        hl_work_seen(units, HL_COUNT(units), seen);
+        assert_true(hl_clock_monotonic() - began_us < 2 * HL_WORK_WINDOW_US);
+        for (size_t i = 0; i < HL_COUNT(units); i++)
+                assert_false(seen[i]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(one_that_hangs, setup, teardown),
                 cmocka_unit_test_setup_teardown(one_that_works, setup, teardown),
+                cmocka_unit_test_setup_teardown(many_are_looked_at_in_the_time_of_one, setup, teardown),
         };
         return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }
