@@ -69,36 +69,38 @@ int hl_bus_fail_left(struct hl_err *err, const char *unit)
                        "the client has left; what it asked of %s goes on", unit);
 }
 
-int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
+struct versioned {
+        const char *who, *name, *path, *interface, *property;
+};
+
+/* Its number is the first one in what it says: "122", or "0.105" of old; "252.39-1~deb12u1", or "v256-rc1". */
+static int read_version(struct hl_bus *bus, const struct versioned *v, unsigned *ret_version, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *version = NULL;
+        HL_CLEANUP(hl_free_pointer) char *what = hl_format("asking %s for its version", v->who);
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
         bus->calls++;
-        r = sd_bus_get_property_string(bus->bus, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
-                                       "org.freedesktop.PolicyKit1.Authority", "BackendVersion", &error, &version);
+        r = sd_bus_get_property_string(bus->bus, v->name, v->path, v->interface, v->property, &error, &version);
         if (r < 0)
-                r = hl_bus_fail(err, r, &error, "asking polkit for its version");
-        else
-                *ret_version = (unsigned)strtoul(version, NULL, 10); /* "122", or "0.105" of old */
-        return r < 0 ? r : 0;
+                return hl_bus_fail(err, r, &error, what);
+        *ret_version = (unsigned)strtoul(version + strcspn(version, "0123456789"), NULL, 10);
+        return 0;
+}
+
+int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
+{
+        static const struct versioned polkit = { "polkit", "org.freedesktop.PolicyKit1",
+                                                 "/org/freedesktop/PolicyKit1/Authority",
+                                                 "org.freedesktop.PolicyKit1.Authority", "BackendVersion" };
+        return read_version(bus, &polkit, ret_version, err);
 }
 
 int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *version = NULL;
-        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = hl_bus_open(bus, err);
-        if (r < 0)
-                return r;
-        bus->calls++;
-        r = sd_bus_get_property_string(bus->bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                       "org.freedesktop.systemd1.Manager", "Version", &error, &version);
-        if (r < 0)
-                r = hl_bus_fail(err, r, &error, "asking systemd for its version");
-        else /* "252.39-1~deb12u1", or "v256-rc1" */
-                *ret_version = (unsigned)strtoul(version + strcspn(version, "0123456789"), NULL, 10);
-        return r < 0 ? r : 0;
+        static const struct versioned systemd = { "systemd", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                                  "org.freedesktop.systemd1.Manager", "Version" };
+        return read_version(bus, &systemd, ret_version, err);
 }
