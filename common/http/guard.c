@@ -188,10 +188,3 @@ int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *r
         *ret_scopes = (unsigned)scopes;
         return 0;
 }
-
-int hl_guard_admit(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
-                   struct hl_problem *ret_problem)
-{
-        int r = hl_guard_admit_page(guard, request, ret_problem);
-        return r < 0 ? r : hl_guard_admit_peer(guard, request, ret_scopes, ret_problem);
-}

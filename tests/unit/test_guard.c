@@ -42,7 +42,9 @@ static void expect_guard(const struct hl_guard *guard, const struct guard_case *
         r.sec_fetch_site = hl_strdup(c->site);
         r.authorization = hl_strdup(c->authorization);
         r.peer = (struct hl_peer){ .local = c->local, .name = "192.0.2.1" };
-        int result = hl_guard_admit(guard, &r, &scopes, &problem);
+        int result = hl_guard_admit_page(guard, &r, &problem);
+        if (result == 0)
+                result = hl_guard_admit_peer(guard, &r, &scopes, &problem);
         hl_request_free(&r);
         if (result != (c->status ? -EINVAL : 0) || problem.status != c->status || scopes != c->scopes ||
             (c->code && strcmp(problem.code, c->code) != 0))
