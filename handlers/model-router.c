@@ -54,11 +54,12 @@ static void hold(struct router *router, struct hl_router_request *request, const
         struct hl_err err = { 0 };
         const char *rest = NULL;
         enum hl_router_look look = hl_router_look(request, &rest);
-        bool may_be_ready = request->page == HL_PAGE_NAMED && hl_units_started_about(model->unit) > 0;
+        bool runs = hl_units_started_about(model->unit) > 0, may_be_ready = request->page == HL_PAGE_NAMED && runs;
         if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
-        } else if (hl_nginx_ports_check(&router->bus, model, &err) < 0) {
-                hl_router_refuse_request(request, &err); /* it would come back to NGINX */
+        } else if (request->call != HL_ROUTER_WAKE && !runs && hl_nginx_ports_check(&router->bus, model, &err) < 0) {
+                hl_router_refuse_request(request,
+                                         &err); /* it would come back to NGINX: it has no location to wait in */
         } else if (request->call != HL_ROUTER_WAKE) {
                 hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
         } else if (hl_router_waits_full(router->waits)) {
