@@ -12,7 +12,7 @@ WERROR := $(if $(CI),-Werror)
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time -Werror=implicit-function-declaration
 HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(EXTRA_CFLAGS)
 
 # Debian 13 and Ubuntu have llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled
@@ -25,15 +25,9 @@ LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem $(or $(LLHTTP:%=%/include),/usr
 
 SERVICES := shutdown-service inference-service model-monitor-service
 PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep model-command nginx-config-updater home-lab-services
-PARTS_nginx-config-updater := handlers/publish.c handlers/kubernetes.c
-PARTS_model-router := handlers/openai_models.c $(wildcard handlers/router_*.c)
-PARTS_home-lab-services := $(wildcard handlers/cli_*.c handlers/check*.c) handlers/status.c
-PARTS_inference-service := handlers/inference_change.c handlers/inference_logs.c handlers/inference_openai.c handlers/openai_models.c
-PARTS_model-monitor-service := handlers/monitor_metrics.c handlers/monitor_why.c
-PARTS_model-idle-sweep := handlers/sweep_host.c
-PARTS_SERVICE := handlers/app.c
-
+# Each program is what its folder holds, and the three services share one more. The library is what programs share.
 SOURCES := $(wildcard common/*/*.c)
+PARTS := $(wildcard handlers/*/*.c handlers/*/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
 LIBRARY := $(BUILD)/libhomelab.a
 LIBS := -lsystemd -lcurl -lyaml -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
@@ -41,8 +35,8 @@ LIBS := -lsystemd -lcurl -lyaml -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)
 
-# What each program is made of, beside the library: the linker takes from that only what is used.
-program_objects = $(patsubst %.c,$(BUILD)/%.o,handlers/$(1).c $(PARTS_$(1)) $(if $(filter $(1),$(SERVICES)),$(PARTS_SERVICE)))
+program_sources = $(filter handlers/$(1)/% $(if $(filter $(1),$(SERVICES)),handlers/service/%),$(PARTS))
+program_objects = $(patsubst %.c,$(BUILD)/%.o,$(call program_sources,$(1)))
 
 .SECONDEXPANSION:
 $(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $$(call program_objects,$$*) $(LIBRARY)
@@ -51,7 +45,7 @@ $(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $$(call program_objects,$$*) $(LIBRARY)
 
 $(LIBRARY): $(OBJECTS)
 	$(Q)rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) qcs $@ $^ # q: two rooms may have files of one name
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D); echo "  CC $<"

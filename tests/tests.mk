@@ -1,23 +1,25 @@
-# The unit tests and the fuzzers: common/ once more, with the sanitizers. Included by the Makefile.
+# The unit tests and the fuzzers: everything but each program's main() once more, with the sanitizers. Included by the Makefile.
 
 FUZZ_SECONDS := 30
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
-TEST_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Itests/unit -MMD -MP $(WARNINGS) $(WERROR)
+TEST_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -Itests/unit -MMD -MP $(WARNINGS) $(WERROR)
 TEST_LIBS := $(LIBS) -lm -lpthread
 
-# $(call sanitized,SUBFOLDER): the objects of common/ and of llhttp below it.
-sanitized = $(SOURCES:%.c=$(BUILD)/$(1)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/$(1)/llhttp/%.o,$(LLHTTP_SOURCES))
+TESTED := $(SOURCES) $(filter-out %/main.c,$(PARTS))
 
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/asan/%,$(sort $(wildcard tests/unit/test_*.c)))
-UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+# $(call sanitized,SUBFOLDER): their objects and llhttp's below it.
+sanitized = $(TESTED:%.c=$(BUILD)/$(1)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/$(1)/llhttp/%.o,$(LLHTTP_SOURCES))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/asan/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(wildcard tests/unit/*.c))
 
 # Files of the system that a unit test may not write: the test answers in their place.
-$(BUILD)/asan/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
-$(BUILD)/asan/test_power: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
-$(BUILD)/asan/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
-$(BUILD)/asan/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners
-$(BUILD)/asan/test_cause: TEST_LDFLAGS := -Wl,--wrap=hl_journal_read
-$(BUILD)/asan/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup \
+$(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
+$(BUILD)/asan/systemd/test_shutdown: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
+$(BUILD)/asan/models/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
+$(BUILD)/asan/models/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners
+$(BUILD)/asan/models/test_cause: TEST_LDFLAGS := -Wl,--wrap=hl_journal_read
+$(BUILD)/asan/models/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup \
 	-Wl,--wrap=hl_work_seen
 
 .PHONY: check-unit unit-tests
@@ -28,9 +30,10 @@ unit-tests: $(UNIT_TESTS)
 
 $(BUILD)/asan/libhomelab.a: $(call sanitized,asan) $(UNIT_SUPPORT)
 	$(Q)rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) qcs $@ $^ # q: files of one name stand in several folders
 
-$(BUILD)/asan/test_%: $(BUILD)/asan/tests/unit/test_%.o $(BUILD)/asan/libhomelab.a
+$(UNIT_TESTS): $(BUILD)/asan/%: $(BUILD)/asan/tests/unit/%.o $(BUILD)/asan/libhomelab.a
+	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(SANITIZE) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(TEST_LIBS)
 

@@ -6,7 +6,7 @@
  * Errors   adding returns 0, or -EMSGSIZE when max would be passed: then nothing is added.
  * Owner    hl_buf_free() gives the memory back and keeps max; data is valid until the
  *          next addition.
- * Tests    tests/unit/test_base.c
+ * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_BUF_H
 #define HL_BASE_BUF_H

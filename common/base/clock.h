@@ -3,7 +3,7 @@
  * Units    every number is microseconds. Realtime ones count from 1970-01-01 UTC.
  * Errors   parsers return 0 or -EINVAL / -ERANGE; outputs untouched on failure.
  * Source   RFC 3339; time spans as in systemd.time(7).
- * Tests    tests/unit/test_base.c
+ * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_CLOCK_H
 #define HL_BASE_CLOCK_H

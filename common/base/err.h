@@ -4,9 +4,9 @@
  * Errors   a function that can fail returns 0 or -errno and fills its hl_err: a kind
  *          that says whose fault it is, a stable code for programs, one sentence for
  *          people. The first failure is kept, later ones do not overwrite it.
- * Source   the kinds are mapped to HTTP statuses in handlers/app.c and nowhere else:
+ * Source   the kinds are mapped to HTTP statuses in handlers/service/service.c and nowhere else:
  *          an errno never is, or a polkit refusal of ours would become the client's 403.
- * Tests    tests/unit/test_base.c
+ * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_ERR_H
 #define HL_BASE_ERR_H

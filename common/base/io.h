@@ -2,7 +2,7 @@
  *
  * Units    deadline_us is CLOCK_MONOTONIC, as from hl_clock_monotonic().
  * Errors   0 or -errno; -ETIMEDOUT: the deadline passed; -EFBIG: the file is over the limit.
- * Tests    tests/unit/test_base.c
+ * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_IO_H
 #define HL_BASE_IO_H

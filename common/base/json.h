@@ -7,7 +7,7 @@
  * Owner    hl_json_set() and hl_json_push() take the child. Strings that hl_json_read()
  *          gives belong to the object read.
  * Source   RFC 8259; json-c.
- * Tests    tests/unit/test_json.c, tests/unit/test_json_find.c, tests/fuzz/fuzz_json.c
+ * Tests    tests/unit/base/test_json.c, tests/unit/model-router/test_json_find.c, tests/fuzz/fuzz_json.c
  */
 #ifndef HL_BASE_JSON_H
 #define HL_BASE_JSON_H

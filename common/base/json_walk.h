@@ -2,7 +2,7 @@
  * does a key appear twice. Walks the text once; used by json.c alone.
  *
  * Errors   -EINVAL/INVALID with the line and what was expected.
- * Tests    tests/unit/test_json.c, tests/fuzz/fuzz_json.c
+ * Tests    tests/unit/base/test_json.c, tests/fuzz/fuzz_json.c
  */
 #ifndef HL_BASE_JSON_WALK_H
 #define HL_BASE_JSON_WALK_H

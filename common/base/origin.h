@@ -4,7 +4,7 @@
  *          the pages of programs, whose host may be another one each time, "scheme://" and a * for it.
  * Source   RFC 6454 section 6.2; the serialization of https://html.spec.whatwg.org/#origin: lower case, no default
  *          port, "null" for what has no origin.
- * Tests    tests/unit/test_origin.c
+ * Tests    tests/unit/base/test_origin.c
  */
 #ifndef HL_BASE_ORIGIN_H
 #define HL_BASE_ORIGIN_H

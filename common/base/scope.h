@@ -2,7 +2,7 @@
  *
  * Shape    a route asks for any one bit of a set; a token has the bits of its scope's name: "control" includes "read" and
  *          "use", "power" everything.
- * Tests    tests/unit/test_tokens.c, tests/unit/test_service_access.c
+ * Tests    tests/unit/config/test_tokens.c, tests/unit/http/test_routes_access.c
  */
 #ifndef HL_BASE_SCOPE_H
 #define HL_BASE_SCOPE_H

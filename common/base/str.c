@@ -3,6 +3,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,4 +185,11 @@ char *hl_shorten(const char *text, size_t len, size_t max)
                         *c = '?';
         hl_make_printable(line);
         return hl_format("%s%s", line, cut ? "…" : "");
+}
+
+char *hl_format_host_port(const char *address, uint16_t port, char text[static HL_HOST_PORT_SIZE])
+{
+        bool ipv6 = strchr(address, ':') != NULL;
+        snprintf(text, HL_HOST_PORT_SIZE, "%s%s%s:%u", ipv6 ? "[" : "", address, ipv6 ? "]" : "", port);
+        return text;
 }

@@ -2,7 +2,7 @@
  *
  * Errors   parsers return 0 or -EINVAL / -ERANGE and accept the whole text or nothing.
  * Process  pure functions; outputs are untouched on failure.
- * Tests    tests/unit/test_base.c
+ * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_STR_H
 #define HL_BASE_STR_H
@@ -46,5 +46,9 @@ char *hl_shorten(const char *text, size_t len, size_t max);
 
 /* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */
 void hl_make_printable(char *text);
+
+/* "ADDRESS:PORT", with brackets around an IPv6 address. */
+#define HL_HOST_PORT_SIZE 64 /* bytes */
+char *hl_format_host_port(const char *address, uint16_t port, char text[static HL_HOST_PORT_SIZE]);
 
 #endif

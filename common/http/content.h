@@ -3,7 +3,7 @@
  * Shape    pure functions. A header's value is "word; name=value; name=\"value\"", in any case and order.
  * Errors   0 or -EINVAL/INVALID "invalid_value" with a sentence naming the field.
  * Source   RFC 9110 sections 5.6.6 and 8.3; RFC 2231 for name*=, which is read as Python's email package does.
- * Tests    tests/unit/test_content.c
+ * Tests    tests/unit/http/test_content.c
  */
 #ifndef HL_HTTP_CONTENT_H
 #define HL_HTTP_CONTENT_H

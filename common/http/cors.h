@@ -3,7 +3,7 @@
  * Shape    pure: the caller asks only for pages that hl_guard_page() calls HL_PAGE_NAMED.
  * Source   https://fetch.spec.whatwg.org/#http-cors-protocol, and for the private network
  *          https://wicg.github.io/private-network-access/
- * Tests    tests/unit/test_cors.c
+ * Tests    tests/unit/http/test_cors.c
  */
 #ifndef HL_HTTP_CORS_H
 #define HL_HTTP_CORS_H

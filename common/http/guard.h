@@ -8,7 +8,7 @@
  *          as that API's clients know it), 401 for a wrong token, 500 when the tokens cannot be read.
  * Source   DNS rebinding and cross-site requests: RFC 6454, W3C Fetch Metadata;
  *          Bearer tokens: RFC 6750; x-api-key is Anthropic's header, api-key Azure's.
- * Tests    tests/unit/test_guard.c, tests/system/test_guard.py
+ * Tests    tests/unit/http/test_guard.c, tests/system/test_guard.py
  */
 #ifndef HL_HTTP_GUARD_H
 #define HL_HTTP_GUARD_H

@@ -6,7 +6,7 @@
  * Owner    hl_parser_free(). The request being filled is the caller's.
  * Source   RFC 9112; llhttp in its strict mode. On top of it: every limit of request.h, a
  *          Transfer-Encoding other than "chunked", and HTTP/1.0 bodies without a length.
- * Tests    tests/unit/test_parser.c, tests/fuzz/fuzz_http.c
+ * Tests    tests/unit/http/test_parser.c, tests/fuzz/fuzz_http.c
  */
 #ifndef HL_HTTP_PARSER_H
 #define HL_HTTP_PARSER_H

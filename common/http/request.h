@@ -5,7 +5,7 @@
  * Owner    every string belongs to the request and lives until hl_request_free().
  * Errors   0, or -EINVAL and a struct hl_problem that says what is wrong.
  * Source   RFC 9110, RFC 9112; CGI/1.1 is RFC 3875.
- * Tests    tests/unit/test_http.c
+ * Tests    tests/unit/http/test_request.c
  */
 #ifndef HL_HTTP_REQUEST_H
 #define HL_HTTP_REQUEST_H

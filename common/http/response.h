@@ -3,11 +3,11 @@
  * Shape    status, extra headers, body. Nothing is sent before the outcome is known. A body that goes on for as long as
  *          its client listens (a log that is followed) is told piece by piece behind that, by `follow`.
  * Errors   a header value with a control character is left out: nothing that a client
- *          sent can add a header (tests/unit/test_http.c: header injection).
+ *          sent can add a header (tests/unit/http/test_request.c: header injection).
  * Owner    hl_response_free().
  * Source   RFC 9110; CGI's form is RFC 3875 section 6. OpenAI's errors: https://platform.openai.com/docs/guides/error-codes;
  *          their types as its servers and llama.cpp's write them.
- * Tests    tests/unit/test_http.c
+ * Tests    tests/unit/http/test_request.c
  */
 #ifndef HL_HTTP_RESPONSE_H
 #define HL_HTTP_RESPONSE_H

@@ -1,7 +1,7 @@
 /* Whatever COMMAND is, reading it ends, in bounds, with a sentence or with words that belong to its commands. */
 #include "base/err.h"
 #include "base/mem.h"
-#include "lab/command.h"
+#include "config/command.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* Our reading of a file of variables against another one, which walks the bytes as a table of states says. The table is
  * that of systemd's parser; tests/system/test_envfile.py asks systemd itself. */
 #include "base/buf.h"
+#include "base/envfile.h"
 #include "base/mem.h"
-#include "lab/envfile.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/content.h"
-#include "http/form.h"
+#include "model-router/form.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Bytes of a connection through the parser, the guard and a route: whole and in pieces, which must come to the same. */
 #include "base/mem.h"
 #include "http/parser.h"
-#include "http/service.h"
+#include "http/routes.h"
 
 #include <errno.h>
 #include <stdio.h>

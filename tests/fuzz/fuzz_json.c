@@ -2,9 +2,9 @@
  * hl_json_find_string() accepts it, too, and finds what it holds. */
 #include "base/err.h"
 #include "base/json.h"
-#include "base/json_find.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "model-router/json_find.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/content.h"
-#include "http/multipart.h"
+#include "model-router/multipart.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 """One reading of a model file: ours is that of the systemd that runs. Thousands of files, made by chance from a seed, are
-read by both: by systemd as the EnvironmentFile= of a unit that prints its environment, and by common/lab/envfile.c."""
+read by both: by systemd as the EnvironmentFile= of a unit that prints its environment, and by common/base/envfile.c."""
 import os
 import pathlib
 import random
@@ -89,7 +89,7 @@ def read_by_us(version, paths, program):
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("envfile") / "envfile_reading"
-    sources = ["tests/system/envfile_reading.c", "common/lab/envfile.c", *(f"common/base/{name}.c" for name in ("buf", "io", "mem", "str", "clock"))]
+    sources = ["tests/system/envfile_reading.c", "common/base/envfile.c", *(f"common/base/{name}.c" for name in ("buf", "io", "mem", "str", "clock"))]
     subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu17", "-O1", "-Icommon", "-o", path, *sources, "-lmd"], cwd=SOURCE, check=True)
     return path
 

@@ -9,7 +9,7 @@
 
 #include "support.h"
 
-#include "lab/bus.h"
+#include "systemd/bus.h"
 
 struct fake_bus;
 

@@ -16,7 +16,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "lab/finding.h"
+#include "base/report.h"
 
 #include <pthread.h>
 

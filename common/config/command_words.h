@@ -1,0 +1,30 @@
+/* command_words.h - the words that a shell takes for more than the name of a program.
+ *
+ * Process  pure functions.
+ * Source   bash(1), "Reserved words" and "Shell builtin commands".
+ * Tests    tests/unit/config/test_command.c
+ */
+#ifndef HL_CONFIG_COMMAND_WORDS_H
+#define HL_CONFIG_COMMAND_WORDS_H
+
+#include <stdbool.h>
+
+/* A shell does it itself: "cd". */
+bool hl_command_is_builtin(const char *word);
+
+/* It puts commands together: "if". */
+bool hl_command_is_keyword(const char *word);
+
+/* It only makes things ready for what follows, and takes no options on lines of their own: "cd", "export". */
+bool hl_command_prepares(const char *word);
+
+/* NAME=… or NAME+=… */
+bool hl_command_is_assignment(const char *word);
+
+/* $(PORT) and $$PORT, as make and Compose have them: a shell would run a program, or say its own number. */
+bool hl_command_is_foreign_variable(const char *at);
+
+/* ["llama-server", "--port", "8198"], as a container's file has a command. */
+bool hl_command_is_list(const char *text);
+
+#endif

@@ -1,0 +1,361 @@
+#include "config.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/envfile.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/origin.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODELS_VARIABLE "MODELS_CONFIG_DIR"
+#define ENVIRONMENT_FILE "/etc/default/home-lab-services"
+
+static const char *folder(const char *variable, const char *usual)
+{
+        const char *value = getenv(variable);
+        return value && *value == '/' ? value : usual;
+}
+
+const char *hl_configuration_dir(void)
+{
+        return folder("CONFIGURATION_DIRECTORY", "/etc/home-lab-services");
+}
+
+const char *hl_state_dir(void)
+{
+        return folder("STATE_DIRECTORY", "/var/lib/home-lab-services");
+}
+
+/* One reading of the file: where its findings go. */
+struct reading {
+        const char *path;
+        const struct hl_buf *text;
+        hl_finding_fn *finding;
+        void *data;
+        unsigned count;
+};
+
+static void note(void *data, const char *key, const char *message)
+{
+        struct reading *reading = data;
+        reading->count++;
+        if (reading->finding)
+                reading->finding(reading->data, reading->path,
+                                 hl_json_line_of(reading->text->data, reading->text->len, key), key, message);
+}
+
+static bool is_path(const char *text)
+{
+        for (const char *c = text; *c; c++)
+                if ((unsigned char)*c <= 0x20 || *c == 0x7F)
+                        return false;
+        return *text == '/';
+}
+
+/* "model@%s.service": a template's name with the instance left open. */
+static bool is_unit_template(const char *text)
+{
+        size_t prefix = 0;
+        while (isalnum((unsigned char)text[prefix]) || (text[prefix] && strchr(":_.-", text[prefix])))
+                prefix++;
+        return prefix > 0 && strcmp(text + prefix, "@%s.service") == 0;
+}
+
+static bool is_address(const char *text)
+{
+        struct in6_addr address;
+        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* The numbers as the file has them, before they become microseconds. */
+struct numbers {
+        int64_t start_timeout_seconds;
+        double active_minutes, idle_minutes, host_idle_minutes;
+        const char *loopback, *models;
+        const hl_json *hosts, *origins;
+};
+
+/* "box.lan": what a client may call this host, without "http://", port or path. */
+static bool is_host_name(const char *text)
+{
+        size_t len = 0;
+        while (isalnum((unsigned char)text[len]) || (text[len] && strchr("._-", text[len])))
+                len++;
+        return len > 0 && text[len] == '\0';
+}
+
+#define ORIGIN_SHOWN_MAX 100 /* bytes */
+
+static void check_origins(const hl_json *origins, struct reading *reading)
+{
+        for (size_t i = 0; origins && i < hl_json_length(origins); i++) {
+                const char *origin = hl_json_string_at(origins, i), *problem = hl_origin_problem(origin);
+                if (!problem)
+                        continue;
+                HL_CLEANUP(hl_free_pointer) char *shown = hl_strndup(origin, strnlen(origin, ORIGIN_SHOWN_MAX));
+                hl_make_printable(shown);
+                HL_CLEANUP(hl_free_pointer) char *message = hl_format("\"%s\" %s", shown, problem);
+                note(reading, "auth.allowed_origins", message);
+        }
+}
+
+/* What a type and bounds cannot say. */
+static void check_strings(const struct hl_config *c, const struct numbers *n, struct reading *reading)
+{
+        for (size_t i = 0; n->hosts && i < hl_json_length(n->hosts); i++)
+                if (!is_host_name(hl_json_string_at(n->hosts, i))) {
+                        note(reading, "auth.allowed_hosts",
+                             "must be names alone, such as \"box.lan\": no \"http://\", no port, no path, no *");
+                        break;
+                }
+        check_origins(n->origins, reading);
+        if (!is_path(c->models_dir))
+                note(reading, "inference.models_dir", "must be an absolute path");
+        const char *variable = getenv(MODELS_VARIABLE);
+        if (variable && *variable && !is_path(variable))
+                note(reading, MODELS_VARIABLE, "must be an absolute path");
+        if (!is_path(c->health_path))
+                note(reading, "inference.health_path", "must be a path that begins with /");
+        if (!is_path(c->nginx_output))
+                note(reading, "nginx.output", "must be an absolute path");
+        if (!is_unit_template(c->unit_template))
+                note(reading, "inference.unit_template",
+                     "must be the name of a template with %s for the model, such as model@%s.service");
+        if (!is_address(c->upstream_host))
+                note(reading, "nginx.upstream_host",
+                     "must be an IP address: a name with two addresses makes NGINX try the wrong one first");
+}
+
+struct section {
+        const char *key;
+        const struct hl_json_field *fields;
+        size_t count;
+};
+
+static void read_sections(const hl_json *document, const struct section *sections, size_t count,
+                          struct reading *reading)
+{
+        HL_CLEANUP(hl_free_pointer) const hl_json **objects = hl_alloc(count * sizeof(*objects));
+        HL_CLEANUP(hl_free_pointer) struct hl_json_field *fields = hl_alloc(count * sizeof(*fields));
+        for (size_t i = 0; i < count; i++)
+                fields[i] =
+                        (struct hl_json_field){ .key = sections[i].key, .kind = HL_JSON_OBJECT, .out = &objects[i] };
+        hl_json_read(document, "", fields, count, note, reading);
+        for (size_t i = 0; i < count; i++)
+                if (objects[i])
+                        hl_json_read(objects[i], sections[i].key, sections[i].fields, sections[i].count, note, reading);
+}
+
+#define ACTIONS "poweroff,reboot,halt"
+#define ACTION_WORDS "\"poweroff\", \"reboot\" or \"halt\""
+#define MINUTES_WORDS "a number of minutes above 0 and at most 525600"
+#define MINUTES_LEAST 1e-3
+#define PATH_BYTES_MAX 4000
+
+static void read_document(struct hl_config *c, struct numbers *n, struct reading *reading)
+{
+        const struct hl_json_field shutdown[] = {
+                { "default_minutes", HL_JSON_NUMBER, &c->default_minutes, MINUTES_WORDS, 1.0 / 60, HL_MINUTES_MAX },
+                { "default_action", HL_JSON_STRING, &c->default_action, ACTION_WORDS, .choices = ACTIONS },
+        };
+        const struct hl_json_field inference[] = {
+                { "models_dir", HL_JSON_STRING, &c->models_dir, "an absolute path", .max = PATH_BYTES_MAX },
+                { "unit_template", HL_JSON_STRING, &c->unit_template, "a template such as \"model@%s.service\"" },
+                { "start_timeout_seconds", HL_JSON_INTEGER, &n->start_timeout_seconds, "a whole number from 1 to 3600",
+                  1, HL_START_TIMEOUT_MAX_SECONDS },
+                { "health_path", HL_JSON_STRING, &c->health_path, "a path that begins with /" },
+        };
+        const struct hl_json_field monitoring[] = {
+                { "active_threshold_minutes", HL_JSON_NUMBER, &n->active_minutes, MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX },
+                { "idle_threshold_minutes", HL_JSON_NUMBER, &n->idle_minutes, MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX },
+                { "host_idle_minutes", HL_JSON_NUMBER, &n->host_idle_minutes, "null or " MINUTES_WORDS, MINUTES_LEAST,
+                  HL_MINUTES_MAX, .nullable = true },
+                { "host_idle_action", HL_JSON_STRING, &c->host_idle_action, ACTION_WORDS, .choices = ACTIONS },
+        };
+        const struct hl_json_field auth[] = {
+                { "loopback", HL_JSON_STRING, &n->loopback, "\"trust\" or \"token\"", .choices = "trust,token" },
+                { "models", HL_JSON_STRING, &n->models, "\"open\" or \"token\"", .choices = "open,token" },
+                { "allowed_hosts", HL_JSON_STRINGS, &n->hosts, "an array of host names" },
+                { "allowed_origins", HL_JSON_STRINGS, &n->origins, "an array of origins" },
+        };
+        const struct hl_json_field nginx[] = {
+                { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", .max = PATH_BYTES_MAX },
+                { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address" },
+        };
+        const struct section sections[] = {
+                { "shutdown", shutdown, HL_COUNT(shutdown) },
+                { "inference", inference, HL_COUNT(inference) },
+                { "monitoring", monitoring, HL_COUNT(monitoring) },
+                { "auth", auth, HL_COUNT(auth) },
+                { "nginx", nginx, HL_COUNT(nginx) },
+        };
+        read_sections(c->document, sections, HL_COUNT(sections), reading);
+}
+
+static uint64_t minutes_us(double minutes)
+{
+        return isnan(minutes) ? HL_NEVER : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+}
+
+/* NULL-terminated; the strings stay the document's. free() */
+static const char **strings(const hl_json *array)
+{
+        size_t count = array ? hl_json_length(array) : 0;
+        const char **list = hl_alloc((count + 1) * sizeof(*list));
+        for (size_t i = 0; i < count; i++)
+                list[i] = hl_json_string_at(array, i);
+        return list;
+}
+
+static void finish(struct hl_config *c, const struct numbers *n)
+{
+        const char *models_dir = getenv(MODELS_VARIABLE);
+        if (models_dir && *models_dir)
+                c->models_dir = models_dir;
+        c->start_timeout_us = (uint64_t)n->start_timeout_seconds * HL_USEC_PER_SEC;
+        c->active_threshold_us = minutes_us(n->active_minutes);
+        c->idle_threshold_us = minutes_us(n->idle_minutes);
+        c->host_idle_us = minutes_us(n->host_idle_minutes);
+        c->trust_loopback = strcmp(n->loopback, "trust") == 0;
+        c->models_need_token = strcmp(n->models, "token") == 0;
+        c->allowed_hosts = strings(n->hosts);
+        c->allowed_origins = strings(n->origins);
+}
+
+/* What people write into JSON that is none: told as such, with its line. NULL: nothing of the kind. */
+static const char *find_habit(const char *text, unsigned *ret_line)
+{
+        bool in_string = false;
+        unsigned line = 1;
+        for (const char *c = text; *c; c++) {
+                line += *c == '\n';
+                if (in_string && *c == '\\' && c[1])
+                        c++;
+                else if (*c == '"')
+                        in_string = !in_string;
+                if (in_string)
+                        continue;
+                *ret_line = line;
+                if (*c == '#' || (*c == '/' && (c[1] == '/' || c[1] == '*')))
+                        return "has a comment, and JSON has none: remove it";
+                const char *next = c + 1 + (*c == ',' ? strspn(c + 1, " \t\r\n") : 0);
+                if (*c == ',' && (*next == '}' || *next == ']'))
+                        return "has a comma too many, in front of a closing bracket: remove it";
+                if (*c == '\'')
+                        return "has single quotes, and JSON wants \" around names and texts";
+        }
+        return NULL;
+}
+
+/* Fills c from the text; findings are counted in reading. */
+static void parse(struct hl_config *c, struct numbers *n, struct reading *reading)
+{
+        struct hl_err bad = { 0 };
+        if (hl_json_parse(reading->text->data, reading->text->len, &c->document, &bad) == 0) {
+                read_document(c, n, reading);
+                check_strings(c, n, reading);
+                return;
+        }
+        reading->count++;
+        if (!reading->finding)
+                return;
+        unsigned line = 0; /* the message begins with "line N: " */
+        char *rest = bad.message;
+        if (hl_has_prefix(bad.message, "line "))
+                line = (unsigned)strtoul(bad.message + 5, &rest, 10);
+        unsigned habit_line = 0;
+        const char *habit = find_habit(reading->text->data ? reading->text->data : "", &habit_line);
+        HL_CLEANUP(hl_free_pointer) char *message = NULL;
+        if (habit && habit_line <= line)
+                message = hl_format("%s: line %u %s", line ? rest + 2 : rest, habit_line, habit);
+        reading->finding(reading->data, reading->path, line, "", message ? message : line ? rest + 2 : rest);
+}
+
+static void adopt(void *data, unsigned line, const char *name, const char *value)
+{
+        (void)line;
+        char **models_dir = data;
+        if (strcmp(name, MODELS_VARIABLE) != 0)
+                return;
+        free(*models_dir);
+        *models_dir = hl_strdup(value);
+}
+
+void hl_config_adopt_environment(void)
+{
+        HL_CLEANUP(hl_free_pointer) char *models_dir = NULL;
+        struct hl_buf text = { 0 };
+        if (hl_read_file(AT_FDCWD, ENVIRONMENT_FILE, HL_CONFIG_SIZE_MAX, &text) == 0 && text.data)
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, adopt, &models_dir, NULL,
+                                 NULL);
+        hl_buf_free(&text);
+        if (models_dir)
+                setenv(MODELS_VARIABLE, models_dir, 0);
+}
+
+int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
+                   struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *usual = hl_format("%s/config.json", hl_configuration_dir());
+        struct hl_buf text = { 0 };
+        struct reading reading = { .path = path ? path : usual, .text = &text, .finding = finding, .data = data };
+        struct numbers n = { .start_timeout_seconds = 120,
+                             .active_minutes = 10,
+                             .idle_minutes = 30,
+                             .host_idle_minutes = NAN,
+                             .loopback = "trust",
+                             .models = "open" };
+        struct hl_config c = {
+                .default_minutes = 1,
+                .default_action = "poweroff",
+                .models_dir = HL_MODELS_DIR,
+                .unit_template = "model@%s.service",
+                .health_path = "/health",
+                .host_idle_action = "poweroff",
+                .nginx_output = "/var/lib/home-lab-services/nginx/models.conf",
+                .upstream_host = "127.0.0.1",
+        };
+
+        int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);
+        if (r == 0) {
+                hl_buf_add(&text, "", 0);
+                parse(&c, &n, &reading);
+        } else if (r == -ENOENT) {
+                check_strings(&c, &n, &reading);
+        } else {
+                reading.count++;
+                if (finding)
+                        finding(data, reading.path, 0, "", strerror(-r));
+        }
+        if (reading.count > 0) {
+                hl_json_free(c.document);
+                r = hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid",
+                            "%s is not valid: \"home-lab-services check\" says where", reading.path);
+        } else {
+                finish(&c, &n);
+                *ret_config = c;
+                r = 0;
+        }
+        hl_buf_free(&text);
+        return r;
+}
+
+void hl_config_free(struct hl_config *config)
+{
+        free(config->allowed_hosts);
+        free(config->allowed_origins);
+        hl_json_free(config->document);
+        *config = (struct hl_config){ 0 };
+}

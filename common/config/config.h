@@ -1,0 +1,64 @@
+/* config.h - /etc/home-lab-services/config.json: every key has a default, nothing wrong is let pass.
+ *
+ * Shape    a copy of what the file said when it was read; programs read it for each request.
+ * Units    *_us are microseconds.
+ * Errors   hl_config_load() tells every finding with file, line and key, and then returns
+ *          -EINVAL/INTERNAL. An absent file is no error, an unreadable one is.
+ * Owner    strings belong to the configuration; hl_config_free().
+ * Source   the README's page "Configuration".
+ * Tests    tests/unit/config/test_config.c
+ */
+#ifndef HL_CONFIG_CONFIG_H
+#define HL_CONFIG_CONFIG_H
+
+#include "base/json.h"
+#include "base/report.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hl_err;
+
+#define HL_CONFIG_SIZE_MAX (256 * 1024) /* bytes */
+#define HL_MINUTES_MAX 525600           /* one year: the most that any duration in minutes may be */
+#define HL_START_TIMEOUT_MAX_SECONDS 3600
+#define HL_NEVER UINT64_MAX        /* a duration that does not end */
+#define HL_SERVICE_PORT_FIRST 5001 /* of our services, so no model's */
+#define HL_SERVICE_PORT_LAST 5003
+#define HL_MODELS_DIR "/etc/home-lab-services/models"
+
+struct hl_config {
+        double default_minutes;
+        const char *default_action; /* "poweroff", "reboot" or "halt" */
+        const char *models_dir;     /* HL_MODELS_DIR where nothing else is said */
+        const char *unit_template;  /* with one %s, for the model's name */
+        const char *health_path;
+        uint64_t start_timeout_us;
+        uint64_t active_threshold_us;
+        uint64_t idle_threshold_us;
+        uint64_t host_idle_us; /* HL_NEVER: the host is not switched off */
+        const char *host_idle_action;
+        bool trust_loopback;
+        bool models_need_token;       /* of whoever is not this host, for models through NGINX */
+        const char **allowed_hosts;   /* NULL-terminated */
+        const char **allowed_origins; /* NULL-terminated; base/origin.h compares them */
+        const char *nginx_output;
+        const char *upstream_host;
+
+        hl_json *document; /* owns the strings that came from the file */
+};
+
+/* The folders: what systemd's ConfigurationDirectory= and StateDirectory= say, or
+ * /etc/home-lab-services and /var/lib/home-lab-services. */
+const char *hl_configuration_dir(void);
+const char *hl_state_dir(void);
+
+/* For programs that people run: what the services' units give them by EnvironmentFile=, so that both see the same models. */
+void hl_config_adopt_environment(void);
+
+/* path NULL: config.json in the configuration folder. finding may be NULL. */
+int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
+                   struct hl_err *err);
+void hl_config_free(struct hl_config *config);
+
+#endif

@@ -1,0 +1,229 @@
+#include "model_file.h"
+
+#include "aliases.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/envfile.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "names.h"
+#include "systemd/bus.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define VALUE_SHOWN_MAX 60 /* bytes of a wrong value that a finding repeats */
+
+/* One reading of a model's file. */
+struct reading {
+        struct hl_model *model;
+        hl_finding_fn *finding;
+        void *data;
+        struct hl_names seen;
+};
+
+static void tell(const struct reading *reading, unsigned line, const char *key, const char *message)
+{
+        if (reading->finding)
+                reading->finding(reading->data, reading->model->file_path, line, key, message);
+}
+
+/* The first of the findings that may be why there is no PORT is kept: of PORT, of a line that is ignored, or of a value
+ * that has swallowed PORT's line. */
+static void tell_of_port(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        const struct reading *reading = data;
+        struct hl_model *model = reading->model;
+        if (!model->port_error && (!*key || strcmp(key, "PORT") == 0 || strstr(message, "PORT")))
+                model->port_error = hl_format("%s:%u: %s%s%s", file, line, key, *key ? " " : "", message);
+        tell(reading, line, key, message);
+}
+
+/* A value that is no such thing, with what it must be. */
+static void tell_value(struct reading *reading, unsigned line, const char *key, const char *expected, const char *value)
+{
+        HL_CLEANUP(hl_free_pointer) char *shown = hl_shorten(value, strlen(value), VALUE_SHOWN_MAX);
+        const char *hint = strchr(value, '#') ? ": a comment needs a line of its own" : "";
+        HL_CLEANUP(hl_free_pointer) char *message = hl_format("%s, not \"%s\"%s", expected, shown, hint);
+        tell_of_port(reading, reading->model->file_path, line, key, message);
+}
+
+static void set_port(struct reading *reading, unsigned line, const char *value)
+{
+        uint64_t port = 0;
+        if (hl_parse_uint(value, 65535, &port) < 0 || port == 0) {
+                tell_value(reading, line, "PORT", "must be a port number from 1 to 65535", value);
+                port = 0;
+        }
+        reading->model->port = (uint16_t)port;
+}
+
+static bool is_url_path(const char *text)
+{
+        for (const char *c = text; *c; c++)
+                if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7F)
+                        return false;
+        return *text == '/';
+}
+
+static void assign(void *data, unsigned line, const char *name, const char *value)
+{
+        struct reading *reading = data;
+        struct hl_model *model = reading->model;
+        uint64_t span;
+        unsigned earlier = hl_names_add(&reading->seen, name, line);
+        if (earlier > 0) {
+                HL_CLEANUP(hl_free_pointer)
+                char *message = hl_format("once more: line %u is ignored, remove one of the two", earlier);
+                tell(reading, line, name, message);
+        }
+        if (strcmp(name, "PORT") == 0) {
+                set_port(reading, line, value);
+        } else if (strcmp(name, "HEALTH_PATH") == 0) {
+                if (is_url_path(value)) {
+                        free(model->health_path);
+                        model->health_path = hl_strdup(value);
+                } else {
+                        tell_value(reading, line, name, "must be a path that begins with /", value);
+                }
+        } else if (strcmp(name, "IDLE_TIMEOUT") == 0) {
+                bool never = strcmp(value, "never") == 0 || strcmp(value, "infinity") == 0; /* systemd's own word */
+                if (never || (hl_parse_timespan(value, &span) == 0 && span > 0))
+                        model->idle_timeout_us = never ? HL_NEVER : span;
+                else
+                        tell_value(reading, line, name, "must be a time span such as \"45min\", or \"never\"", value);
+        } else if (strcmp(name, "START_TIMEOUT") == 0) {
+                if (hl_parse_timespan(value, &span) == 0 && span >= HL_USEC_PER_SEC &&
+                    span <= HL_START_TIMEOUT_MAX_SECONDS * HL_USEC_PER_SEC)
+                        model->start_timeout_us = span;
+                else
+                        tell_value(reading, line, name, "must be a time span from 1s to 1h", value);
+        } else if (strcmp(name, "ALIASES") == 0) {
+                hl_aliases_read(model, line, value, reading->finding, reading->data);
+        } else if (hl_names_want_expansion(name, value)) {
+                tell(reading, line, name,
+                     "has a $ or ~, and nothing is expanded in this file: write it out, or write it in front of the "
+                     "program in COMMAND");
+        }
+}
+
+/* What a name was meant for that is none of ours, where the one that it looks like is missing. */
+static void tell_of_typos(struct reading *reading)
+{
+        static const char *const keys[] = {
+                "PORT", "COMMAND", "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT", "ALIASES"
+        };
+        for (size_t i = 0; i < HL_COUNT(keys); i++) {
+                const char *name = NULL;
+                unsigned line = hl_names_find_similar(&reading->seen, keys[i], &name);
+                if (line == 0)
+                        continue;
+                HL_CLEANUP(hl_free_pointer) char *message = hl_format("means nothing to us: did you mean %s?", keys[i]);
+                tell_of_port(reading, reading->model->file_path, line, name, message);
+        }
+}
+
+/* The systemd that runs; where it cannot be asked, the newest. */
+static unsigned running_systemd(void)
+{
+        HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
+        struct hl_err ignored = { 0 };
+        unsigned version = UINT_MAX;
+        hl_bus_systemd_version(&bus, &version, &ignored);
+        return version;
+}
+
+static int parse(struct reading *reading, const struct hl_buf *text)
+{
+        const struct hl_envfile file = { .text = text->data ? text->data : "",
+                                         .len = text->len,
+                                         .path = reading->model->file_path,
+                                         .systemd = running_systemd };
+        int r = hl_envfile_parse(&file, assign, reading, tell_of_port, reading);
+        if (r == 0 && hl_names_line(&reading->seen, "PORT") == 0)
+                tell(reading, 0, "PORT", "is missing: without it the model cannot be reached");
+        if (r == 0)
+                tell_of_typos(reading);
+        return r;
+}
+
+/* A file that cannot be read now, but may be in a moment, must not make its model look as if it were another. */
+static bool may_pass(int error)
+{
+        return error != EACCES && error != EPERM && error != EFBIG && error != EILSEQ && error != EBADMSG;
+}
+
+/* Behind the path of a file that could not be read. NULL: it could. */
+static char *why_unreadable(const struct hl_model *model)
+{
+        const struct passwd *user;
+        switch (model->read_error) {
+        case 0:
+                return NULL;
+        case EFBIG:
+                return hl_format("is longer than %d bytes", HL_MODEL_FILE_SIZE_MAX);
+        case EILSEQ:
+        case EBADMSG:
+                return hl_strdup(
+                        "is not UTF-8 text, and systemd starts nothing with it: \"home-lab-services check\" says "
+                        "in which line");
+        default:
+                user = getpwuid(geteuid());
+                return hl_format(
+                        "cannot be read by the user %s: \"sudo chmod 0644 %s\"; secrets belong into the model's "
+                        "unit (\"sudo systemctl edit %s\": EnvironmentFile= with a file of root's, or LoadCredential=)",
+                        user ? user->pw_name : "that runs this", model->file_path, model->unit);
+        }
+}
+
+int hl_model_readable(const struct hl_model *model, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *why = why_unreadable(model);
+        return why ? hl_fail(err, HL_ERR_CONFLICT, model->read_error, "model_file_unreadable", "%s %s",
+                             model->file_path, why)
+                   : 0;
+}
+
+int hl_model_has_port(const struct hl_model *model, struct hl_err *err)
+{
+        int r = hl_model_readable(model, err);
+        if (r < 0 || model->port)
+                return r;
+        if (model->port_error)
+                return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port", "%s has no PORT to be asked on: %s",
+                               model->name, model->port_error);
+        return hl_fail(err, HL_ERR_CONFLICT, EINVAL, "model_without_port",
+                       "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
+}
+
+int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding,
+                       void *data)
+{
+        struct reading reading = { .model = model, .finding = finding, .data = data };
+        struct hl_buf text = { 0 };
+        model->health_path = hl_strdup(config->health_path);
+        model->idle_timeout_us = 0; /* not said */
+        model->start_timeout_us = config->start_timeout_us;
+
+        int r = hl_read_file(dir_fd, model->name, HL_MODEL_FILE_SIZE_MAX, &text);
+        model->read_error = -r;
+        if (r == 0) {
+                model->read_error = -(r = parse(&reading, &text));
+        } else if (!may_pass(-r)) {
+                HL_CLEANUP(hl_free_pointer) char *why = why_unreadable(model);
+                tell(&reading, 0, "", why);
+        }
+        if (model->idle_timeout_us == 0) /* without a port nobody can see whether it is in use: it may be, always */
+                model->idle_timeout_us = model->port ? config->idle_threshold_us : HL_NEVER;
+        if (model->port)
+                free(hl_steal(model->port_error));
+        hl_names_free(&reading.seen);
+        hl_buf_free(&text);
+        return may_pass(-r) ? r : 0;
+}

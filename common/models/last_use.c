@@ -1,0 +1,157 @@
+#include "last_use.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static char *path_of(const char *model)
+{
+        return hl_format("%s/activity/%s", hl_state_dir(), model);
+}
+
+static struct timespec timespec_of(uint64_t us)
+{
+        return (struct timespec){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
+                                  .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+}
+
+static uint64_t before(uint64_t now_us, uint64_t age_us)
+{
+        return age_us < now_us ? now_us - age_us : 0;
+}
+
+/* Opens the model's file, and makes it where it is missing, with a lock of flock(2). */
+static int open_locked(const char *model, int operation, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+        HL_CLEANUP(hl_close_fd) int fd = open(path, flags, 0644);
+        /* Somebody else's, or no file: the folder is ours, and what stands there says nothing that we could not say. */
+        if (fd < 0 && (errno == EACCES || errno == ELOOP || errno == EISDIR || errno == ENXIO) && remove(path) == 0)
+                fd = open(path, flags, 0644);
+        int r = fd < 0 ? -1 : flock(fd, operation);
+        while (r < 0 && fd >= 0 && errno == EINTR)
+                r = flock(fd, operation);
+        if (r < 0)
+                return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", path);
+        int locked = fd;
+        fd = -1;
+        return locked;
+}
+
+static int set(int fd, const char *model, uint64_t at_us, uint64_t age_us, struct hl_err *err)
+{
+        const struct timespec times[] = { timespec_of(before(hl_clock_monotonic(), age_us)), timespec_of(at_us) };
+        if (futimens(fd, times) < 0)
+                return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "the activity of %s: %m", model);
+        return 0;
+}
+
+int hl_activity_touch(const char *model, struct hl_err *err)
+{
+        HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_SH, err);
+        return fd < 0 ? fd : set(fd, model, hl_clock_realtime(), 0, err);
+}
+
+int hl_activity_note(const char *model, uint64_t age_us, struct hl_err *err)
+{
+        struct hl_activity known;
+        hl_activity_read(model, &known); /* before the file is there, if it was not */
+        HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_EX, err);
+        if (fd < 0)
+                return fd;
+        if (known.age_us != HL_NEVER)
+                hl_activity_read(model, &known); /* what was touched while this waited */
+        if (known.age_us <= age_us)
+                return 0;
+        return set(fd, model, before(hl_clock_realtime(), age_us), age_us, err);
+}
+
+int hl_activity_adopt(const char *model, struct hl_err *err)
+{
+        struct hl_activity activity;
+        HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_EX, err);
+        if (fd < 0)
+                return fd;
+        hl_activity_read(model, &activity);
+        return activity.adoptable ? set(fd, model, activity.at_us, activity.age_us, err) : 0;
+}
+
+int hl_activity_hold(const char *model, int *ret_fd, struct hl_err *err)
+{
+        struct hl_activity before_it;
+        hl_activity_read(model, &before_it);
+        int fd = open_locked(model, LOCK_EX, err);
+        if (fd < 0)
+                return fd;
+        struct hl_activity now;
+        hl_activity_read(model, &now);
+        const struct timespec never[2] = { { 0 }, { 0 } };
+        if (before_it.at_us == 0 &&
+            now.adoptable) /* it is only there because it was opened: nobody has used the model */
+                futimens(fd, never);
+        *ret_fd = fd;
+        return 0;
+}
+
+/* A lock of another kind than flock()'s on the same file: the two know nothing of each other. */
+static bool lock_stop(int fd, int command, struct flock *lock)
+{
+        *lock = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        return fcntl(fd, command, lock) == 0;
+}
+
+void hl_activity_stop_begun(int hold)
+{
+        struct flock lock;
+        lock_stop(hold, F_OFD_SETLK, &lock);
+        flock(hold, LOCK_UN);
+}
+
+bool hl_activity_is_being_stopped(const char *model)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        HL_CLEANUP(hl_close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        struct flock lock;
+        return fd >= 0 && lock_stop(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
+void hl_activity_read(const char *model, struct hl_activity *ret_activity)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        struct stat status;
+        *ret_activity = (struct hl_activity){ .age_us = HL_NEVER };
+        if (lstat(path, &status) < 0 || status.st_mtim.tv_sec <= 0)
+                return;
+
+        uint64_t at_us = hl_timespec_us(status.st_mtim), stamp_us = hl_timespec_us(status.st_atim);
+        uint64_t now_us = hl_clock_realtime(), monotonic_us = hl_clock_monotonic(), boot_us = hl_clock_boottime();
+        uint64_t real_age_us = before(now_us, at_us), suspended_us = before(boot_us, monotonic_us);
+        ret_activity->at_us = at_us < now_us ? at_us : now_us;
+        if (real_age_us > boot_us) { /* before this boot no clock runs but this one */
+                ret_activity->age_us = real_age_us;
+        } else if (stamp_us <= monotonic_us) { /* an access time of today is far greater than any time since boot */
+                ret_activity->age_us = monotonic_us - stamp_us;
+                if (at_us > now_us)
+                        ret_activity->at_us = before(now_us, ret_activity->age_us);
+        } else {
+                ret_activity->age_us = before(real_age_us, suspended_us);
+                ret_activity->adoptable = true;
+        }
+}
+
+uint64_t hl_activity_last(const char *model)
+{
+        struct hl_activity activity;
+        hl_activity_read(model, &activity);
+        return activity.at_us;
+}

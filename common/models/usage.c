@@ -1,0 +1,255 @@
+#include "usage.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "kernel/sockets.h"
+#include "last_use.h"
+#include "readiness.h"
+#include "ready_mark.h"
+#include "requests.h"
+#include "work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* CLOCK_REALTIME of something that happened age_us ago. */
+static uint64_t ago(uint64_t now_us, uint64_t age_us)
+{
+        return age_us < now_us ? now_us - age_us : 1;
+}
+
+static uint64_t earlier(uint64_t a_us, uint64_t b_us)
+{
+        return a_us < b_us ? a_us : b_us;
+}
+
+/* Everything that is known of all models; arrays of catalog->count items. */
+struct answers {
+        enum hl_unit_active *states;
+        struct hl_traffic *traffic;
+        struct hl_usage *usages;
+};
+
+static void free_answers(struct answers *a)
+{
+        free(a->states);
+        free(a->traffic);
+        free(a->usages);
+}
+
+static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answers *a, struct hl_err *err)
+{
+        size_t count = catalog->count;
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) uint16_t *ports = hl_alloc(count * sizeof(*ports));
+        for (size_t i = 0; i < count; i++) {
+                units[i] = catalog->models[i].unit;
+                ports[i] = catalog->models[i].port;
+        }
+        int r = hl_units_states(bus, units, count, a->states, err);
+        return r < 0 ? r : hl_inflight_read(ports, count, a->traffic, err);
+}
+
+static void read_report(struct hl_usage *u, const char *model)
+{
+        struct hl_activity activity;
+        hl_activity_read(model, &activity);
+        u->reported_at_us = activity.at_us;
+        u->is_report_adoptable = activity.adoptable;
+        u->report_age_us = u->request_age_us = u->idle_us = activity.age_us;
+}
+
+static void set_traffic(struct hl_usage *u, const struct hl_traffic *t)
+{
+        u->in_flight = t->in_flight;
+        u->untold = t->past_nginx;
+        u->traffic_age_us = HL_NEVER;
+        if (t->last_byte_age_ms != HL_AGE_NEVER) {
+                u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
+                u->traffic_at_us = ago(hl_clock_realtime(), u->traffic_age_us);
+        }
+        u->request_age_us = earlier(u->report_age_us, u->traffic_age_us); /* a second look has the last word */
+        u->idle_us = earlier(u->idle_us, u->traffic_age_us);
+}
+
+static void set_start(struct hl_usage *u, uint64_t age_us)
+{
+        u->started_at_us = ago(hl_clock_realtime(), age_us);
+        u->start_age_us = age_us;
+        u->idle_us = earlier(u->request_age_us, age_us);
+}
+
+/* For so long that something may be stopped for it, the model or the host. */
+static bool is_quiet(const struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
+{
+        return u->idle_us > earlier(model->idle_timeout_us, config->host_idle_us);
+}
+
+/* Takes the mark of a unit's start where that says enough: that it is too young to be idle. Where the host was suspended
+ * or its clock changed, the mark is wrong. */
+static bool is_young(struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
+{
+        uint64_t about_us = hl_units_started_about(model->unit), now_us = hl_clock_realtime();
+        if (about_us == 0 || about_us > now_us)
+                return false;
+        set_start(u, now_us - about_us);
+        return !is_quiet(u, model, config);
+}
+
+/* Since when the running models run. */
+static int read_starts(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                       struct hl_usage *usages, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog->count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) uint64_t *since_us = hl_alloc(catalog->count * sizeof(*since_us));
+        HL_CLEANUP(hl_free_pointer) struct hl_usage **asked = hl_alloc(catalog->count * sizeof(*asked));
+        size_t n = 0;
+        for (size_t i = 0; i < catalog->count; i++)
+                if (usages[i].active == HL_UNIT_ACTIVE && !is_young(&usages[i], &catalog->models[i], config)) {
+                        asked[n] = &usages[i];
+                        units[n++] = catalog->models[i].unit;
+                }
+        int r = hl_units_active_since(bus, units, n, since_us, err);
+        uint64_t monotonic_us = hl_clock_monotonic();
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (since_us[i])
+                        set_start(asked[i], monotonic_us - since_us[i]);
+        return r;
+}
+
+/* Than its start. What was put in its place keeps the time of its content, but not the other one. */
+static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model)
+{
+        struct stat file;
+        if (stat(model->file_path, &file) < 0)
+                return false;
+        return hl_timespec_us(file.st_mtim) > u->started_at_us || hl_timespec_us(file.st_ctim) > u->started_at_us;
+}
+
+/* One whose file is newer: its server may still listen where that told it at its start, and nobody can tell who uses it
+ * there. */
+static bool has_moved(const struct hl_model *model)
+{
+        struct hl_listener listener;
+        struct hl_err ignored = { 0 };
+        return model->port != 0 && hl_inflight_listener(model->port, &listener, &ignored) == 0;
+}
+
+/* What one look at all models cannot show: the traffic of this one where its server listens, which its file may not name
+ * any more. Returns as hl_inflight_read_unit(). */
+static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct hl_traffic *traffic, uint16_t *ret_port,
+                       struct hl_err *err)
+{
+        uint64_t cgroup;
+        int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
+        return r < 0 ? r : hl_inflight_read_unit(model->port, cgroup, traffic, ret_port, err);
+}
+
+/* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
+ * then its server must say so, or work on it: *ret_may_work, if nothing but that is left to be seen. One that was ready
+ * since its start is not loading, whatever it says. */
+static bool is_loading(const struct hl_model *model, const struct hl_usage *u, bool *ret_may_work)
+{
+        if (model->port == 0)
+                return false;
+        int status = hl_ready_ask(model);
+        if (hl_ready_status(status))
+                return false;
+        uint64_t now_us = hl_clock_monotonic();
+        bool was_ready = hl_ready_seen_since(model->name, u->start_age_us < now_us ? now_us - u->start_age_us : 0);
+        if (status == -ETIMEDOUT && was_ready) /* it is too busy to answer */
+                return false;
+        if (u->start_age_us <= model->start_timeout_us)
+                return true;
+        *ret_may_work = !was_ready && status != HL_READY_SAYS_LOADING;
+        return !was_ready && status == HL_READY_SAYS_LOADING;
+}
+
+static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
+                 struct hl_traffic *traffic, struct hl_usage *u, bool *ret_may_work, struct hl_err *err)
+{
+        uint16_t port = model->port;
+        int found = 0;
+        bool is_newer = u->active == HL_UNIT_ACTIVE && is_file_newer(u, model);
+        if (is_newer || (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, config))) {
+                found = look_closer(bus, model, traffic, &port, err);
+                if (found < 0)
+                        return found;
+                set_traffic(u, traffic);
+        }
+        u->is_over_time = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_NEVER &&
+                          u->idle_us > model->idle_timeout_us;
+        if (u->is_over_time && may_ask)
+                u->in_flight = hl_busy(port, traffic, true);
+        if (u->in_flight > 0 && traffic->in_flight == 0)
+                u->untold = u->in_flight;
+        u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
+        u->is_idle = u->is_over_time && u->in_flight == 0;
+        u->is_loading = u->is_idle && may_ask && is_loading(model, u, ret_may_work);
+        u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
+        return 0;
+}
+
+/* Of all that may work at once, for that takes its time. */
+static void see_work(const struct hl_catalog *catalog, const bool *may_work, struct hl_usage *usages)
+{
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog->count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) bool *seen = hl_alloc(catalog->count * sizeof(*seen));
+        size_t count = 0, k = 0;
+        for (size_t i = 0; i < catalog->count; i++)
+                if (may_work[i])
+                        units[count++] = catalog->models[i].unit;
+        if (count > 0)
+                hl_work_seen(units, count, seen);
+        for (size_t i = 0; i < catalog->count; i++) {
+                struct hl_usage *u = &usages[i];
+                u->is_loading = u->is_loading || (may_work[i] && seen[k++]);
+                u->is_changed = u->is_changed && !u->is_loading;
+                u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
+        }
+}
+
+static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                      bool may_ask, struct hl_usage **ret_usages, struct hl_err *err)
+{
+        size_t count = catalog->count;
+        HL_CLEANUP(free_answers)
+        struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
+                             .traffic = hl_alloc(count * sizeof(*a.traffic)),
+                             .usages = hl_alloc(count * sizeof(*a.usages)) };
+        HL_CLEANUP(hl_free_pointer) bool *may_work = hl_alloc(count * sizeof(*may_work));
+        int r = ask(bus, catalog, &a, err);
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                a.usages[i].active = a.states[i];
+                read_report(&a.usages[i], catalog->models[i].name);
+                set_traffic(&a.usages[i], &a.traffic[i]);
+        }
+        if (r >= 0)
+                r = read_starts(bus, config, catalog, a.usages, err);
+        for (size_t i = 0; r >= 0 && i < count; i++)
+                r = judge(bus, &catalog->models[i], config, may_ask, &a.traffic[i], &a.usages[i], &may_work[i], err);
+        if (r < 0)
+                return r;
+        see_work(catalog, may_work, a.usages);
+        *ret_usages = hl_steal(a.usages);
+        return 0;
+}
+
+int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                  struct hl_usage **ret_usages, struct hl_err *err)
+{
+        return read_usage(bus, config, catalog, true, ret_usages, err);
+}
+
+int hl_usage_look(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                  struct hl_usage **ret_usages, struct hl_err *err)
+{
+        return read_usage(bus, config, catalog, false, ret_usages, err);
+}
+
+uint64_t hl_usage_last_activity(const struct hl_usage *usage)
+{
+        return usage->reported_at_us > usage->traffic_at_us ? usage->reported_at_us : usage->traffic_at_us;
+}

@@ -1,0 +1,61 @@
+/* jobs.h - start, stop, restart and reload units: systemd's jobs, queued, waited for, or told of when they end.
+ *
+ * Shape    a job is systemd's. Several clients that start the same unit share one job, and what is so already is done
+ *          at once.
+ * Units    deadline_us is CLOCK_MONOTONIC.
+ * Errors   -EIO/UPSTREAM: the job ended and the unit is not as asked, with systemd's result; -ETIMEDOUT/TIMEOUT: the
+ *          deadline passed, the job goes on; -EINTR/CONFLICT: another job took its place; -ENOENT/UPSTREAM: the unit
+ *          cannot be loaded. All: BUSY and INTERNAL as in bus.h.
+ *          -ECANCELED/TIMEOUT: bus->client_fd hung up, the job goes on.
+ *          A stop or restart that is not queued in time is hung up on, and not queued later: -ETIMEDOUT/BUSY.
+ * Owner    hl_job_free(); name and bus are the caller's and outlive the job.
+ * Process  no logging, no globals, no threads.
+ * Source   org.freedesktop.systemd1(5): Manager.StartUnit, JobRemoved.
+ * Tests    tests/unit/systemd/test_jobs.c
+ */
+#ifndef HL_SYSTEMD_JOBS_H
+#define HL_SYSTEMD_JOBS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "bus.h"
+
+enum hl_unit_verb { HL_UNIT_START, HL_UNIT_STOP, HL_UNIT_RESTART, HL_UNIT_RELOAD };
+
+/* Queues the job and does not wait for it. */
+int hl_jobs_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err);
+
+/* Queues the job, waits for its end, and looks whether the unit then is as asked. */
+int hl_jobs_run(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
+
+/* One whose end comes by the bus, for a program with an event loop. */
+struct hl_job {
+        struct hl_bus *bus;
+        enum hl_unit_verb verb;
+        const char *name;
+        void (*ended)(void *data); /* called from sd_bus_process(); may free the job; may be NULL */
+        void *data;
+        uint64_t answer_us; /* how long a start that has an ended() waits for systemd's answer; 0: as the bus does */
+
+        sd_bus_slot *slot, *call;
+        char *path;
+        struct hl_buf early; /* ends that were told before the reply that names the job */
+        int refused;         /* -errno: there is no job */
+        struct hl_err refusal;
+        char *result; /* systemd's word; NULL until it ended */
+};
+
+/* Queues it: the fields above the empty line are the caller's to fill. A start that has an ended() does not even wait
+ * for systemd's answer, before which polkit is asked: a refusal is told as an end. */
+int hl_job_begin(struct hl_job *job, struct hl_err *err);
+
+/* Waits for its end, and looks whether the unit then is as asked: for a program without an event loop. */
+int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err);
+
+/* Whether the unit is as asked, once the job has ended. */
+int hl_job_judge(const struct hl_job *job, struct hl_err *err);
+
+/* The job itself goes on. */
+void hl_job_free(struct hl_job *job);
+
+#endif

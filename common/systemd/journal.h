@@ -1,0 +1,52 @@
+/* journal.h - reads what was logged: the last entries that match, oldest first; and what is logged from then on.
+ *
+ * Shape    matches are as on journalctl's command line: "FIELD=value", the same field again is another choice, and
+ *          HL_JOURNAL_OR stands between two whole alternatives. Each entry is told with the fields that were asked for.
+ * Units    at_us is CLOCK_REALTIME.
+ * Errors   -errno/INTERNAL: the journal cannot be read. Who is not in the group systemd-journal
+ *          reads an empty one: that is no error here.
+ * Owner    an entry's values live until the function that is told them returns.
+ * Source   sd-journal(3), systemd.journal-fields(7).
+ * Tests    tests/system/test_logs.py
+ */
+#ifndef HL_SYSTEMD_JOURNAL_H
+#define HL_SYSTEMD_JOURNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hl_err;
+
+#define HL_JOURNAL_OR "+"
+#define HL_JOURNAL_FIELDS_MAX 8
+#define HL_JOURNAL_VALUE_MAX 16384 /* bytes; longer ones are cut */
+
+struct hl_journal_query {
+        const char *const *matches; /* NULL-terminated */
+        const char *const *fields;  /* at most HL_JOURNAL_FIELDS_MAX, NULL-terminated */
+        uint64_t last;              /* at most so many entries */
+        uint64_t deadline_us;       /* CLOCK_MONOTONIC, after which no more are told at once; 0: none */
+};
+
+struct hl_journal_entry {
+        uint64_t at_us;
+        const char *values[HL_JOURNAL_FIELDS_MAX]; /* of the query's fields; NULL where the entry has none */
+};
+
+typedef void hl_journal_fn(void *data, const struct hl_journal_entry *entry);
+
+int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err);
+
+/* The same in steps, to go on with what comes. The fields of the query outlive the journal. */
+struct hl_journal;
+int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err);
+struct hl_journal *hl_journal_free(struct hl_journal *journal); /* returns NULL */
+
+/* Tells the entries that there are and were not told yet. */
+int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err);
+
+/* Waits for more. 1: there may be some; 0: nobody wants them any more, because client_fd has hung up, stop_fd (-1: none)
+ * is readable, or deadline_us, CLOCK_MONOTONIC, has passed; or -errno. */
+int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us);
+
+#endif

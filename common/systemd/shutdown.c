@@ -1,0 +1,193 @@
+#include "shutdown.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/envfile.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DESTINATION "org.freedesktop.login1"
+#define PATH "/org/freedesktop/login1"
+#define MANAGER DESTINATION ".Manager"
+#define SCHEDULED_FILE "/run/systemd/shutdown/scheduled"
+#define SCHEDULED_FILE_SIZE_MAX 16384 /* bytes */
+
+struct owner {
+        uint64_t uid;
+        bool known;
+};
+
+static void read_owner(void *data, unsigned line, const char *name, const char *value)
+{
+        (void)line;
+        struct owner *owner = data;
+        if (strcmp(name, "UID") == 0)
+                owner->known = hl_parse_uint(value, UINT32_MAX, &owner->uid) == 0;
+}
+
+/* Whose it is and since when, as far as the file tells. */
+static void read_file(struct hl_shutdown *s)
+{
+        struct hl_buf text = { 0 };
+        struct owner owner = { 0 };
+        struct stat status;
+        if (hl_read_file(AT_FDCWD, SCHEDULED_FILE, SCHEDULED_FILE_SIZE_MAX, &text) == 0 && text.data)
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, read_owner, &owner, NULL,
+                                 NULL);
+        if (stat(SCHEDULED_FILE, &status) == 0)
+                s->created_us = hl_timespec_us(status.st_mtim);
+        s->ours = owner.known && owner.uid == getuid();
+        hl_buf_free(&text);
+}
+
+int hl_power_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err)
+{
+        struct hl_shutdown s = { 0 };
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        const char *action;
+        HL_CLEANUP(hl_free_pointer) char *message = NULL;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+
+        bus->calls++;
+        r = sd_bus_get_property(bus->bus, DESTINATION, PATH, MANAGER, "ScheduledShutdown", &error, &reply, "(st)");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "(st)", &action, &s.at_us);
+        if (r >= 0 && *action) {
+                s.scheduled = true;
+                strncpy(s.action, action, sizeof(s.action) - 1);
+                bus->calls++;
+                r = sd_bus_get_property_string(bus->bus, DESTINATION, PATH, MANAGER, "WallMessage", &error, &message);
+        }
+        sd_bus_message_unref(reply);
+        if (r < 0) {
+                r = hl_bus_fail(err, r, &error, "asking logind for the scheduled shutdown");
+                sd_bus_error_free(&error);
+                return r;
+        }
+        if (s.scheduled) {
+                if (message)
+                        strncpy(s.message, message, sizeof(s.message) - 1);
+                read_file(&s);
+        }
+        *ret_shutdown = s;
+        return 0;
+}
+
+/* What logind refuses, polkit's rule has granted in general: it is the moment that is wrong. */
+static int refused(struct hl_err *err, int r, sd_bus_error *error, const char *what)
+{
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) ||
+            sd_bus_error_has_name(error, "org.freedesktop.login1.BlockedByInhibitorLock"))
+                r = hl_fail(err, HL_ERR_FORBIDDEN, EACCES, "refused_by_policy",
+                            "logind refuses: an inhibitor is held (\"systemd-inhibit --list\"), or polkit does not "
+                            "allow %s",
+                            what);
+        else
+                r = hl_bus_fail(err, r, error, what);
+        sd_bus_error_free(error);
+        return r;
+}
+
+/* The text stays in logind until it is set anew, also after a cancel. */
+static int set_wall_message(struct hl_bus *bus, const char *message, struct hl_err *err)
+{
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        bus->calls++;
+        int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "SetWallMessage", &error, NULL, "sb", message,
+                                   1);
+        return r < 0 ? refused(err, r, &error, "setting the message to users") : 0;
+}
+
+int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message, bool replace_others,
+                      struct hl_shutdown *ret_replaced, struct hl_err *err)
+{
+        struct hl_shutdown before;
+        int r = hl_power_get(bus, &before, err);
+        if (r < 0)
+                return r;
+        if (before.scheduled && !before.ours && !replace_others) {
+                char at[HL_RFC3339_SIZE];
+                return hl_fail(err, HL_ERR_CONFLICT, EEXIST, "scheduled_by_others",
+                               "somebody else scheduled a %s for %s: send \"replace\": true to replace it",
+                               before.action, hl_format_rfc3339(before.at_us, at));
+        }
+        uint64_t now_us = hl_clock_realtime();
+        if (at_us <
+            now_us + HL_POWER_LEAST_US - HL_USEC_PER_SEC / 10) /* a tenth of it may have gone by on the way here */
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "not_in_the_future",
+                               "the time must be at least one second from now");
+
+        r = set_wall_message(bus, message ? message : "Scheduled by home-lab-services", err);
+        if (r < 0)
+                return r;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        bus->calls++;
+        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ScheduleShutdown", &error, NULL, "st", action,
+                               at_us);
+        if (r < 0)
+                return refused(err, r, &error, "scheduling a shutdown");
+        *ret_replaced = before;
+        return 0;
+}
+
+int hl_power_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err)
+{
+        struct hl_shutdown before;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        int r = hl_power_get(bus, &before, err), was_there = 0;
+        if (r < 0)
+                return r;
+        if (before.scheduled) {
+                bus->calls++;
+                r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CancelScheduledShutdown", &error, &reply,
+                                       "");
+                if (r >= 0)
+                        r = sd_bus_message_read(reply, "b", &was_there);
+                sd_bus_message_unref(reply);
+                if (r < 0)
+                        return refused(err, r, &error, "cancelling the shutdown");
+        }
+        if (!was_there)
+                return hl_fail(err, HL_ERR_NOT_FOUND, ENOENT, "no_shutdown", "no shutdown is scheduled");
+
+        struct hl_err ignored = { 0 }; /* the cancel is done; an old text does no harm */
+        set_wall_message(bus, "", &ignored);
+        *ret_cancelled = before;
+        return 0;
+}
+
+int hl_power_can(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err)
+{
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        const char *word;
+        int r = hl_bus_open(bus, err);
+        if (r < 0)
+                return r;
+        bus->calls++;
+        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CanPowerOff", &error, &reply, "");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "s", &word);
+        if (r < 0)
+                hl_bus_fail(err, r, &error, "asking logind whether it may power off");
+        else
+                snprintf(ret_word, word_size, "%s", word);
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
+        return r < 0 ? r : 0;
+}

@@ -1,0 +1,79 @@
+/* units.h - look at systemd units over D-Bus. What changes them is in jobs.h.
+ *
+ * Shape    states and details are copies of what systemd said at one instant.
+ * Units    *_us of a detail are CLOCK_REALTIME, 0 for never,
+ *          unless the name says monotonic.
+ * Errors   BUSY and INTERNAL as in bus.h.
+ * Owner    the bus is the caller's; results are by value.
+ * Process  no logging, no globals, no threads.
+ * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, org.freedesktop.DBus.Properties.
+ * Tests    tests/unit/systemd/test_units.c
+ */
+#ifndef HL_SYSTEMD_UNITS_H
+#define HL_SYSTEMD_UNITS_H
+
+#include "base/buf.h"
+#include "bus.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum hl_unit_active {
+        HL_UNIT_INACTIVE,
+        HL_UNIT_STARTING, /* "activating" */
+        HL_UNIT_ACTIVE,   /* "active", "reloading", "refreshing" */
+        HL_UNIT_STOPPING, /* "deactivating" */
+        HL_UNIT_FAILED,
+};
+
+/* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
+int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
+                    struct hl_err *err);
+
+/* When a running unit was started, CLOCK_REALTIME and without a call: systemd leaves a mark for the journal when it
+ * starts one (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. For a first look: where much hangs on it, ask hl_units_active_since(). */
+uint64_t hl_units_started_about(const char *name);
+
+/* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */
+int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                          struct hl_err *err);
+
+/* The control group of a unit's programs, by the kernel's number; 0: it has none, or the host has no unified hierarchy. */
+int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
+
+#define HL_UNIT_RESULT_SIZE 64
+#define HL_UNIT_INVOCATION_SIZE 33
+#define HL_UNIT_UNKNOWN UINT64_MAX /* not accounted */
+
+struct hl_unit_detail {
+        enum hl_unit_active active;
+        bool found;        /* there is a unit file */
+        uint64_t since_us; /* when its state last changed */
+        uint64_t active_since_monotonic_us;
+        uint32_t main_pid;     /* 0: none */
+        uint64_t memory_bytes; /* or HL_UNIT_UNKNOWN */
+        uint64_t cpu_ns;       /* or HL_UNIT_UNKNOWN */
+        uint64_t cgroup;       /* as of hl_units_cgroup() */
+        uint32_t restarts;
+        int32_t exit_code;                        /* as in waitid(2): CLD_EXITED and so on; 0: it never ended */
+        int32_t exit_status;                      /* of the main process that ended last */
+        char result[HL_UNIT_RESULT_SIZE];         /* "success", "exit-code", "signal", "timeout", … */
+        char invocation[HL_UNIT_INVOCATION_SIZE]; /* of its last start, as the journal has it; "": not known any more */
+};
+
+int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);
+
+/* Adds where a socket unit listens: "127.0.0.1:5001, 192.168.1.10:5001". */
+int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err);
+
+/* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
+int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);
+
+/* How a unit ended, for people: "exit-code, status 3". free() */
+char *hl_units_describe(const struct hl_unit_detail *detail);
+
+/* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
+int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);
+
+#endif

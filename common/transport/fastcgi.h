@@ -1,0 +1,36 @@
+/* fastcgi.h - requests from a web server, over a listening socket that systemd holds.
+ *
+ * Shape    one thread a request, so that a slow one blocks no other. When nothing came for idle_us, or nobody
+ *          asked at all within first_us (it was started at boot or by hand), the function returns and the
+ *          process ends; the socket is systemd's, so a connection that comes in that very moment waits in its
+ *          queue and starts the next process.
+ * Units    limits are microseconds. HL_IDLE_SECONDS in the environment is idle_us for this process, at most a
+ *          day: "90" seconds, or a time span such as "500ms".
+ * Process  SIGTERM: no request is taken any more, those that were are answered, and it returns. What is not
+ *          answered within drain_us is cut off: the process exits. hl_door.answer is called from several
+ *          threads at once.
+ * Source   FastCGI 1.0; fastcgi_request.h.
+ * Tests    tests/unit/transport/test_fastcgi.c, tests/doors/test_fastcgi.py
+ */
+#ifndef HL_TRANSPORT_FASTCGI_H
+#define HL_TRANSPORT_FASTCGI_H
+
+#include "base/clock.h"
+#include "serve.h"
+
+struct hl_fastcgi_limits {
+        uint64_t first_us, idle_us;
+        uint64_t drain_us;
+        uint64_t receive_us;  /* for the web server to send the next piece of a request */
+        unsigned threads_max; /* requests at once; more wait in the socket's queue */
+};
+
+extern const struct hl_fastcgi_limits hl_fastcgi_limits; /* those of the product */
+
+/* Those, with what the environment says. */
+struct hl_fastcgi_limits hl_fastcgi_limits_of_environment(void);
+
+/* 0, or -errno where nothing could be served. */
+int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_door *door);
+
+#endif

@@ -1,0 +1,56 @@
+#include "serve.h"
+
+#include "cgi.h"
+#include "fastcgi.h"
+#include "inetd.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static bool is_connection(int fd)
+{
+        struct sockaddr_storage address;
+        socklen_t len = sizeof(address);
+        return getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+}
+
+bool hl_is_listening(int fd)
+{
+        int listening = 0;
+        socklen_t len = sizeof(listening);
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+void hl_door_refuse(const struct hl_door *door, const struct hl_request *request, const struct hl_problem *problem,
+                    struct hl_response *response)
+{
+        if (door->refuse)
+                door->refuse(door->app, request, problem, response);
+        else
+                hl_response_problem(response, request, problem);
+}
+
+int hl_door_run(const struct hl_door *door)
+{
+        signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */
+
+        if (getenv("GATEWAY_INTERFACE"))
+                return hl_cgi_serve(STDIN_FILENO, STDOUT_FILENO, door);
+        if (is_connection(STDIN_FILENO)) {
+                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, door);
+                return EXIT_SUCCESS;
+        }
+        if (hl_is_listening(STDIN_FILENO)) {
+                struct hl_fastcgi_limits limits = hl_fastcgi_limits_of_environment();
+                return hl_fastcgi_serve(STDIN_FILENO, &limits, door) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
+        fprintf(stderr,
+                "%s answers requests: it is started by systemd for each connection to %s.socket,\n"
+                "or by a web server that speaks CGI/1.1. Try: systemctl start %s.service\n",
+                door->name, door->name, door->name);
+        return EX_USAGE;
+}

@@ -1,0 +1,209 @@
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "check.h"
+#include "home-lab-services/holder.h"
+#include "kernel/sockets.h"
+#include "parts.h"
+#include "systemd/shutdown.h"
+#include "systemd/units.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RULE "polkit-1/rules.d/60-home-lab-services.rules"
+
+static const struct {
+        const char *unit;
+        uint16_t port; /* 0: a unix socket */
+} sockets[] = {
+        { "shutdown-service.socket", 5001 },
+        { "inference-service.socket", 5002 },
+        { "model-monitor-service.socket", 5003 },
+        { "shutdown-service-fastcgi.socket", 0 },
+        { "inference-service-fastcgi.socket", 0 },
+        { "model-monitor-service-fastcgi.socket", 0 },
+        { "model-router.socket", 0 },
+        { "model-activity.socket", 0 },
+};
+
+const char *hl_check_socket_of(uint16_t port)
+{
+        for (size_t i = 0; i < HL_COUNT(sockets); i++)
+                if (sockets[i].port && sockets[i].port == port)
+                        return sockets[i].unit;
+        return NULL;
+}
+
+static void check_port(struct hl_check *c, uint16_t port, const char *socket, bool ours)
+{
+        struct hl_listener listener;
+        struct hl_err err = { 0 };
+        int r = hl_inflight_listener(port, &listener, &err);
+        if (r < 0)
+                hl_check_problem(c, "port %u: %s", port, err.message);
+        if (r <= 0 || (ours && listener.uid == 0))
+                return;
+        HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_describe(&listener);
+        hl_check_problem(c, "port %u is used by %s: stop it, or give %s another port (systemctl edit %s)", port, holder,
+                         socket, socket);
+}
+
+/* Whether the socket has its port still: it may have been given another. */
+static bool listens(struct hl_check *c, const char *unit, uint16_t port)
+{
+        HL_CLEANUP(hl_free_pointer) char *end = hl_format(":%u", port);
+        struct hl_buf addresses = { 0 };
+        struct hl_err err = { 0 };
+        bool it_does = hl_units_add_addresses(&c->bus, unit, &addresses, &err) < 0 ||
+                       (addresses.data && strstr(addresses.data, end));
+        hl_buf_free(&addresses);
+        return it_does;
+}
+
+static void check_bus_and_sockets(struct hl_check *c)
+{
+        const char *units[HL_COUNT(sockets)];
+        enum hl_unit_active states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
+        struct hl_err err = { 0 };
+        for (size_t i = 0; i < HL_COUNT(sockets); i++)
+                units[i] = sockets[i].unit;
+        c->cause = CAUSE_BUS;
+        bool known = hl_units_states(&c->bus, units, HL_COUNT(units), states, &err) >= 0;
+        if (known)
+                hl_check_line("ok", "system bus and systemd");
+        else
+                hl_check_problem(c, "%s", err.message);
+
+        unsigned before = hl_check_total(c);
+        c->cause = CAUSE_PORTS;
+        /* Where systemd cannot be asked, a port that root holds is taken for ours. */
+        for (size_t i = 0; i < HL_COUNT(sockets); i++) {
+                if (states[i] == HL_UNIT_FAILED)
+                        hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", units[i], units[i]);
+                if (sockets[i].port && (!known || listens(c, units[i], sockets[i].port)))
+                        check_port(c, sockets[i].port, units[i], !known || states[i] == HL_UNIT_ACTIVE);
+        }
+        if (hl_check_total(c) == before)
+                hl_check_line("ok", "ports 5001, 5002, 5003, and the sockets for NGINX");
+}
+
+static int stat_rule(struct stat *ret_status, const char **ret_path)
+{
+        static const char *const paths[] = { "/etc/" RULE, "/usr/share/" RULE };
+        int r = -ENOENT;
+        for (size_t i = 0; i < HL_COUNT(paths); i++) {
+                *ret_path = paths[i];
+                if (stat(paths[i], ret_status) == 0)
+                        return 0;
+                if (errno != ENOENT)
+                        r = -errno;
+        }
+        return r;
+}
+
+/* Polkit's folder is closed to us, so we ask for what the rule gives: where logind then says
+ * "yes", the rule is in force. From polkit 124 on the rule also looks at the asking unit. */
+static void check_rule_by_asking(struct hl_check *c)
+{
+        struct hl_err err = { 0 };
+        char word[32] = "";
+        unsigned version = 0;
+        int r = hl_bus_polkit_version(&c->bus, &version, &err);
+        if (r < 0)
+                hl_check_problem(c, "polkit does not answer (%s): apt-get install polkitd", err.message);
+        else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
+                hl_check_line("ok", "polkit answers; whether its rule is in place, only root can see");
+        else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
+                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run \"make install\" again",
+                                 *word ? word : err.message);
+        else
+                hl_check_line("ok", "polkit's rule is in force");
+}
+
+static void check_polkit(struct hl_check *c)
+{
+        struct stat status;
+        const char *path = NULL;
+        c->cause = CAUSE_PERMISSIONS;
+        int r = stat_rule(&status, &path);
+        if (r == -EACCES)
+                check_rule_by_asking(c);
+        else if (r < 0)
+                hl_check_problem(c, "polkit's rule /etc/%s is missing: run \"make install\" again", RULE);
+        else if (status.st_uid != 0 || (status.st_mode & 0044) != 0044 || (status.st_mode & 022))
+                hl_check_problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path,
+                                 path, path);
+        else
+                hl_check_line("ok", "polkit's rule %s", path);
+}
+
+/* What is stopped may be meant to be, so it is no error; but who asks why nothing answers must see it. The coordinator
+ * asks before it starts all of this. */
+static void note_what_is_stopped(struct hl_check *c)
+{
+        enum { FOR_NGINX = 1, MAY_REST = 2 };
+        static const struct {
+                const char *unit, *meaning;
+                int flags;
+        } known[] = {
+                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", 0 },
+                { "shutdown-service.socket", "its port is closed: systemctl start shutdown-service", 0 },
+                { "inference-service.socket", "its port is closed: systemctl start inference-service", 0 },
+                { "model-monitor-service.socket", "its port is closed: systemctl start model-monitor-service", 0 },
+                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
+                { "nginx.service", "models have their own ports alone: systemctl start nginx; nginx -t", FOR_NGINX },
+                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
+                { "nginx-config-updater.timer", "NGINX may miss a change: systemctl start nginx-config-updater.timer",
+                  FOR_NGINX },
+                { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
+                  FOR_NGINX },
+                { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
+                  FOR_NGINX | MAY_REST },
+        };
+        const char *units[HL_COUNT(known)];
+        enum hl_unit_active states[HL_COUNT(known)];
+        struct hl_err ignored = { 0 };
+        bool with_nginx = hl_check_has_nginx_site();
+        for (size_t i = 0; i < HL_COUNT(known); i++)
+                units[i] = known[i].unit;
+        if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
+                return;
+        for (size_t i = 0; i < HL_COUNT(known); i++) {
+                bool failed = states[i] == HL_UNIT_FAILED;
+                bool stopped = states[i] == HL_UNIT_INACTIVE && !(known[i].flags & MAY_REST);
+                if ((failed || stopped) && (with_nginx || !(known[i].flags & FOR_NGINX))) {
+                        hl_check_line("note", "%s %s, %s", units[i], failed ? "has failed" : "is stopped",
+                                      known[i].meaning);
+                        c->notes++;
+                }
+        }
+}
+
+/* A user manager of one of ours runs what nobody meant to run: logind gives one to each user who lingers, at boot too. */
+static void note_lingering(struct hl_check *c)
+{
+        static const char *const users[] = { "home-lab-models", "home-lab-services", "home-lab-nginx" };
+        for (size_t i = 0; i < HL_COUNT(users); i++) {
+                HL_CLEANUP(hl_free_pointer) char *mark = hl_format("/var/lib/systemd/linger/%s", users[i]);
+                if (access(mark, F_OK) < 0)
+                        continue;
+                hl_check_line("note", "%s lingers, so what it starts need not end: loginctl disable-linger %s",
+                              users[i], users[i]);
+                c->notes++;
+        }
+}
+
+void hl_check_host(struct hl_check *c)
+{
+        check_bus_and_sockets(c);
+        check_polkit(c);
+        hl_check_nginx(c);
+        hl_check_model_ports(c);
+        note_what_is_stopped(c);
+        note_lingering(c);
+}

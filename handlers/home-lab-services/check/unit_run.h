@@ -1,0 +1,36 @@
+/* unit_run.h - as whom a unit runs its program, and which units run: what a check of COMMAND has to know.
+ *
+ * Errors   BUSY and INTERNAL as in bus.h.
+ * Owner    hl_unit_run_free(); the bus is the caller's.
+ * Source   org.freedesktop.systemd1(5): Unit.FragmentPath, Service.User, Manager.ListUnitsByPatterns.
+ * Tests    tests/system/test_mistakes.py
+ */
+#ifndef HL_HOME_LAB_SERVICES_CHECK_UNIT_RUN_H
+#define HL_HOME_LAB_SERVICES_CHECK_UNIT_RUN_H
+
+#include "systemd/bus.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+#define HL_UNIT_USER_SIZE 64
+
+struct hl_unit_run {
+        bool is_ours;                 /* its file is the model@.service that we install */
+        char user[HL_UNIT_USER_SIZE]; /* "": root */
+        char directory[PATH_MAX];     /* where it runs; "": / */
+        bool no_new_privileges;
+        bool private_tmp;
+        char **environment; /* "NAME=VALUE" of Environment=; NULL-terminated */
+        char **files;       /* EnvironmentFile=, in their order; NULL-terminated */
+};
+
+int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *ret_run, struct hl_err *err);
+
+void hl_unit_run_free(struct hl_unit_run *run);
+
+/* Calls `each` for every unit that is up and matches a pattern such as "model@*.service". */
+int hl_unit_run_list(struct hl_bus *bus, const char *pattern, void (*each)(void *data, const char *unit), void *data,
+                     struct hl_err *err);
+
+#endif

@@ -1,0 +1,246 @@
+#include "status.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "config/catalog.h"
+#include "holder.h"
+#include "home-lab-services/check/check.h"
+#include "home-lab-services/check/parts.h"
+#include "models/cause.h"
+#include "models/readiness.h"
+#include "models/usage.h"
+#include "nginx/ports.h"
+#include "systemd/bus.h"
+#include "systemd/shutdown.h"
+#include "systemd/units.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SWEEP_TIMER "model-idle-sweep.timer"
+
+static const struct {
+        const char *label, *unit;
+        bool only_failed;
+} services[] = {
+        { "coordinator", "home-lab-services.service", false },
+        { "shutdown-service", "shutdown-service.socket", false },
+        { "inference-service", "inference-service.socket", false },
+        { "model-monitor-service", "model-monitor-service.socket", false },
+        /* The rest only where NGINX has our site. */
+        { "model-router", "model-router.socket", false },
+        { "nginx-config-updater", "nginx-config-updater.path", false },
+        { "  its last run", "nginx-config-updater.service", true },
+        { "nginx", "nginx.service", false },
+};
+#define SERVICES_WITHOUT_NGINX 4
+
+static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_active active)
+{
+        static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped",
+                                             [HL_UNIT_STARTING] = "starting",
+                                             [HL_UNIT_ACTIVE] = "up",
+                                             [HL_UNIT_STOPPING] = "stopping",
+                                             [HL_UNIT_FAILED] = "FAILED" };
+        struct hl_buf addresses = { 0 };
+        struct hl_err ignored = { 0 };
+        if (active == HL_UNIT_ACTIVE && strstr(unit, ".socket"))
+                hl_units_add_addresses(bus, unit, &addresses, &ignored);
+        if (addresses.data)
+                printf("  %-22s %-9s %s\n", label, words[active], addresses.data);
+        else
+                printf("  %-22s %s\n", label, words[active]);
+        hl_buf_free(&addresses);
+}
+
+/* Where NGINX's site listens, as its file says. */
+static void show_address(void)
+{
+        HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports = { 0 };
+        const char *before = "  site listens on        ";
+        hl_nginx_ports_read(&ports);
+        for (size_t i = 0; i < ports.count; i++) {
+                if (!strstr(ports.items[i].file, "home-lab-services"))
+                        continue;
+                printf("%s%s", before, ports.items[i].address);
+                before = ", ";
+        }
+        if (*before == ',')
+                putchar('\n');
+}
+
+static int show_services(struct hl_bus *bus, struct hl_err *err)
+{
+        const char *units[HL_COUNT(services)];
+        enum hl_unit_active states[HL_COUNT(services)];
+        size_t count = hl_check_has_nginx_site() ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
+        for (size_t i = 0; i < count; i++)
+                units[i] = services[i].unit;
+        int r = hl_units_states(bus, units, count, states, err);
+        if (r < 0)
+                return r;
+        puts("Services");
+        for (size_t i = 0; i < count; i++)
+                if (!services[i].only_failed || states[i] == HL_UNIT_FAILED)
+                        show_service(bus, services[i].label, services[i].unit, states[i]);
+        show_address();
+        return 0;
+}
+
+static const char *verdict(const struct hl_model *model, const struct hl_usage *usage)
+{
+        if (model->read_error)
+                return "cannot be read";
+        if (usage->active != HL_UNIT_ACTIVE)
+                return "-";
+        if (usage->in_flight)
+                return "in use";
+        if (usage->is_idle)
+                return "idle";
+        return model->idle_timeout_us == HL_NEVER ? "pinned" : usage->is_active ? "active" : "unused";
+}
+
+/* Of a model that does not run, and whose port somebody else has; or the verdict. free() */
+static char *remark(const struct hl_model *model, const struct hl_usage *usage)
+{
+        bool stopped = usage->active == HL_UNIT_INACTIVE || usage->active == HL_UNIT_FAILED;
+        HL_CLEANUP(hl_free_pointer) char *holder = stopped && model->port ? hl_holder_of_port(model->port) : NULL;
+        return holder ? hl_format("its port is held by %s", holder) : hl_strdup(verdict(model, usage));
+}
+
+/* Why it does not run, and since when. */
+static void show_end(struct hl_bus *bus, const struct hl_model *model)
+{
+        struct hl_unit_detail detail;
+        struct hl_err ignored = { 0 };
+        char span[HL_SPAN_SIZE];
+        uint64_t now_us = hl_clock_realtime();
+        if (hl_units_detail(bus, model->unit, &detail, &ignored) < 0 || detail.since_us == 0)
+                return;
+        HL_CLEANUP(hl_free_pointer) char *how = hl_units_describe(&detail);
+        hl_format_span(now_us > detail.since_us ? now_us - detail.since_us : 0, span);
+        if (detail.active == HL_UNIT_FAILED)
+                printf("  %-28s failed %s ago: %s; journalctl -u %s\n", "", span, how, model->unit);
+        else
+                printf("  %-28s stopped %s ago\n", "", span);
+}
+
+static void count_finding(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        (void)line;
+        (void)key;
+        *(unsigned *)data += !hl_check_is_copy(file, message);
+}
+
+/* Root can read what the services cannot; what counts is what they see. */
+static int load_as_services(const struct hl_config *config, unsigned *ret_findings, struct hl_catalog *ret_catalog,
+                            struct hl_err *err)
+{
+        const struct passwd *user = geteuid() == 0 ? getpwnam(HL_CHECK_USER) : NULL;
+        bool become = user && setegid(user->pw_gid) == 0 && seteuid(user->pw_uid) == 0;
+        int r = hl_catalog_load(config, NULL, count_finding, ret_findings, ret_catalog, err);
+        if (become && (seteuid(0) < 0 || setegid(0) < 0))
+                abort();
+        return r;
+}
+
+static void show_line(void *data, const char *sentence)
+{
+        (void)data;
+        printf("  %s\n", sentence);
+}
+
+static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
+        unsigned findings = 0;
+        int r = load_as_services(config, &findings, &catalog, err);
+        if (r == 0)
+                r = hl_usage_read(bus, config, &catalog, &usages, err);
+        if (r < 0)
+                return r;
+        printf("\nModels (%zu in %s)\n", catalog.count, config->models_dir);
+        if (catalog.count > 0)
+                printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "USE");
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_model *model = &catalog.models[i];
+                HL_CLEANUP(hl_free_pointer) char *word = remark(model, &usages[i]);
+                char port[8] = "-", span[HL_SPAN_SIZE], cause[HL_CAUSE_SIZE];
+                enum hl_model_state state = hl_cause_of_state(bus, model, usages[i].active, cause);
+                if (model->port)
+                        snprintf(port, sizeof(port), "%u", model->port);
+                printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port, hl_model_state_name(state),
+                       hl_format_span(usages[i].idle_us, span), usages[i].in_flight, word);
+                if (usages[i].active == HL_UNIT_FAILED || usages[i].active == HL_UNIT_INACTIVE)
+                        show_end(bus, model);
+                if (*cause)
+                        printf("    %s\n", cause);
+        }
+        hl_check_strays(bus, config, &catalog, show_line, NULL);
+        if (findings > 0)
+                printf("  %u error%s in model files: home-lab-services check\n", findings, findings == 1 ? "" : "s");
+        return 0;
+}
+
+static void show_shutdown(struct hl_bus *bus)
+{
+        struct hl_shutdown s;
+        struct hl_err err = { 0 };
+        char at[HL_RFC3339_SIZE], span[HL_SPAN_SIZE];
+        printf("\nShutdown\n  ");
+        if (hl_power_get(bus, &s, &err) < 0) {
+                printf("not known: %s\n", err.message);
+        } else if (!s.scheduled) {
+                puts("none is scheduled");
+        } else {
+                uint64_t now_us = hl_clock_realtime();
+                printf("%s at %s, in %s\n", s.action, hl_format_rfc3339(s.at_us, at),
+                       hl_format_span(s.at_us > now_us ? s.at_us - now_us : 0, span));
+        }
+}
+
+static void show_sweep(struct hl_bus *bus)
+{
+        uint64_t next_us = 0, now_us = hl_clock_monotonic();
+        char span[HL_SPAN_SIZE];
+        const char *timer = SWEEP_TIMER;
+        enum hl_unit_active active = HL_UNIT_INACTIVE;
+        struct hl_err err = { 0 };
+        puts("\nNext sweep of idle models");
+        if (hl_units_states(bus, &timer, 1, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
+                printf("  none: idle models are not stopped by themselves (%s does not run)\n", timer);
+        else if (hl_units_timer_next(bus, timer, &next_us, &err) < 0)
+                printf("  not known: %s\n", err.message);
+        else
+                printf("  in %s\n", hl_format_span(next_us > now_us ? next_us - now_us : 0, span));
+}
+
+int hl_status(void)
+{
+        struct hl_config config = { 0 };
+        struct hl_bus bus = HL_BUS_INIT;
+        struct hl_err err = { 0 }, config_err = { 0 };
+        bool usable = hl_config_load(NULL, NULL, NULL, &config, &config_err) == 0;
+        int r = show_services(&bus, &err);
+        if (r == 0 && usable)
+                r = show_models(&bus, &config, &err);
+        if (r == 0) {
+                show_shutdown(&bus);
+                show_sweep(&bus);
+        }
+        if (!usable)
+                fprintf(stderr, "error: %s; the models are not known without it: home-lab-services check\n",
+                        config_err.message);
+        if (r < 0)
+                fprintf(stderr, "error: %s\n", err.message);
+        hl_bus_free(&bus);
+        hl_config_free(&config);
+        return !usable ? EX_CONFIG : r < 0 ? EX_UNAVAILABLE : EX_OK;
+}

@@ -1,0 +1,13 @@
+/* logs.h - GET /models/{model}/logs: the journal of the model's unit, with what systemd says of it.
+ *
+ * Errors   as every route: 0, or -errno with call->err filled.
+ * Tests    tests/system/test_sweep.py
+ */
+#ifndef HL_INFERENCE_SERVICE_LOGS_H
+#define HL_INFERENCE_SERVICE_LOGS_H
+
+#include "service/service.h"
+
+int inference_run_logs(struct hl_call *call);
+
+#endif

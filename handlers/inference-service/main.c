@@ -1,0 +1,285 @@
+/* inference-service - list, start, stop and restart models, and see which run: port 5002. */
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "change.h"
+#include "drain.h"
+#include "kernel/sockets.h"
+#include "logs.h"
+#include "models/cause.h"
+#include "models/last_use.h"
+#include "models/readiness.h"
+#include "openai.h"
+#include "service/service.h"
+#include "systemd/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
+
+/* Only where there is one. */
+static void set_file_error(hl_json *json, const struct hl_model *model)
+{
+        struct hl_err err = { 0 };
+        if (hl_model_readable(model, &err) < 0)
+                hl_json_set_string(json, "file_error", err.message);
+}
+
+static int run_models(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        int r = hl_app_catalog(call, &catalog);
+        if (r < 0)
+                return r;
+        hl_json *models = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_model *model = &catalog.models[i];
+                hl_json *json = hl_json_new();
+                hl_json_set_string(json, "model_name", model->name);
+                hl_json_set_string(json, "file_path", model->file_path);
+                if (model->port)
+                        hl_json_set_int(json, "port", model->port);
+                else
+                        hl_json_set(json, "port", NULL);
+                hl_json_set_string(json, "unit", model->unit);
+                set_file_error(json, model);
+                hl_json_push(models, json);
+        }
+        hl_json_set(call->out, "models", models);
+        inference_set_data(call, &catalog);
+        return 0;
+}
+
+static int run_running(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
+        int r = hl_app_catalog(call, &catalog);
+        if (r == 0)
+                r = hl_app_states(app, &catalog, &states, &call->err);
+        if (r < 0)
+                return r;
+        hl_json *running = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++)
+                if (states[i] == HL_UNIT_ACTIVE)
+                        hl_json_push_string(running, catalog.models[i].name);
+        hl_json_set(call->out, "running_models", running);
+        return 0;
+}
+
+static void set_number(hl_json *out, const char *key, uint64_t value, bool known)
+{
+        if (known)
+                hl_json_set_int(out, key, (int64_t)value);
+        else
+                hl_json_set(out, key, NULL);
+}
+
+static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d,
+                       const struct hl_traffic *traffic)
+{
+        char cause[HL_CAUSE_SIZE];
+        enum hl_model_state state = hl_cause_of_state(bus, model, d->active, cause);
+        bool runs = d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING || d->active == HL_UNIT_STOPPING;
+        hl_json_set_string(out, "model_name", model->name);
+        hl_json_set_bool(out, "running", d->active == HL_UNIT_ACTIVE || d->active == HL_UNIT_STARTING);
+        hl_json_set_string(out, "state", hl_model_state_name(state));
+        hl_json_set_string(out, "cause", *cause ? cause : NULL);
+        hl_json_set_time(out, "since", d->since_us);
+        hl_json_set_string(out, "unit", model->unit);
+        hl_json_set_string(out, "file_path", model->file_path);
+        set_number(out, "port", model->port, model->port != 0);
+        set_number(out, "pid", d->main_pid, d->main_pid != 0);
+        set_number(out, "memory_bytes", d->memory_bytes, runs && d->memory_bytes != HL_UNIT_UNKNOWN);
+        if (runs && d->cpu_ns != HL_UNIT_UNKNOWN)
+                hl_json_set_decimal(out, "cpu_seconds", (double)d->cpu_ns / 1e9, 3);
+        else
+                hl_json_set(out, "cpu_seconds", NULL);
+        set_number(out, "restarts", d->restarts, true);
+        hl_json_set_string(out, "last_result", *d->result ? d->result : NULL);
+        set_number(out, "last_exit_status", (uint64_t)d->exit_status, d->exit_code != 0);
+        hl_json_set_time(out, "last_activity", hl_activity_last(model->name));
+        set_number(out, "in_flight", traffic->in_flight, model->port != 0);
+        set_file_error(out, model);
+}
+
+static int run_model(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        struct hl_unit_detail detail;
+        struct hl_traffic traffic;
+        uint16_t port;
+        int r = hl_app_model(call, &catalog, &model);
+        if (r == 0)
+                r = hl_units_detail(&app->bus, model->unit, &detail, &call->err);
+        if (r == 0)
+                r = hl_inflight_read_unit(model->port, detail.cgroup, &traffic, &port, &call->err);
+        if (r >= 0)
+                set_detail(&app->bus, call->out, model, &detail, &traffic);
+        return r < 0 ? r : 0;
+}
+
+static int read_wait(struct hl_call *call, const char *choices, enum inference_wait *ret_wait)
+{
+        HL_CLEANUP(hl_free_pointer) char *word = NULL;
+        int r = hl_call_choice(call, "wait", choices, &word);
+        if (r == 0 && word)
+                *ret_wait = inference_wait_of(word);
+        return r;
+}
+
+static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = NULL;
+        if (hl_request_query(call->request, "drain", &text) < 0 ||
+            (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
+                               "\"drain\" must be a whole number of seconds, at most %d", DRAIN_MAX_SECONDS);
+        return 0;
+}
+
+static int start(struct hl_call *call, enum hl_unit_verb verb)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model = NULL;
+        enum inference_wait wait = WAIT_JOB;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = read_wait(call, "job,ready,none", &wait);
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        return r < 0 ? r : inference_change(call, model, verb, wait, -1);
+}
+
+static int run_start(struct hl_call *call)
+{
+        return start(call, HL_UNIT_START);
+}
+
+static int run_restart(struct hl_call *call)
+{
+        return start(call, HL_UNIT_RESTART);
+}
+
+/* A moment after the end of a stop: last_use.h. */
+static void let_go(int hold)
+{
+        hl_pause(-1, HL_ACTIVITY_ECHO_US);
+        close(hold);
+}
+
+static int run_stop(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model = NULL;
+        enum inference_wait wait = WAIT_JOB;
+        uint64_t drain_seconds = 0;
+        unsigned left = 0;
+        int hold = -1;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = read_wait(call, "job,none", &wait);
+        if (r == 0)
+                r = read_drain(call, &drain_seconds);
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        if (r == 0 && drain_seconds > 0) {
+                r = hl_drain(&app->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
+                             &call->err);
+                hl_json_set_int(call->out, "cut_requests", left);
+                if (left > 0) { /* what is cut now was not to be waited for any longer */
+                        hl_close_fd(&hold);
+                        hold = -1;
+                }
+        }
+        if (r == 0)
+                r = inference_change(call, model, HL_UNIT_STOP, wait, hold);
+        if (hold >= 0)
+                let_go(hold);
+        return r;
+}
+
+/* ---- the resource: one URL that shows and sets it, for a switch ---- */
+
+/* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at the
+ * state at once. */
+static int run_set(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model = NULL;
+        bool running = false;
+        const char *wait = "job";
+        const struct hl_json_field fields[] = {
+                { "running", HL_JSON_BOOL, &running, "true or false" },
+                { "wait", HL_JSON_STRING, &wait, "\"job\", \"ready\" or \"none\"", .choices = "job,ready,none" },
+        };
+        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
+        if (r == 0 && !hl_json_has(call->body, "running"))
+                r = hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send \"running\": true or false");
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        if (r < 0)
+                return r;
+        enum inference_wait until = inference_wait_of(wait);
+        if (until == WAIT_NONE)
+                until = WAIT_BEGUN;
+        else if (!running) /* of what is stopped, nothing becomes ready */
+                until = WAIT_JOB;
+        r = inference_change(call, model, running ? HL_UNIT_START : HL_UNIT_STOP, until, -1);
+        if (r == 0)
+                hl_json_set_bool(call->out, "running", running);
+        call->status = 200;
+        return r;
+}
+
+static int run_health(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_err err = { 0 };
+        int r = hl_catalog_load(&app->config, "", NULL, NULL, &catalog, &err);
+        hl_app_health_note(call, "models_dir", r, &err);
+        hl_app_health_systemd(call);
+        return hl_app_health(call);
+}
+
+static const struct hl_route routes[] = {
+        { HL_GET, "/models", run_models, HL_SCOPE_READ, "reload", "All models with their ports and units" },
+        { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
+        { HL_POST, "/models/load", inference_run_load, HL_SCOPE_CONTROL, NULL,
+          "Start the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
+        { HL_POST, "/models/unload", inference_run_unload, HL_SCOPE_CONTROL, NULL,
+          "Stop the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
+        { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL,
+          "One model: state, process, last result, requests in flight" },
+        { HL_POST, "/models/{model}", run_set, HL_SCOPE_CONTROL, NULL,
+          "Start or stop it: running, true or false; wait, job, ready or none", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
+        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_READ, "lines,format,follow",
+          "What a model logged; ?lines=1 to 10000, ?format=json or text, ?follow=true" },
+        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
+          "Start a model; ?wait=job, ready or none" },
+        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain",
+          "Stop a model; ?wait=job or none, ?drain=SECONDS" },
+        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
+          "Restart a model; ?wait=job, ready or none" },
+        { HL_GET, "/v1/models", inference_run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
+          "All models as the OpenAI API lists them, with their status", HL_ROUTE_FOREIGN },
+        { HL_GET, "/v1/models/{model...}", inference_run_openai_model, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
+          "One of them, by any of its names", HL_ROUTE_FOREIGN },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+};
+
+int main(int argc, char **argv)
+{
+        static const struct hl_service service = { "inference-service", "Inference Service", routes, HL_COUNT(routes),
+                                                   hl_app_error_status };
+        return hl_app_main(&service, argc, argv);
+}

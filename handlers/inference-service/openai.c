@@ -1,0 +1,263 @@
+#include "openai.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "change.h"
+#include "models/openai_list.h"
+#include "models/readiness.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_MAX 1000 /* entries, as in Anthropic's API */
+
+/* One name of a model. */
+struct name {
+        const char *id;
+        const struct hl_model *model;
+};
+
+/* The models' states, each asked for once, however many names its model has. */
+struct states {
+        struct hl_app *app;
+        const struct hl_catalog *catalog;
+        enum hl_unit_active *units;
+        struct known {
+                bool asked;
+                enum hl_model_state state;
+                int exit_code;
+        } * known;
+};
+
+static void free_states(struct states *states)
+{
+        free(states->units);
+        free(states->known);
+}
+
+static int read_states(struct hl_app *app, const struct hl_catalog *catalog, struct states *ret_states,
+                       struct hl_err *err)
+{
+        enum hl_unit_active *units = NULL;
+        int r = hl_app_states(app, catalog, &units, err);
+        if (r < 0)
+                return r;
+        *ret_states = (struct states){
+                .app = app, .catalog = catalog, .units = units, .known = hl_alloc(catalog->count * sizeof(struct known))
+        };
+        return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+        return strcmp(((const struct name *)a)->id, ((const struct name *)b)->id);
+}
+
+/* All names, sorted. free() */
+static struct name *list_names(const struct hl_catalog *catalog, size_t *ret_count)
+{
+        size_t count = catalog->count;
+        for (size_t i = 0; i < catalog->count; i++)
+                for (char **alias = catalog->models[i].aliases; alias && *alias; alias++)
+                        count++;
+        struct name *names = hl_alloc(count * sizeof(*names)), *next = names;
+        for (size_t i = 0; i < catalog->count; i++) {
+                const struct hl_model *model = &catalog->models[i];
+                *next++ = (struct name){ model->name, model };
+                for (char **alias = model->aliases; alias && *alias; alias++)
+                        *next++ = (struct name){ *alias, model };
+        }
+        qsort(names, count, sizeof(*names), by_id);
+        *ret_count = count;
+        return names;
+}
+
+/* NULL: it cannot be told, for what err says. */
+static hl_json *new_entry(struct states *states, const struct name *name, struct hl_err *err)
+{
+        size_t i = (size_t)(name->model - states->catalog->models);
+        struct known *known = &states->known[i];
+        if (!known->asked) {
+                struct hl_unit_detail detail;
+                known->state = hl_ready_state(name->model, states->units[i]);
+                if (known->state == HL_MODEL_FAILED) {
+                        if (hl_units_detail(&states->app->bus, name->model->unit, &detail, err) < 0)
+                                return NULL;
+                        known->exit_code = detail.exit_status;
+                }
+                known->asked = true;
+        }
+        return known->state == HL_MODEL_FAILED
+                       ? hl_openai_failed_model(name->model, name->id, known->exit_code)
+                       : hl_openai_model(name->model, name->id, hl_model_state_name(known->state));
+}
+
+/* NULL: as above. */
+static hl_json *new_entries(struct states *states, const struct name *names, size_t count, struct hl_err *err)
+{
+        HL_CLEANUP(hl_json_cleanup) hl_json *data = hl_json_new_array();
+        for (size_t i = 0; i < count; i++) {
+                hl_json *entry = new_entry(states, &names[i], err);
+                if (!entry)
+                        return NULL;
+                hl_json_push(data, entry);
+        }
+        return hl_steal(data);
+}
+
+/* ---- pages ---- */
+
+/* The value of a parameter, where it is one that can be understood. free() */
+static char *parameter(const struct hl_call *call, const char *name)
+{
+        char *value = NULL;
+        if (hl_request_query(call->request, name, &value) < 0 || !value || *value)
+                return value;
+        free(value);
+        return NULL;
+}
+
+/* How many of sorted names stand before an id. */
+static size_t count_before(const struct name *names, size_t count, const char *id, bool with_it)
+{
+        size_t n = 0;
+        while (n < count && strcmp(names[n].id, id) < (with_it ? 1 : 0))
+                n++;
+        return n;
+}
+
+/* Cuts the names to the page that is asked for; *ret_more: there are others further on in the page's direction. */
+static void cut_page(const struct hl_call *call, const struct name **names, size_t *count, bool *ret_more)
+{
+        HL_CLEANUP(hl_free_pointer) char *limit_text = parameter(call, "limit");
+        HL_CLEANUP(hl_free_pointer) char *before = parameter(call, "before_id");
+        HL_CLEANUP(hl_free_pointer) char *after = parameter(call, "after_id");
+        uint64_t limit = 0;
+        if (!after)
+                after = parameter(call, "after"); /* OpenAI's word for it */
+        if (before)
+                *count = count_before(*names, *count, before, false);
+        if (after) {
+                size_t skipped = count_before(*names, *count, after, true);
+                *names += skipped;
+                *count -= skipped;
+        }
+        *ret_more = limit_text && hl_parse_uint(limit_text, PAGE_MAX, &limit) == 0 && limit > 0 && limit < *count;
+        if (!*ret_more)
+                return;
+        if (before && !after) /* the page that ends there */
+                *names += *count - limit;
+        *count = limit;
+}
+
+int inference_run_openai_models(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(free_states) struct states states = { 0 };
+        int r = hl_app_catalog(call, &catalog);
+        if (r == 0)
+                r = read_states(call->app, &catalog, &states, &call->err);
+        if (r < 0)
+                return r;
+        size_t count = 0;
+        bool more = false;
+        HL_CLEANUP(hl_free_pointer) struct name *names = list_names(&catalog, &count);
+        const struct name *page = names;
+        cut_page(call, &page, &count, &more);
+        hl_json *data = new_entries(&states, page, count, &call->err);
+        if (!data)
+                return -call->err.errnum;
+        hl_json_free(call->out);
+        call->out = hl_openai_page(data, more);
+        return 0;
+}
+
+/* A model by any of its names. Its aliases are those that are its own, for which all files must be read. */
+int inference_run_openai_model(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(free_states) struct states states = { 0 };
+        int r = hl_app_catalog(call, &catalog);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(call->param);
+        const struct hl_model *model = name ? hl_catalog_find_meant(&catalog, name) : NULL;
+        if (!model)
+                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                               "there is no model \"%.200s\": GET /v1/models lists those that are", call->param);
+        const struct hl_catalog one = { .models = &catalog.models[model - catalog.models], .count = 1 };
+        r = read_states(app, &one, &states, &call->err);
+        if (r < 0)
+                return r;
+        hl_json *entry = new_entry(&states, &(struct name){ call->param, model }, &call->err);
+        if (!entry)
+                return -call->err.errnum;
+        hl_json_free(call->out);
+        call->out = entry;
+        return 0;
+}
+
+void inference_set_data(struct hl_call *call, const struct hl_catalog *catalog)
+{
+        HL_CLEANUP(free_states) struct states states = { 0 };
+        struct hl_err err = { 0 };
+        if (read_states(call->app, catalog, &states, &err) < 0)
+                return;
+        HL_CLEANUP(hl_free_pointer) struct name *names = hl_alloc(catalog->count * sizeof(*names));
+        for (size_t i = 0; i < catalog->count; i++) /* a router's client starts and stops models, not their aliases */
+                names[i] = (struct name){ catalog->models[i].name, &catalog->models[i] };
+        hl_json *data = new_entries(&states, names, catalog->count, &err);
+        if (!data)
+                return;
+        hl_json_set_string(call->out, "object", "list");
+        hl_json_set(call->out, "data", data);
+}
+
+/* ---- llama.cpp's router: it begins, and answers at once ---- */
+
+static int change(struct hl_call *call, enum hl_unit_verb verb)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const char *name = hl_json_get_string(call->body, "model");
+        if (!name)
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send {\"model\": \"NAME\"}: GET /models lists those that are");
+        int r = hl_catalog_load_named(&app->config, name, &catalog, &call->err);
+        if (r < 0)
+                return r;
+        if (catalog.count == 0)
+                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                               "there is no model \"%.200s\": GET /models lists those that are", name);
+        r = inference_change(call, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
+        hl_json_set_bool(call->out, "success", r == 0);
+        return r;
+}
+
+/* Its clients look for the sentence below "error", ours at the top: an error here has both. */
+static int answer(struct hl_call *call, int r)
+{
+        if (r == 0)
+                return 0;
+        bool ours = call->err.kind == HL_ERR_INTERNAL;
+        hl_json *error = hl_json_new();
+        hl_json_set_string(error, "message",
+                           ours ? "something went wrong here; the journal says what" : call->err.message);
+        hl_json_set_string(error, "type", ours ? "server_error" : "invalid_request_error");
+        hl_json_set(error, "param", NULL);
+        hl_json_set_string(error, "code", call->err.code);
+        hl_json_set(call->out, "error", error);
+        return r;
+}
+
+int inference_run_load(struct hl_call *call)
+{
+        return answer(call, change(call, HL_UNIT_START));
+}
+
+int inference_run_unload(struct hl_call *call)
+{
+        return answer(call, change(call, HL_UNIT_STOP));
+}

@@ -1,0 +1,88 @@
+/* model-command - what model@.service runs: makes a shell run COMMAND, so that the program takes the shell's place.
+ *
+ * With --check it only looks whether that can work. What it finds is one line of the model's journal, and exit status 78. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "config/command.h"
+#include "config/command_place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SHELL "/bin/bash"
+
+static const char *variable(void *data, const char *name)
+{
+        (void)data;
+        return getenv(name);
+}
+
+/* -p: what BASH_ENV, or functions in the environment, would do is not in COMMAND. +B: {"a": 1, "b": 2} are no alternatives,
+ * but JSON. */
+static void run_shell(const char *script, bool only_read)
+{
+        if (only_read)
+                execl(SHELL, "bash", "-p", "+B", "-n", "-c", script, "COMMAND", (char *)NULL);
+        else
+                execl(SHELL, "bash", "-p", "+B", "-c", script, "COMMAND", (char *)NULL);
+}
+
+static bool can_be_read(const char *script)
+{
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+                run_shell(script, true);
+                _exit(EX_OSERR);
+        }
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        return status == 0;
+}
+
+static int check(const struct hl_command *command, const char *file, struct hl_err *err)
+{
+        const char *slash = strrchr(file, '/');
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("model@%s.service", slash ? slash + 1 : file);
+        const struct hl_command_place place = { .variable = variable,
+                                                .unit = unit,
+                                                .no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 };
+        if (!can_be_read(command->script))
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "command_invalid", "COMMAND is not what a shell can read");
+        return hl_command_judge(command, &place, err);
+}
+
+int main(int argc, char **argv)
+{
+        if (hl_version_asked(argc, argv))
+                return EX_OK;
+        bool only_check = argc == 3 && strcmp(argv[1], "--check") == 0;
+        if (argc != 2 && !only_check) {
+                fputs("Usage: model-command [--check] MODEL_FILE, with COMMAND in the environment, as model@.service "
+                      "has it\n",
+                      stderr);
+                return EX_USAGE;
+        }
+        const char *text = getenv("COMMAND"), *file = argv[argc - 1];
+        struct hl_command command = { 0 };
+        struct hl_err err = { 0 };
+        int r = hl_command_read(text ? text : "", variable, NULL, &command, &err);
+        if (r == 0 && only_check)
+                r = check(&command, file, &err);
+        if (r == 0 && !only_check) {
+                run_shell(command.script, false);
+                r = hl_fail(&err, HL_ERR_INTERNAL, errno, "command_failed", "%s: %s", SHELL, strerror(errno));
+        }
+        hl_command_free(&command);
+        if (r == 0)
+                return EX_OK;
+        fprintf(stderr, "<3>%s: %s\n", file, err.message); /* sd-daemon(3): an error */
+        return EX_CONFIG;
+}

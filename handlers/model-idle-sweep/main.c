@@ -1,0 +1,337 @@
+/* model-idle-sweep - one run: stops the models that nobody uses and, when nobody uses any, switches off the host. */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "config/catalog.h"
+#include "host.h"
+#include "models/last_use.h"
+#include "models/verdict.h"
+#include "state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_TIMEOUT_US (45 * HL_USEC_PER_SEC) /* for all of them; those that take longer go on without us */
+#define STOP_LOOK_US (20 * HL_USEC_PER_MSEC)   /* between two looks at them */
+/* Before the host is switched off: longer than the timer's period, and how often to look in that time. */
+#define WATCH_US (75 * HL_USEC_PER_SEC)
+#define WATCH_EVERY_US (2 * HL_USEC_PER_SEC)
+#define LAST_LOOK_US HL_USEC_PER_SEC
+
+static const char usage_text[] =
+        "Usage: model-idle-sweep [--dry-run]\n"
+        "\n"
+        "Stops the models that run and that nobody has used for longer than their IDLE_TIMEOUT. When no model\n"
+        "has been used for host_idle_minutes, it schedules the shutdown of this host.\n"
+        "model-idle-sweep.timer runs it every minute; what it did: journalctl -t model-idle-sweep\n"
+        "\n"
+        "  --dry-run       changes nothing, and prints what would be done and why\n"
+        "  --before-sleep  only calls such a shutdown off, because the host is about to be suspended\n";
+
+/* What one sweep knows. */
+struct sweep {
+        struct hl_bus bus;
+        struct hl_config config;
+        struct hl_catalog catalog;
+        struct hl_usage *usages;
+        bool *ended; /* of each model: a request has, and nobody told it */
+        struct hl_sweep_memory before, now;
+};
+
+static void free_sweep(struct sweep *s)
+{
+        hl_sweep_memory_free(&s->before);
+        hl_sweep_memory_free(&s->now);
+        free(s->usages);
+        free(s->ended);
+        hl_catalog_free(&s->catalog);
+        hl_config_free(&s->config);
+        hl_bus_free(&s->bus);
+}
+
+static int look(struct sweep *s, struct hl_err *err)
+{
+        int r = hl_config_load(NULL, NULL, NULL, &s->config, err);
+        if (r == 0)
+                r = hl_catalog_load(&s->config, NULL, NULL, NULL, &s->catalog, err);
+        if (r == 0)
+                r = hl_usage_read(&s->bus, &s->config, &s->catalog, &s->usages, err);
+        return r;
+}
+
+/* A request was in flight at the last sweep, its connection is gone, and nobody has told its end since. */
+static bool has_ended(const struct sweep *s, size_t i)
+{
+        const struct hl_usage *u = &s->usages[i];
+        const char *model = s->catalog.models[i].name;
+        if (u->active != HL_UNIT_ACTIVE || u->in_flight > 0 || u->untold > 0)
+                return false;
+        bool is_untold = u->request_age_us > s->now.swept_us - s->before.swept_us;
+        return hl_sweep_memory_has(&s->before.in_flight, model) ||
+               (is_untold && hl_sweep_memory_has(&s->before.by_nginx, model));
+}
+
+/* Nothing tells when such a request ended. At most now, so now it is. */
+static void count_ended(struct sweep *s)
+{
+        s->ended = hl_alloc(s->catalog.count * sizeof(*s->ended));
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                struct hl_usage *u = &s->usages[i];
+                s->ended[i] = has_ended(s, i);
+                if (s->ended[i]) {
+                        u->request_age_us = u->idle_us = 0;
+                        u->is_over_time = u->is_idle = false;
+                }
+        }
+}
+
+/* The kernel forgets a connection when it is closed, and a clock that was changed misleads: what this sweep has seen is
+ * written down for the next one, for the monitor, and for its own second look. */
+static int note(const struct sweep *s, size_t i, struct hl_err *err)
+{
+        const char *model = s->catalog.models[i].name;
+        const struct hl_usage *u = &s->usages[i];
+        if (s->ended[i])
+                return hl_activity_touch(model, err);
+        if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_NEVER && u->traffic_age_us == u->request_age_us)
+                return hl_activity_note(model, u->traffic_age_us, err);
+        return u->is_report_adoptable ? hl_activity_adopt(model, err) : 0;
+}
+
+static void note_all(const struct sweep *s)
+{
+        struct hl_err err = { 0 };
+        for (size_t i = 0; i < s->catalog.count; i++)
+                note(s, i, &err); /* err keeps the first */
+        if (err.kind)
+                hl_log(LOG_WARNING, NULL, "activity cannot be noted: %s", err.message);
+}
+
+/* The fields that GET /models/{model}/why reads back. more: what there is to say beside the reason, or NULL. */
+static void log_model(int priority, const struct hl_model *model, const char *word,
+                      const struct hl_sweep_decision *decision, const char *more)
+{
+        char idle[24] = "", threshold[24] = "", in_flight[16];
+        if (decision->idle_us != HL_NEVER)
+                snprintf(idle, sizeof(idle), "%llu", (unsigned long long)(decision->idle_us / HL_USEC_PER_SEC));
+        if (decision->threshold_us != HL_NEVER)
+                snprintf(threshold, sizeof(threshold), "%llu",
+                         (unsigned long long)(decision->threshold_us / HL_USEC_PER_SEC));
+        snprintf(in_flight, sizeof(in_flight), "%u", decision->in_flight);
+        const struct hl_log_field fields[] = {
+                { "MESSAGE_ID", HL_SWEEP_MESSAGE_ID },
+                { "HL_MODEL", model->name },
+                { "HL_DECISION", word },
+                { "HL_REASON", hl_sweep_reason_name(decision->reason) },
+                { "HL_IDLE_SECONDS", idle },
+                { "HL_IN_FLIGHT", in_flight },
+                { "HL_THRESHOLD_SECONDS", threshold },
+                { NULL, NULL },
+        };
+        HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(decision);
+        hl_log(priority, fields, "%s: %s: %s%s%s", model->name, word, why, more ? "; " : "", more ? more : "");
+}
+
+/* One stop: systemd's job, and what is held of the model until a moment after the job's end (last_use.h). */
+struct stop {
+        struct hl_job job;
+        int hold;
+        uint64_t release_us;
+};
+
+/* Stops the model unless the second look finds it in use. */
+static void begin_stop(struct sweep *s, size_t i, struct stop *stop)
+{
+        struct hl_model *model = &s->catalog.models[i];
+        struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
+        struct hl_err err = { 0 };
+        int r = hl_sweep_stop(&s->bus, &s->config, model, &decision, &stop->job, &stop->hold, &err);
+        if (r < 0)
+                log_model(LOG_ERR, model, "stop_failed", &decision, err.message);
+        else if (r > 0)
+                log_model(LOG_NOTICE, model, "stop", &decision, NULL);
+        else
+                log_model(LOG_NOTICE, model, "keep", &decision, "in use again at the second look");
+}
+
+/* Whether there is more of it to come. */
+static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now_us, bool late)
+{
+        struct hl_err err = { 0 };
+        if (stop->job.path) {
+                int r = hl_job_wait(&stop->job, 0, &err);
+                if (err.kind == HL_ERR_TIMEOUT && !late)
+                        return true;
+                struct hl_sweep_decision decision = hl_sweep_decide(&s->catalog.models[i], &s->usages[i]);
+                bool started_again = err.kind == HL_ERR_CONFLICT;
+                if (r < 0)
+                        log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
+                                  started_again ? "started_again" : "stop_unfinished", &decision, err.message);
+                hl_job_free(&stop->job);
+                stop->release_us = now_us + HL_ACTIVITY_ECHO_US;
+        }
+        if (stop->hold >= 0 && now_us < stop->release_us)
+                return true;
+        hl_close_fd(&stop->hold);
+        stop->hold = -1;
+        return false;
+}
+
+/* All stops run at once, and each ends when systemd says so. */
+static void await(struct sweep *s, struct stop *stops)
+{
+        uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
+        for (bool left = true; left;) {
+                uint64_t now_us = hl_clock_monotonic();
+                left = false;
+                for (size_t i = 0; i < s->catalog.count; i++)
+                        if (step_stop(s, i, &stops[i], now_us, now_us >= deadline_us))
+                                left = true;
+                if (left)
+                        hl_pause(-1, STOP_LOOK_US);
+        }
+}
+
+static void stop_idle(struct sweep *s)
+{
+        HL_CLEANUP(hl_free_pointer)
+        struct stop *stops =
+                hl_alloc(s->catalog.count * sizeof(*stops)); /* in its place: systemd's answers point to it */
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                const struct hl_model *model = &s->catalog.models[i];
+                const struct hl_usage *u = &s->usages[i];
+                struct hl_sweep_decision decision = hl_sweep_decide(model, u);
+                stops[i] = (struct stop){ .hold = -1 };
+                if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->untold > 0)
+                        hl_sweep_memory_add(u->untold > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
+                if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
+                        hl_sweep_memory_add(&s->now.kept, model->name);
+                        if (!hl_sweep_memory_has(&s->before.kept, model->name)) /* once, not at each sweep */
+                                log_model(LOG_NOTICE, model, "keep", &decision, NULL);
+                }
+                if (decision.reason == HL_SWEEP_IDLE)
+                        begin_stop(s, i, &stops[i]);
+        }
+        await(s, stops);
+}
+
+/* What is known of the host's own clock and use. */
+static void remember(struct sweep *s)
+{
+        uint64_t now_us = hl_clock_monotonic(), used_us = hl_host_last_use(&s->catalog, s->usages, now_us);
+        s->now.suspended_total_us = hl_clock_boottime() - now_us;
+        s->now.resumed_us = s->before.resumed_us;
+        if (s->now.suspended_total_us > s->before.suspended_total_us + HL_USEC_PER_SEC)
+                s->now.resumed_us = now_us;
+        s->now.used_us = s->before.used_us > used_us ? s->before.used_us : used_us;
+        if (!s->before.known) /* nothing is known of models that were stopped since, so they count as used until now */
+                s->now.used_us = now_us;
+        s->now.acted_us = s->before.acted_us;
+        s->now.shutdown_at_us = s->before.shutdown_at_us;
+}
+
+static void show(struct sweep *s)
+{
+        printf("%-28s %-6s %-13s %-13s %-9s %s\n", "MODEL", "PORT", "UNUSED FOR", "STOPPED AFTER", "IN FLIGHT", "");
+        for (size_t i = 0; i < s->catalog.count; i++) {
+                const struct hl_model *model = &s->catalog.models[i];
+                struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
+                HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(&decision);
+                char port[8] = "-", idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
+                if (model->port)
+                        snprintf(port, sizeof(port), "%u", model->port);
+                printf("%-28s %-6s %-13s %-13s %-9u %s: %s\n", model->name, port,
+                       hl_format_span(decision.idle_us, idle), hl_format_span(decision.threshold_us, threshold),
+                       decision.in_flight, decision.reason == HL_SWEEP_IDLE ? "STOP" : "keep", why);
+        }
+        sweep_host_show(&s->bus, &s->config, &s->now);
+}
+
+/* *ret_shutdown_at_us: for when this host's shutdown is scheduled by the sweep; 0: it is not. */
+static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
+{
+        clock_t began = clock(); /* what systemd did in this process before is none of ours */
+        HL_CLEANUP(free_sweep) struct sweep s = { .bus = HL_BUS_INIT };
+        struct hl_err err = { 0 };
+        if (look(&s, &err) < 0) {
+                if (dry)
+                        fprintf(stderr, "error: %s\n", err.message);
+                else
+                        hl_log(LOG_ERR, NULL, "nothing is stopped: %s", err.message);
+                return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
+        }
+        hl_sweep_memory_load(&s.before);
+        s.now.swept_us = hl_clock_monotonic();
+        count_ended(&s);
+        remember(&s);
+        if (dry) {
+                show(&s);
+                return EX_OK;
+        }
+        note_all(&s);
+        stop_idle(&s);
+        sweep_host(&s.bus, &s.config, &s.now);
+        if (hl_sweep_memory_save(&s.now, &err) < 0)
+                hl_log(LOG_WARNING, NULL, "what this sweep saw cannot be kept for the next one: %s", err.message);
+        *ret_shutdown_at_us = s.now.shutdown_at_us;
+        hl_log_status("%zu models, %u calls of the bus, %llu ms of CPU", s.catalog.count, s.bus.calls,
+                      (unsigned long long)((clock() - began) / (CLOCKS_PER_SEC / 1000)));
+        return EX_OK;
+}
+
+/* The host is about to be switched off, and logind does not ask once more: so this goes on looking until it is. */
+static bool watch(uint64_t shutdown_at_us)
+{
+        uint64_t now_us = hl_clock_realtime();
+        if (shutdown_at_us > now_us + WATCH_US || shutdown_at_us <= now_us + LAST_LOOK_US)
+                return false;
+        uint64_t pause_us = shutdown_at_us - LAST_LOOK_US - now_us;
+        if (pause_us > WATCH_EVERY_US)
+                pause_us = WATCH_EVERY_US;
+        hl_pause(-1, pause_us);
+        return true;
+}
+
+static int run(bool dry)
+{
+        uint64_t shutdown_at_us = 0;
+        int status;
+        do
+                status = sweep(dry, &shutdown_at_us);
+        while (watch(shutdown_at_us));
+        return status;
+}
+
+int main(int argc, char **argv)
+{
+        if (hl_version_asked(argc, argv))
+                return EX_OK;
+        bool dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
+        bool before_sleep = argc == 2 && strcmp(argv[1], "--before-sleep") == 0;
+        if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+                fputs(usage_text, stdout);
+                return EX_OK;
+        }
+        if (argc > 1 && !dry && !before_sleep) {
+                fputs(usage_text, stderr);
+                return EX_USAGE;
+        }
+        if (!dry && geteuid() == 0) { /* its files would be root's, and no longer the services' */
+                fputs("model-idle-sweep: run it by \"systemctl start model-idle-sweep.service\", or with --dry-run\n",
+                      stderr);
+                return EX_USAGE;
+        }
+        if (dry)
+                hl_config_adopt_environment();
+        hl_log_open("model-idle-sweep");
+        if (before_sleep)
+                return sweep_host_before_sleep() < 0 ? EXIT_FAILURE : EX_OK;
+        return run(dry);
+}

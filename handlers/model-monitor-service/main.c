@@ -1,0 +1,142 @@
+/* model-monitor-service - which models are active and which idle, and reports of activity: port 5003. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "models/last_use.h"
+#include "models/usage.h"
+#include "routes.h"
+#include "service/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_usage(struct hl_call *call, struct hl_catalog *catalog, struct hl_usage **ret_usages)
+{
+        struct hl_app *app = call->app;
+        int r = hl_app_catalog(call, catalog);
+        if (r == 0)
+                r = hl_usage_read(&app->bus, &app->config, catalog, ret_usages, &call->err);
+        if (r == 0)
+                hl_json_set_time(call->out, "timestamp", hl_clock_realtime());
+        return r;
+}
+
+static int list(struct hl_call *call, const char *key, bool (*belongs)(const struct hl_usage *))
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
+        int r = read_usage(call, &catalog, &usages);
+        if (r < 0)
+                return r;
+        hl_json *names = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++)
+                if (belongs(&usages[i]))
+                        hl_json_push_string(names, catalog.models[i].name);
+        hl_json_set(call->out, key, names);
+        return 0;
+}
+
+static bool is_active(const struct hl_usage *usage)
+{
+        return usage->is_active;
+}
+
+static bool is_idle(const struct hl_usage *usage)
+{
+        return usage->is_idle;
+}
+
+static int run_active(struct hl_call *call)
+{
+        return list(call, "active_models", is_active);
+}
+
+static int run_idle(struct hl_call *call)
+{
+        return list(call, "idle_models", is_idle);
+}
+
+static hl_json *usage_json(const struct hl_usage *usage)
+{
+        hl_json *json = hl_json_new(), *sources = hl_json_new();
+        hl_json_set_time(json, "last_activity", hl_usage_last_activity(usage));
+        hl_json_set_bool(json, "is_active", usage->is_active);
+        hl_json_set_bool(json, "is_idle", usage->is_idle);
+        if (usage->idle_us == HL_NEVER)
+                hl_json_set(json, "idle_seconds", NULL);
+        else
+                hl_json_set_int(json, "idle_seconds", (int64_t)(usage->idle_us / HL_USEC_PER_SEC));
+        hl_json_set_int(json, "in_flight", usage->in_flight);
+        hl_json_set_time(sources, "report", usage->reported_at_us);
+        hl_json_set_time(sources, "traffic", usage->traffic_at_us);
+        hl_json_set_time(sources, "start", usage->started_at_us);
+        hl_json_set(json, "sources", sources);
+        return json;
+}
+
+static int run_activity(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
+        int r = read_usage(call, &catalog, &usages);
+        if (r < 0)
+                return r;
+        hl_json *status = hl_json_new();
+        for (size_t i = 0; i < catalog.count; i++)
+                hl_json_set(status, catalog.models[i].name, usage_json(&usages[i]));
+        hl_json_set(call->out, "activity_status", status);
+        return 0;
+}
+
+static int run_report(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model;
+        int r = hl_call_read_body(call, NULL, 0);
+        if (r == 0)
+                r = hl_app_model(call, &catalog, &model);
+        if (r == 0)
+                r = hl_activity_touch(model->name, &call->err);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Activity reported for model %s", model->name);
+        hl_json_set_string(call->out, "message", message);
+        hl_json_set_string(call->out, "model_name", model->name);
+        hl_json_set_time(call->out, "last_activity", hl_activity_last(model->name));
+        return 0;
+}
+
+static int run_health(struct hl_call *call)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = hl_format("%s/activity", hl_state_dir());
+        struct hl_err err = { 0 };
+        int r = access(folder, W_OK | X_OK) == 0
+                        ? 0
+                        : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
+        hl_app_health_note(call, "activity_dir", r, &err);
+        hl_app_health_systemd(call);
+        return hl_app_health(call);
+}
+
+static const struct hl_route routes[] = {
+        { HL_GET, "/models/active", run_active, HL_SCOPE_READ, NULL,
+          "Models with a request in the last active_threshold_minutes" },
+        { HL_GET, "/models/idle", run_idle, HL_SCOPE_READ, NULL,
+          "Models that run and are unused for longer than their idle timeout" },
+        { HL_GET, "/models/activity", run_activity, HL_SCOPE_READ, NULL,
+          "Activity of every model, and where it is known from" },
+        { HL_GET, "/models/{model}/why", monitor_run_why, HL_SCOPE_READ, NULL,
+          "Whether the sweep would stop the model now, and its last decisions" },
+        { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus" },
+        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_CONTROL, NULL,
+          "Record that a model is being used now" },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+};
+
+int main(int argc, char **argv)
+{
+        static const struct hl_service service = { "model-monitor-service", "Model Monitor Service", routes,
+                                                   HL_COUNT(routes), hl_app_error_status };
+        return hl_app_main(&service, argc, argv);
+}

@@ -1,0 +1,163 @@
+#include "routes.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "models/usage.h"
+#include "systemd/shutdown.h"
+
+#include <stdlib.h>
+
+/* What is told of a model; of one that does not run, nothing but the first three. */
+struct model_numbers {
+        struct hl_usage usage;
+        struct hl_unit_detail detail;
+        bool runs;
+};
+
+static void head(struct hl_buf *out, const char *name, const char *type, const char *help)
+{
+        hl_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Names of models need no escapes. */
+static void number(struct hl_buf *out, const char *name, const struct hl_model *model, double value)
+{
+        hl_buf_addf(out, "%s{model=\"%s\"} %.15g\n", name, model->name, value);
+}
+
+static double seconds(uint64_t us)
+{
+        return (double)us / (double)HL_USEC_PER_SEC;
+}
+
+static void add_states(struct hl_buf *out, const struct hl_catalog *catalog, const struct model_numbers *numbers)
+{
+        static const char *const words[] = { [HL_UNIT_INACTIVE] = "unloaded",
+                                             [HL_UNIT_STARTING] = "loading",
+                                             [HL_UNIT_ACTIVE] = "loaded",
+                                             [HL_UNIT_STOPPING] = "unloading",
+                                             [HL_UNIT_FAILED] = "failed" };
+        head(out, "hls_model_state", "gauge", "1 for the state that systemd says the model is in, 0 for the others.");
+        for (size_t i = 0; i < catalog->count; i++)
+                for (size_t state = 0; state < HL_COUNT(words); state++)
+                        hl_buf_addf(out, "hls_model_state{model=\"%s\",state=\"%s\"} %d\n", catalog->models[i].name,
+                                    words[state], numbers[i].usage.active == state);
+}
+
+static bool get_inflight(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        *ret = n->usage.in_flight;
+        return model->port != 0;
+}
+
+static bool get_last_request(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = seconds(hl_usage_last_activity(&n->usage));
+        return *ret > 0;
+}
+
+static bool get_timeout(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)n;
+        *ret = seconds(model->idle_timeout_us);
+        return model->idle_timeout_us != HL_NEVER;
+}
+
+static bool get_idle(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = seconds(n->usage.idle_us);
+        return n->runs && n->usage.idle_us != HL_NEVER;
+}
+
+static bool get_cpu(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = (double)n->detail.cpu_ns / 1e9;
+        return n->runs && n->detail.cpu_ns != HL_UNIT_UNKNOWN;
+}
+
+static bool get_memory(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = (double)n->detail.memory_bytes;
+        return n->runs && n->detail.memory_bytes != HL_UNIT_UNKNOWN;
+}
+
+static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, const struct model_numbers *numbers)
+{
+        static const struct {
+                const char *name, *type, *help;
+                bool (*get)(const struct hl_model *model, const struct model_numbers *n, double *ret);
+        } metrics[] = {
+                { "hls_model_inflight", "gauge", "Requests that the kernel sees on the model's port.", get_inflight },
+                { "hls_model_last_request_timestamp_seconds", "gauge", "When the last request was seen.",
+                  get_last_request },
+                { "hls_model_idle_timeout_seconds", "gauge",
+                  "Unused for longer, the model is stopped; none where it is never.", get_timeout },
+                { "hls_model_idle_seconds", "gauge", "For how long a running model is unused.", get_idle },
+                { "hls_model_cpu_seconds_total", "counter", "CPU time since a running model was started.", get_cpu },
+                { "hls_model_memory_bytes", "gauge", "Memory of a running model, with its page cache.", get_memory },
+        };
+        add_states(out, catalog, numbers);
+        for (size_t m = 0; m < HL_COUNT(metrics); m++) {
+                head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+                double value;
+                for (size_t i = 0; i < catalog->count; i++)
+                        if (metrics[m].get(&catalog->models[i], &numbers[i], &value))
+                                number(out, metrics[m].name, &catalog->models[i], value);
+        }
+}
+
+static int add_shutdown(struct hl_buf *out, struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown s;
+        int r = hl_power_get(&app->bus, &s, &call->err);
+        if (r < 0)
+                return r;
+        head(out, "hls_shutdown_scheduled_timestamp_seconds", "gauge",
+             "When the host shuts down; none where nothing is scheduled.");
+        if (s.scheduled)
+                hl_buf_addf(out, "hls_shutdown_scheduled_timestamp_seconds{action=\"%s\"} %.15g\n", s.action,
+                            seconds(s.at_us));
+        return 0;
+}
+
+/* The usage of all models at once, and the details of those that run, one call each. */
+static int read_numbers(struct hl_call *call, const struct hl_catalog *catalog, struct model_numbers *numbers)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
+        int r = hl_usage_look(&app->bus, &app->config, catalog, &usages, &call->err);
+        for (size_t i = 0; r >= 0 && i < catalog->count; i++) {
+                numbers[i].usage = usages[i];
+                numbers[i].runs = usages[i].active == HL_UNIT_ACTIVE;
+                if (numbers[i].runs)
+                        r = hl_units_detail(&app->bus, catalog->models[i].unit, &numbers[i].detail, &call->err);
+        }
+        return r;
+}
+
+int monitor_run_metrics(struct hl_call *call)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_buf *out = &call->response->body;
+        int r = hl_app_catalog(call, &catalog);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer) struct model_numbers *numbers = hl_alloc(catalog.count * sizeof(*numbers));
+        r = read_numbers(call, &catalog, numbers);
+        if (r == 0)
+                r = add_shutdown(out, call);
+        if (r < 0)
+                return r;
+        add_models(out, &catalog, numbers);
+        head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
+        hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
+        call->response->status = 200;
+        call->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        return 0;
+}

@@ -1,0 +1,100 @@
+#include "routes.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/cause.h"
+#include "models/verdict.h"
+#include "systemd/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DECISIONS_MAX 20
+
+static void set_seconds(hl_json *json, const char *key, uint64_t us)
+{
+        if (us == HL_NEVER)
+                hl_json_set(json, key, NULL);
+        else
+                hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
+}
+
+static void set_now(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_usage *usage)
+{
+        char cause[HL_CAUSE_SIZE];
+        enum hl_model_state state = hl_cause_of_state(bus, model, usage->active, cause);
+        struct hl_sweep_decision decision = hl_sweep_decide(model, usage);
+        HL_CLEANUP(hl_free_pointer) char *explanation = hl_sweep_explain(&decision);
+        hl_json_set_string(out, "model_name", model->name);
+        hl_json_set_string(out, "state", hl_model_state_name(state));
+        hl_json_set_string(out, "cause", *cause ? cause : NULL);
+        hl_json_set_string(out, "decision", decision.reason == HL_SWEEP_IDLE ? "stop" : "keep");
+        hl_json_set_string(out, "reason", hl_sweep_reason_name(decision.reason));
+        hl_json_set_string(out, "explanation", explanation);
+        set_seconds(out, "idle_seconds", decision.idle_us);
+        set_seconds(out, "threshold_seconds", decision.threshold_us);
+        hl_json_set_int(out, "in_flight", decision.in_flight);
+        hl_json_set_time(out, "stops_at",
+                         decision.stops_in_us == HL_NEVER ? 0 : hl_clock_realtime() + decision.stops_in_us);
+}
+
+enum { MESSAGE, DECISION, REASON, IDLE_SECONDS, IN_FLIGHT, THRESHOLD_SECONDS, FIELDS };
+
+static const char *const fields[] = { [MESSAGE] = "MESSAGE",
+                                      [DECISION] = "HL_DECISION",
+                                      [REASON] = "HL_REASON",
+                                      [IDLE_SECONDS] = "HL_IDLE_SECONDS",
+                                      [IN_FLIGHT] = "HL_IN_FLIGHT",
+                                      [THRESHOLD_SECONDS] = "HL_THRESHOLD_SECONDS",
+                                      [FIELDS] = NULL };
+
+static void set_number(hl_json *json, const char *key, const char *text)
+{
+        uint64_t number;
+        if (text && hl_parse_uint(text, INT64_MAX, &number) == 0)
+                hl_json_set_int(json, key, (int64_t)number);
+        else
+                hl_json_set(json, key, NULL);
+}
+
+static void add_decision(void *data, const struct hl_journal_entry *entry)
+{
+        hl_json *json = hl_json_new();
+        hl_json_set_time(json, "time", entry->at_us);
+        hl_json_set_string(json, "decision", entry->values[DECISION]);
+        hl_json_set_string(json, "reason", entry->values[REASON]);
+        hl_json_set_string(json, "message", entry->values[MESSAGE]);
+        set_number(json, "idle_seconds", entry->values[IDLE_SECONDS]);
+        set_number(json, "threshold_seconds", entry->values[THRESHOLD_SECONDS]);
+        set_number(json, "in_flight", entry->values[IN_FLIGHT]);
+        hl_json_push(data, json);
+}
+
+/* _UID is journald's own word: nobody else's lines look like decisions of ours. */
+static int set_decisions(struct hl_call *call, const char *model)
+{
+        HL_CLEANUP(hl_free_pointer) char *by_model = hl_format("HL_MODEL=%s", model);
+        HL_CLEANUP(hl_free_pointer) char *by_user = hl_format("_UID=%u", (unsigned)getuid());
+        const char *const matches[] = { "MESSAGE_ID=" HL_SWEEP_MESSAGE_ID, by_user, by_model, NULL };
+        const struct hl_journal_query query = { .matches = matches, .fields = fields, .last = DECISIONS_MAX };
+        hl_json *decisions = hl_json_new_array();
+        hl_json_set(call->out, "decisions", decisions);
+        return hl_journal_read(&query, add_decision, decisions, &call->err);
+}
+
+int monitor_run_why(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
+        const struct hl_model *model;
+        int r = hl_app_model(call, &catalog, &model);
+        if (r == 0)
+                r = hl_usage_read(&app->bus, &app->config, &catalog, &usage, &call->err);
+        if (r < 0)
+                return r;
+        set_now(&app->bus, call->out, model, usage);
+        return set_decisions(call, model->name);
+}

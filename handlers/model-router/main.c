@@ -1,0 +1,272 @@
+/* model-router - says which model a request is for and whether it may be, starts models for requests that hold for them,
+ * and hands the requests back to NGINX. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
+ *
+ * It looks at a request once and answers with the name of the location where the request goes on, so that neither
+ * body nor answer passes through here. What waits is a connection and a name: should this program be stopped, it hands
+ * all of them back for its successor to take up.
+ */
+#include "admit.h"
+#include "answers.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "body.h"
+#include "cut.h"
+#include "http/cors.h"
+#include "looks.h"
+#include "models/last_use.h"
+#include "models/readiness.h"
+#include "models/ready_mark.h"
+#include "nginx/ports.h"
+#include "systemd/units.h"
+#include "transport/fastcgi.h"
+#include "waits.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define RECEIVE_US (2 * HL_USEC_PER_SEC) /* NGINX has the whole request before it begins to send */
+
+struct router {
+        sd_event *event;
+        struct hl_bus bus;
+        struct hl_router_cuts cuts;
+        struct hl_router_waits *waits;
+};
+
+/* ---- a model that did not take a request, or need not be asked ---- */
+
+/* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows what
+ * to do should this program end meanwhile. */
+static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
+{
+        struct hl_err err = { 0 };
+        const char *rest = NULL;
+        enum hl_router_look look = hl_router_look(request, &rest);
+        bool runs = hl_units_started_about(model->unit) > 0, may_be_ready = request->page == HL_PAGE_NAMED && runs;
+        if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
+                hl_router_answer_look(request, model, look, rest);
+        } else if (request->call != HL_ROUTER_WAKE && !runs && hl_nginx_ports_check(&router->bus, model, &err) < 0) {
+                hl_router_refuse_request(request,
+                                         &err); /* it would come back to NGINX: it has no location to wait in */
+        } else if (request->call != HL_ROUTER_WAKE) {
+                hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
+        } else if (hl_router_waits_full(router->waits)) {
+                hl_fail(&err, HL_ERR_BUSY, EBUSY, "too_many_waiting", "more than %d requests wait for models already",
+                        HL_ROUTER_WAITING_MAX);
+                hl_router_refuse_unavailable(request, model->name, &err);
+        } else {
+                hl_router_wait(router->waits, request, config, model);
+        }
+}
+
+/* Whether what runs now ran already when the request was sent. What has ended since may have begun with it. */
+static bool is_the_same(const struct hl_router_request *request, const struct hl_model *model)
+{
+        return request->sent_us == 0 || hl_units_started_about(model->unit) <= request->sent_us;
+}
+
+/* The model, or what listens in its place, closed the connection. A container's published port does so while its server
+ * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to do. */
+static void wake(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
+{
+        struct hl_unit_detail detail;
+        struct hl_err err = { 0 };
+        bool had_it = request->was_sent && !request->is_again && !hl_activity_is_being_stopped(model->name);
+        if (!had_it) {
+                hold(router, request, config, model);
+                return;
+        }
+        bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
+        if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE && is_the_same(request, model) &&
+            !hl_ready_seen_since(model->name, detail.active_since_monotonic_us))
+                hold(router, request, config, model);
+        else
+                hl_router_refuse_cut(&router->cuts, request, model); /* to send it once more could do it twice */
+}
+
+/* ---- which model, and where its requests go ---- */
+
+static void pass(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const struct hl_model *model)
+{
+        struct hl_err err = { 0 };
+        if (model->port == 0) {
+                hl_model_has_port(model, &err);
+                hl_router_refuse_unavailable(request, model->name, &err);
+        } else if (request->call == HL_ROUTER_WAKE) {
+                wake(router, request, config, model);
+        } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0 ||
+                   hl_ready_is_strangers(model)) {
+                /* What listens on the port of one that does not run is another's. */
+                hold(router, request, config, model);
+        } else {
+                hl_router_redirect_to(request, "model", model->name, "");
+        }
+}
+
+static void find(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                 const char *name)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_err err = { 0 };
+        if (hl_catalog_load_named(config, name, &catalog, &err) < 0) {
+                hl_router_refuse_unavailable(request, name, &err);
+        } else if (catalog.count == 0) {
+                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                        "there is no model \"%.*s\": GET /v1/models lists those that there are", HL_MODEL_NAME_MAX,
+                        name);
+                hl_router_refuse_request(request, &err);
+        } else {
+                pass(router, request, config, &catalog.models[0]);
+        }
+}
+
+/* Azure's clients have it in the path: /openai/deployments/NAME/chat/completions, or with a base URL that ends in /v1. */
+static char *deployment_of(const char *path)
+{
+        static const char *const before[] = { "/openai/deployments/", "/v1/deployments/" };
+        char *name = NULL;
+        for (size_t i = 0; i < HL_COUNT(before); i++) {
+                const char *start = path + strlen(before[i]);
+                if (hl_has_prefix(path, before[i]))
+                        return hl_percent_decode(start, strcspn(start, "/"), &name) < 0 ? NULL : name;
+        }
+        return NULL;
+}
+
+/* A body says it; where that does not, the query may. */
+static void route(struct router *router, struct hl_router_request *request, const struct hl_config *config)
+{
+        struct hl_err err = { 0 };
+        HL_CLEANUP(hl_free_pointer) char *name = NULL;
+        bool has_body = request->http.method == HL_POST;
+        if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
+                hl_router_refuse_request(request, &err);
+                return;
+        }
+        if (!name && hl_request_query(&request->http, "model", &name) < 0)
+                name = NULL;
+        if (!name)
+                name = deployment_of(request->http.path);
+        if (name) {
+                find(router, request, config, name);
+                return;
+        }
+        if (has_body)
+                hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
+                        "\"model\" is missing: GET /v1/models lists those that there are");
+        else
+                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "not_found",
+                        "a request is routed here by \"model\", in its body or as ?model=; GET /v1/models lists them");
+        hl_router_refuse_request(request, &err);
+}
+
+/* ---- one request ---- */
+
+static void answer(struct router *router, struct hl_router_request *request, const struct hl_config *config)
+{
+        struct hl_problem problem = { 0 };
+        struct hl_response response = { 0 };
+        if (hl_router_admit(config, request, &problem) < 0) {
+                hl_router_refuse_problem(request, &problem);
+        } else if (request->page == HL_PAGE_NAMED && hl_cors_is_preflight(&request->http)) {
+                hl_cors_preflight(&request->http, &response);
+                hl_router_answer(request, &response);
+        } else if (request->call != HL_ROUTER_ROUTE) {
+                find(router, request, config, request->model);
+        } else if (request->http.method == HL_OPTIONS) {
+                hl_response_header(&response, "Allow", "GET, HEAD, POST, OPTIONS");
+                response.status = 204;
+                hl_router_answer(request, &response);
+        } else {
+                route(router, request, config);
+        }
+}
+
+/* Takes fcgi. */
+static void take(struct router *router, struct hl_fastcgi_request *fcgi)
+{
+        struct hl_config config;
+        struct hl_err err = { 0 };
+        struct hl_problem problem = { 0 };
+        struct hl_router_request *request = hl_router_request_new(fcgi, &problem);
+        if (problem.status) {
+                hl_router_refuse_problem(request, &problem);
+        } else if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
+                hl_router_refuse_unavailable(request, request->model, &err);
+        } else {
+                answer(router, request, &config);
+                hl_config_free(&config);
+        }
+}
+
+/* ---- the program ---- */
+
+static int on_connection(sd_event_source *source, int listen_fd, uint32_t events, void *data)
+{
+        (void)source;
+        (void)events;
+        struct router *router = data;
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        struct hl_fastcgi_request *fcgi = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
+        if (fcgi)
+                take(router, fcgi);
+        hl_router_waits_asked(router->waits);
+        return 0;
+}
+
+static int prepare(struct router *router)
+{
+        sigset_t term;
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        sigprocmask(SIG_BLOCK, &term, NULL);
+        int r = hl_fastcgi_init();
+        if (r >= 0)
+                r = sd_event_new(&router->event);
+        if (r >= 0) /* without a handler it ends the loop */
+                r = sd_event_add_signal(router->event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = hl_router_waits_new(router->event, &router->bus, hl_idle_of_environment(hl_fastcgi_limits.idle_us),
+                                        &router->waits);
+        if (r >= 0)
+                r = sd_event_add_io(router->event, NULL, STDIN_FILENO, EPOLLIN, on_connection, router);
+        router->cuts = (struct hl_router_cuts){ .event = router->event, .bus = &router->bus };
+        return r;
+}
+
+int main(int argc, char **argv)
+{
+        if (hl_version_asked(argc, argv))
+                return EXIT_SUCCESS;
+        struct router router = { .bus = HL_BUS_INIT };
+        hl_log_open("model-router");
+        if (!hl_is_listening(STDIN_FILENO)) {
+                fprintf(stderr, "model-router answers NGINX: it is started by systemd, behind model-router.socket\n");
+                return EX_USAGE;
+        }
+        int r = prepare(&router);
+        if (r >= 0)
+                r = sd_event_loop(router.event);
+        if (r < 0)
+                hl_log(LOG_ERR, NULL, "%s", strerror(-r));
+        hl_router_cuts_end(&router.cuts);
+        if (router.waits)
+                hl_router_waits_free(router.waits);
+        hl_bus_free(&router.bus);
+        sd_event_unref(router.event);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,295 @@
+#include "starter.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "models/ask.h"
+#include "models/cause.h"
+#include "models/readiness.h"
+#include "systemd/jobs.h"
+#include "systemd/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define ACCURACY_US HL_USEC_PER_MSEC
+
+struct hl_wait {
+        struct hl_wait *next, **link;
+        hl_wake_fn *told;
+        void *data;
+};
+
+/* One model on its way up. */
+struct start {
+        struct hl_wake *wake;
+        struct start *next, **link;
+        struct hl_wait *waits;
+        struct hl_model model;
+        uint64_t deadline_us, watch_us; /* when its unit is looked at next */
+        struct hl_job job;
+        struct hl_ask ask;
+        struct hl_ready_watch watch;
+        sd_event_source *io, *timer;
+        struct hl_err err;
+        uint64_t since_us; /* of the start, CLOCK_REALTIME */
+        int cause_tries;
+        char cause[HL_CAUSE_SIZE];
+};
+
+struct hl_wake {
+        sd_event *event;
+        struct hl_bus *bus;
+        uint64_t grace_us;
+        struct start *starts;
+};
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data);
+
+static void end_asking(struct start *s)
+{
+        s->io = sd_event_source_disable_unref(s->io);
+        hl_ask_end(&s->ask);
+}
+
+static void free_start(struct start *s)
+{
+        for (struct hl_wait *wait = s->waits, *next; wait; wait = next) {
+                next = wait->next;
+                free(wait);
+        }
+        if (s->next)
+                s->next->link = s->link;
+        *s->link = s->next;
+        end_asking(s);
+        sd_event_source_disable_unref(s->timer);
+        hl_job_free(&s->job);
+        free(s->model.file_path);
+        free(s->model.unit);
+        free(s->model.health_path);
+        free(s);
+}
+
+/* Tells everybody. Who is told may leave others and begin new waits, which then find no start of this model. */
+static void finish(struct start *s)
+{
+        struct hl_err err = s->err;
+        char cause[HL_CAUSE_SIZE];
+        memcpy(cause, s->cause, sizeof(cause));
+        struct hl_wait *waits = hl_steal(s->waits);
+        if (waits)
+                waits->link = &waits;
+        free_start(s);
+        while (waits) {
+                hl_wake_fn *told = waits->told;
+                void *data = waits->data;
+                hl_wake_leave(waits);
+                told(data, &err, cause);
+        }
+}
+
+/* Calls on_timer() at that time: of the next step, or of the end. */
+static void set_timer(struct start *s, uint64_t at_us)
+{
+        int r;
+        if (!s->timer)
+                r = sd_event_add_time(s->wake->event, &s->timer, CLOCK_MONOTONIC, at_us, ACCURACY_US, on_timer, s);
+        else if ((r = sd_event_source_set_time(s->timer, at_us)) >= 0)
+                r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        if (r < 0) /* no memory */
+                abort();
+}
+
+static void fail_soon(struct start *s)
+{
+        set_timer(s, 0);
+}
+
+/* Once there is something to be told of a failure, or it was waited for long enough. */
+static void finish_failure(struct start *s)
+{
+        bool known = true;
+        if (s->err.kind == HL_ERR_TIMEOUT &&
+            s->ask.epoll >= 0) /* it need not be asked once more, which may take long */
+                hl_cause_of_status(&s->model, s->watch.status, s->cause);
+        else
+                known = hl_cause_of_failure(s->wake->bus, &s->model, s->since_us, &s->err, s->cause);
+        if (!known && s->cause_tries++ < HL_CAUSE_TRIES) {
+                end_asking(s);
+                set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);
+                return;
+        }
+        hl_cause_tell(&s->err, s->cause);
+        finish(s);
+}
+
+/* 1: the wait has come to its end; 0: it goes on. A systemd that does not answer just now ends nothing. */
+static int judge(struct start *s, int status, uint64_t asked_us)
+{
+        struct hl_err err = { 0 };
+        int r = hl_ready_watch_judge(&s->watch, status, asked_us, &err);
+        bool unknown = r < 0 && err.kind != HL_ERR_UPSTREAM, late = hl_clock_monotonic() >= s->deadline_us;
+        if (r == 0 && late)
+                r = hl_ready_timeout(&s->model, s->watch.status, &err);
+        if (r == 0 || (unknown && !late))
+                return 0;
+        s->err = err;
+        return 1;
+}
+
+/* Asks on until something has to be waited for. */
+static void step(struct start *s)
+{
+        uint64_t asked_us = 0, again_us, now_us = hl_clock_monotonic();
+        int status = hl_ask_step(&s->ask, &asked_us, &again_us);
+        bool is_time = now_us >= s->watch_us || now_us >= s->deadline_us;
+        if (status != -EAGAIN || is_time) {
+                s->watch_us = now_us + HL_ASK_WATCH_US;
+                if (judge(s, status, asked_us)) {
+                        if (s->err.kind)
+                                finish_failure(s);
+                        else
+                                finish(s);
+                        return;
+                }
+        }
+        uint64_t next_us = again_us < s->watch_us ? again_us : s->watch_us;
+        set_timer(s, next_us < s->deadline_us ? next_us : s->deadline_us);
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+        (void)source;
+        (void)fd;
+        (void)events;
+        step(data);
+        return 0;
+}
+
+static void begin_asking(struct start *s)
+{
+        int r = hl_ask_begin(&s->ask, s->model.port, s->model.health_path);
+        if (r >= 0)
+                r = sd_event_add_io(s->wake->event, &s->io, s->ask.epoll, EPOLLIN, on_answer, s);
+        if (r < 0)
+                hl_fail(&s->err, HL_ERR_INTERNAL, -r, "internal_error", "epoll: %s", strerror(-r));
+        s->watch = (struct hl_ready_watch){ .bus = s->wake->bus, .model = &s->model, .status = -ETIMEDOUT };
+}
+
+/* A failure to be told, a job that takes too long, or the next step. */
+static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
+{
+        (void)source;
+        (void)now_us;
+        struct start *s = data;
+        if (!s->err.kind && !s->job.result)
+                hl_fail(&s->err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
+                        "starting %s takes longer than its START_TIMEOUT; it goes on", s->model.name);
+        if (!s->err.kind && s->ask.epoll < 0)
+                begin_asking(s);
+        if (s->err.kind)
+                finish_failure(s);
+        else
+                step(s);
+        return 0;
+}
+
+static void on_job_ended(void *data)
+{
+        struct start *s = data;
+        struct hl_unit_detail detail;
+        if (hl_job_judge(&s->job, &s->err) < 0 || hl_units_detail(s->wake->bus, s->model.unit, &detail, &s->err) < 0) {
+                fail_soon(s); /* not now: this is called by the job that finish() would free */
+                return;
+        }
+        uint64_t now_us = hl_clock_monotonic(), grace_end_us = now_us + s->wake->grace_us;
+        /* Where it is not active now, this is when it once was. */
+        if (detail.active == HL_UNIT_ACTIVE && detail.active_since_monotonic_us + s->model.start_timeout_us < now_us &&
+            grace_end_us < s->deadline_us)
+                s->deadline_us = grace_end_us;
+        set_timer(s, 0);
+}
+
+static int begin_job(struct start *s)
+{
+        struct hl_wake *wake = s->wake;
+        int r = hl_bus_open(wake->bus, &s->err);
+        if (r == 0 && !sd_bus_get_event(wake->bus->bus)) {
+                r = sd_bus_attach_event(wake->bus->bus, wake->event, SD_EVENT_PRIORITY_NORMAL);
+                if (r >= 0) /* without the bus no end of a job is told: the loop ends, and what waits is begun anew */
+                        r = sd_bus_set_exit_on_disconnect(wake->bus->bus, true);
+                if (r < 0)
+                        r = hl_bus_fail(&s->err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
+        }
+        if (r >= 0)
+                r = hl_ready_check_port(wake->bus, &s->model, &s->err);
+        return r < 0 ? r : hl_job_begin(&s->job, &s->err);
+}
+
+static struct start *begin_start(struct hl_wake *wake, const struct hl_model *model)
+{
+        struct start *s = hl_alloc(sizeof(*s));
+        *s = (struct start){ .wake = wake,
+                             .next = wake->starts,
+                             .link = &wake->starts,
+                             .model = *model,
+                             .deadline_us = hl_clock_monotonic() + model->start_timeout_us,
+                             .since_us = hl_clock_realtime(),
+                             .ask.epoll = -1 };
+        if (s->next)
+                s->next->link = &s->next;
+        wake->starts = s;
+        s->model.file_path = hl_strdup(model->file_path);
+        s->model.unit = hl_strdup(model->unit);
+        s->model.health_path = hl_strdup(model->health_path);
+        s->job = (struct hl_job){ .bus = wake->bus,
+                                  .verb = HL_UNIT_START,
+                                  .name = s->model.unit,
+                                  .ended = on_job_ended,
+                                  .data = s,
+                                  .answer_us = s->model.start_timeout_us };
+        if (begin_job(s) < 0)
+                fail_soon(s);
+        else
+                set_timer(s, s->deadline_us);
+        return s;
+}
+
+struct hl_wake *hl_wake_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us)
+{
+        struct hl_wake *wake = hl_alloc(sizeof(*wake));
+        *wake = (struct hl_wake){ .event = event, .bus = bus, .grace_us = grace_us };
+        return wake;
+}
+
+void hl_wake_free(struct hl_wake *wake)
+{
+        while (wake->starts)
+                free_start(wake->starts);
+        free(wake);
+}
+
+struct hl_wait *hl_wake_wait(struct hl_wake *wake, const struct hl_model *model, hl_wake_fn *told, void *data)
+{
+        struct start *s = wake->starts;
+        while (s && (strcmp(s->model.name, model->name) != 0 || s->model.port != model->port))
+                s = s->next;
+        if (!s)
+                s = begin_start(wake, model);
+        struct hl_wait *wait = hl_alloc(sizeof(*wait));
+        *wait = (struct hl_wait){ .next = s->waits, .link = &s->waits, .told = told, .data = data };
+        if (wait->next)
+                wait->next->link = &wait->next;
+        s->waits = wait;
+        return wait;
+}
+
+void hl_wake_leave(struct hl_wait *wait)
+{
+        if (wait->next)
+                wait->next->link = wait->link;
+        *wait->link = wait->next;
+        free(wait);
+}

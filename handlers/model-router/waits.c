@@ -1,0 +1,225 @@
+#include "waits.h"
+
+#include "answers.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/last_use.h"
+#include "systemd/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define NOTE_EVERY_US HL_USEC_PER_SEC
+
+struct hl_router_waits {
+        sd_event *event;
+        sd_event_source *timer;
+        uint64_t idle_us;
+        struct hl_bus *bus;
+        struct hl_wake *wake;
+        struct waiting *first;
+        unsigned count;
+};
+
+/* A request that waits for its model. */
+struct waiting {
+        struct hl_router_waits *all;
+        struct waiting *next, **link;
+        struct hl_router_request *request; /* NULL once it was answered */
+        sd_event_source *left;             /* NGINX closes the connection when the client has left */
+        struct hl_wait *wait;
+        uint64_t since_us;
+        char model[HL_MODEL_NAME_MAX + 1];
+        char *unit;
+        char target[HL_HOST_PORT_SIZE];
+};
+
+/* While requests wait the timer notes them, else it ends the program. */
+static void rearm_timer(struct hl_router_waits *all)
+{
+        uint64_t span_us = all->count > 0 ? NOTE_EVERY_US : all->idle_us;
+        sd_event_source_set_time(all->timer, hl_clock_monotonic() + span_us);
+        sd_event_source_set_enabled(all->timer, SD_EVENT_ONESHOT);
+}
+
+static void forget(struct waiting *w)
+{
+        struct hl_router_waits *all = w->all;
+        if (w->next)
+                w->next->link = w->link;
+        *w->link = w->next;
+        sd_event_source_disable_unref(w->left);
+        free(w->unit);
+        free(w);
+        if (--all->count == 0)
+                rearm_timer(all);
+}
+
+/* The request is asked again from the start: of this router, or of its successor. */
+static void hand_back(struct waiting *w)
+{
+        struct hl_err err = { 0 };
+        struct hl_router_request *request = hl_steal(w->request);
+        if (request->hand_backs >= HL_ROUTER_HAND_BACKS_MAX) {
+                hl_fail(&err, HL_ERR_BUSY, EBUSY, "router_restarted", "the router was restarted too often: try again");
+                hl_router_refuse_unavailable(request, w->model, &err);
+                return;
+        }
+        HL_CLEANUP(hl_free_pointer) char *header = hl_format("X-HL-Again: %u\r\n", request->hand_backs + 1);
+        hl_router_redirect_to(request, "wake", w->model, header);
+}
+
+/* While a request waits, its model is in use, however long it loads; unless the request is one that only looks. */
+static void note_use(const struct waiting *w)
+{
+        struct hl_err err = { 0 };
+        if (w->request->counts && hl_activity_touch(w->model, &err) < 0)
+                hl_log(LOG_WARNING, NULL, "%s", err.message);
+}
+
+/* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */
+static void go_on(struct waiting *w)
+{
+        struct hl_router_request *request = hl_steal(w->request);
+        if (request->page != HL_PAGE_NAMED) {
+                hl_router_redirect_to(request, "run", w->model, "");
+                return;
+        }
+        HL_CLEANUP(hl_free_pointer)
+        char *headers = hl_format("X-HL-Model: %s\r\nX-HL-Target: %s\r\nX-HL-Origin: %s\r\n", w->model, w->target,
+                                  request->http.origin);
+        hl_router_redirect(request, "hl_page", headers);
+}
+
+/* Should the model be stopped for being idle in this very moment, the request waits once more. */
+static void pass_on(struct waiting *w)
+{
+        struct hl_err err = { 0 };
+        enum hl_unit_active active = HL_UNIT_ACTIVE;
+        note_use(w);
+        if (hl_activity_is_being_stopped(w->model))
+                hl_units_states(w->all->bus, (const char *const[]){ w->unit }, 1, &active, &err);
+        if (active != HL_UNIT_ACTIVE)
+                hand_back(w);
+        else
+                go_on(w);
+        const struct hl_log_field fields[] = { { "HL_MODEL", w->model }, { NULL, NULL } };
+        uint64_t waited_us = hl_clock_monotonic() - w->since_us;
+        hl_log(LOG_INFO, fields, "%s is ready; a request waited for %llu ms", w->model,
+               (unsigned long long)(waited_us / HL_USEC_PER_MSEC));
+}
+
+static void on_told(void *data, const struct hl_err *err, const char *cause)
+{
+        struct waiting *w = data;
+        w->request->cause = cause;
+        if (err->kind)
+                hl_router_refuse_unavailable(hl_steal(w->request), w->model, err);
+        else
+                pass_on(w);
+        forget(w);
+}
+
+static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+        (void)source;
+        (void)fd;
+        (void)events;
+        struct waiting *w = data;
+        hl_wake_leave(w->wait);
+        hl_router_request_free(hl_steal(w->request));
+        forget(w);
+        return 0;
+}
+
+static bool is_waited_for(const struct hl_router_waits *all, const char *model)
+{
+        for (const struct waiting *w = all->first; w; w = w->next)
+                if (strcmp(w->model, model) == 0)
+                        return true;
+        return false;
+}
+
+void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_config *config,
+                    const struct hl_model *model)
+{
+        if (!is_waited_for(all, model->name) && hl_units_started_about(model->unit) == 0) {
+                const struct hl_log_field fields[] = { { "HL_MODEL", model->name }, { NULL, NULL } };
+                hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name, request->http.peer.name);
+        }
+        struct waiting *w = hl_alloc(sizeof(*w));
+        *w = (struct waiting){ .all = all,
+                               .next = all->first,
+                               .link = &all->first,
+                               .request = request,
+                               .since_us = hl_clock_monotonic(),
+                               .unit = hl_strdup(model->unit) };
+        memcpy(w->model, model->name, sizeof(w->model));
+        hl_format_host_port(config->upstream_host, model->port, w->target);
+        if (w->next)
+                w->next->link = &w->next;
+        all->first = w;
+        all->count++;
+        if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
+                w->left = NULL; /* then it is found out when it is answered */
+        w->wait = hl_wake_wait(all->wake, model, on_told, w);
+        note_use(w);
+        if (all->count == 1)
+                rearm_timer(all);
+}
+
+/* ---- all of them ---- */
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
+{
+        (void)now_us;
+        struct hl_router_waits *all = data;
+        if (all->count == 0)
+                return sd_event_exit(sd_event_source_get_event(source), EXIT_SUCCESS);
+        for (const struct waiting *w = all->first; w; w = w->next)
+                note_use(w);
+        rearm_timer(all);
+        return 0;
+}
+
+int hl_router_waits_new(sd_event *event, struct hl_bus *bus, uint64_t idle_us, struct hl_router_waits **ret_waits)
+{
+        struct hl_router_waits *all = hl_alloc(sizeof(*all));
+        *all = (struct hl_router_waits){ .event = event, .bus = bus, .idle_us = idle_us };
+        int r = sd_event_add_time(event, &all->timer, CLOCK_MONOTONIC, hl_clock_monotonic() + idle_us, 0, on_timer,
+                                  all);
+        if (r < 0) {
+                free(all);
+                return r;
+        }
+        all->wake = hl_wake_new(event, bus, HL_WAKE_GRACE_US);
+        *ret_waits = all;
+        return 0;
+}
+
+void hl_router_waits_free(struct hl_router_waits *all)
+{
+        hl_wake_free(all->wake);
+        while (all->first) { /* for the successor, which systemd's socket starts */
+                struct waiting *w = all->first;
+                hand_back(w);
+                forget(w);
+        }
+        sd_event_source_unref(all->timer);
+        free(all);
+}
+
+bool hl_router_waits_full(const struct hl_router_waits *all)
+{
+        return all->count >= HL_ROUTER_WAITING_MAX;
+}
+
+void hl_router_waits_asked(struct hl_router_waits *all)
+{
+        if (all->count == 0) /* else the timer notes those who wait, however many come */
+                rearm_timer(all);
+}

@@ -1,0 +1,269 @@
+/* shutdown-service - schedule, cancel and see shutdowns of the host: port 5001. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "service/service.h"
+#include "systemd/shutdown.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* "next_shutdown", "cancelled_shutdown", …: one shape for all of them; null where nothing is scheduled. */
+static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown *s)
+{
+        if (!s->scheduled) {
+                hl_json_set(out, key, NULL);
+                return;
+        }
+        uint64_t now_us = hl_clock_realtime(), left_us = s->at_us > now_us ? s->at_us - now_us : 0;
+        hl_json *json = hl_json_new();
+        hl_json_set_time(json, "scheduled_time", s->at_us);
+        hl_json_set_decimal(json, "minutes_from_now", (double)left_us / HL_USEC_PER_MINUTE, 2);
+        hl_json_set_time(json, "created_at", s->created_us);
+        hl_json_set_string(json, "action", s->action);
+        hl_json_set_int(json, "remaining_seconds", (int64_t)((left_us + HL_USEC_PER_SEC - 1) / HL_USEC_PER_SEC));
+        hl_json_set_string(json, "source", s->ours ? "api" : "external");
+        hl_json_set_string(json, "message", *s->message ? s->message : NULL);
+        hl_json_set(out, key, json);
+}
+
+struct order {
+        bool scheduled; /* what the resource is to be; of no meaning to /shutdown/schedule */
+        double minutes; /* NaN: not given */
+        const char *at, *action, *message;
+        bool replace;
+};
+
+/* No control characters, of ASCII or beyond (U+0080 to U+009F), and no line ends (U+2028, U+2029): it goes to terminals. */
+static bool is_one_line(const char *text)
+{
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+                if (iscntrl(*c) || (c[0] == 0xC2 && c[1] < 0xA0) ||
+                    (c[0] == 0xE2 && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9)))
+                        return false;
+        return true;
+}
+
+static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
+{
+        int r = hl_parse_time(text, ret_at_us);
+        if (r == -ERANGE)
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" names a time that this host's clocks never show: they are put forward then; add "
+                               "an offset, such as \"+01:00\"");
+        if (r < 0)
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" must be a time such as \"2026-01-31T23:00:00+01:00\", or without the offset for "
+                               "this host's local time");
+        return 0;
+}
+
+/* resource: it must also say "scheduled". */
+static int read_order(struct hl_call *call, bool resource, struct order *order, uint64_t *ret_at_us)
+{
+        const struct hl_app *app = call->app;
+        const struct hl_json_field fields[] = {
+                { "minutes", HL_JSON_NUMBER, &order->minutes,
+                  "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX,
+                  .in_text = true },
+                { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
+                { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"",
+                  .choices = "poweroff,reboot,halt" },
+                { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes",
+                  .max = HL_POWER_MESSAGE_MAX },
+                { "replace", HL_JSON_BOOL, &order->replace, "true or false" },
+                { "scheduled", HL_JSON_BOOL, &order->scheduled, "true or false" },
+        };
+        int r = hl_call_read_body(call, fields, HL_COUNT(fields) - !resource);
+        if (r < 0)
+                return r;
+        if (resource && !hl_json_has(call->body, "scheduled"))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send \"scheduled\": true, with what POST /shutdown/schedule takes, or false");
+        if (order->at && !isnan(order->minutes))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send either \"minutes\" or \"at\", not both");
+        if (order->message && !is_one_line(order->message))
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"message\" must be one line without control characters");
+
+        uint64_t now_us = hl_clock_realtime(), at_us = 0;
+        if (!order->at) {
+                double minutes = isnan(order->minutes) ? app->config.default_minutes : order->minutes;
+                at_us = now_us + (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+        } else if ((r = parse_at(order->at, &at_us, &call->err)) < 0) {
+                return r;
+        }
+        if (at_us > now_us + HL_MINUTES_MAX * HL_USEC_PER_MINUTE)
+                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "\"at\" must be at most 525600 minutes (a year) from now");
+        *ret_at_us = at_us;
+        return 0;
+}
+
+static int schedule(struct hl_call *call, const struct order *order, uint64_t at_us)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown replaced, shutdown;
+        int r = hl_power_schedule(&app->bus, order->action, at_us, order->message, order->replace, &replaced,
+                                  &call->err);
+        if (r == -EEXIST && hl_power_get(&app->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
+                set_shutdown(call->out, "shutdown", &shutdown);
+        if (r < 0)
+                return r;
+        r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+
+        char at[HL_RFC3339_SIZE];
+        HL_CLEANUP(hl_free_pointer)
+        char *message = hl_format("Shutdown (%s) scheduled for %s", order->action, hl_format_rfc3339(at_us, at));
+        hl_json_set_string(call->out, "message", message);
+        set_shutdown(call->out, "shutdown", &shutdown);
+        if (replaced.scheduled)
+                set_shutdown(call->out, "replaced", &replaced);
+        return 0;
+}
+
+static int run_schedule(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        uint64_t at_us = 0;
+        int r = read_order(call, false, &order, &at_us);
+        return r < 0 ? r : schedule(call, &order, at_us);
+}
+
+static int run_next(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        if (shutdown.scheduled)
+                set_shutdown(call->out, "shutdown", &shutdown);
+        else
+                hl_json_set_string(call->out, "message", "No shutdown scheduled");
+        return 0;
+}
+
+static int cancel(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown cancelled;
+        int r = hl_power_cancel(&app->bus, &cancelled, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_string(call->out, "message", "Shutdown cancelled");
+        set_shutdown(call->out, "cancelled_shutdown", &cancelled);
+        return 0;
+}
+
+static int run_cancel(struct hl_call *call)
+{
+        int r = hl_call_read_body(call, NULL, 0);
+        return r < 0 ? r : cancel(call);
+}
+
+/* ---- the resource: one URL that shows and sets it, for a switch ---- */
+
+static int run_get(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_bool(call->out, "scheduled", shutdown.scheduled);
+        set_shutdown(call->out, "shutdown", &shutdown);
+        return 0;
+}
+
+static int cancel_if_any(struct hl_call *call)
+{
+        int r = cancel(call);
+        if (r != -ENOENT || call->err.kind != HL_ERR_NOT_FOUND)
+                return r;
+        call->err = (struct hl_err){ 0 };
+        hl_json_set_string(call->out, "message", "No shutdown scheduled");
+        hl_json_set(call->out, "cancelled_shutdown", NULL);
+        return 0;
+}
+
+static int run_set(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        uint64_t at_us = 0;
+        int r = read_order(call, true, &order, &at_us);
+        if (r == 0)
+                r = order.scheduled ? schedule(call, &order, at_us) : cancel_if_any(call);
+        if (r == 0)
+                hl_json_set_bool(call->out, "scheduled", order.scheduled);
+        return r;
+}
+
+static int run_status(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        if (r < 0)
+                return r;
+        hl_json_set_bool(call->out, "has_shutdown", shutdown.scheduled);
+        set_shutdown(call->out, "next_shutdown", &shutdown);
+        return 0;
+}
+
+static int run_system(struct hl_call *call)
+{
+        const struct hl_app *app = call->app;
+        uint64_t up_us = hl_clock_boottime();
+        int64_t up = (int64_t)(up_us / HL_USEC_PER_SEC);
+        hl_json *uptime = hl_json_new(), *config = hl_json_new();
+        hl_json_set_int(uptime, "days", up / 86400);
+        hl_json_set_int(uptime, "hours", up % 86400 / 3600);
+        hl_json_set_int(uptime, "minutes", up % 3600 / 60);
+        hl_json_set_int(uptime, "seconds", up % 60);
+        hl_json_set_int(uptime, "total_seconds", up);
+        hl_json_set(call->out, "uptime", uptime);
+        hl_json_set_time(call->out, "boot_time", hl_clock_realtime() - up_us);
+        hl_json_set_decimal(config, "default_minutes", app->config.default_minutes, 2);
+        hl_json_set_string(config, "default_action", app->config.default_action);
+        hl_json_set(call->out, "service_config", config);
+        return 0;
+}
+
+static int run_health(struct hl_call *call)
+{
+        struct hl_app *app = call->app;
+        struct hl_err err = { 0 };
+        struct hl_shutdown shutdown;
+        int r = hl_power_get(&app->bus, &shutdown, &err);
+        hl_app_health_note(call, "logind", r, &err);
+        return hl_app_health(call);
+}
+
+static const struct hl_route routes[] = {
+        { HL_GET, "/shutdown", run_get, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled, and which" },
+        { HL_POST, "/shutdown", run_set, HL_SCOPE_POWER, NULL,
+          "Set that: scheduled, true or false; with true what /shutdown/schedule takes",
+          HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
+        { HL_POST, "/shutdown/schedule", run_schedule, HL_SCOPE_POWER, NULL,
+          "Schedule a shutdown: minutes or at; action, message, replace" },
+        { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown" },
+        { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown" },
+        { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled" },
+        { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL,
+          "Uptime, boot time and this service's configuration" },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+};
+
+int main(int argc, char **argv)
+{
+        static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes),
+                                                   hl_app_error_status };
+        return hl_app_main(&service, argc, argv);
+}

@@ -1,0 +1,250 @@
+/* config/command, config/command_place, config/access: COMMAND as people type it. */
+#include "support.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "config/access.h"
+#include "config/command.h"
+#include "config/command_place.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *variable(void *data, const char *name)
+{
+        static const char *const values[][2] = { { "PORT", "8198" },
+                                                 { "MODEL", "/srv/my model.gguf" },
+                                                 { "HOME", "/var/lib/home-lab-models" } };
+        for (size_t i = 0; i < HL_COUNT(values); i++)
+                if (strcmp(name, values[i][0]) == 0)
+                        return values[i][1];
+        return data && strcmp(name, "PATH") == 0 ? data : NULL;
+}
+
+static void as_it_is_typed(void **state)
+{
+        static const struct {
+                const char *command, *script;
+        } commands[] = {
+                { "llama-server --port 8198", "exec llama-server --port 8198" },
+                { "CUDA_VISIBLE_DEVICES=0 vllm serve x", "CUDA_VISIBLE_DEVICES=0 exec vllm serve x" },
+                { "A=1 B=\"x y\" prog", "A=1 B=\"x y\" exec prog" },
+                { "\"/srv/my server\" -m ~/x", "exec \"/srv/my server\" -m ~/x" },
+                { "$PROGRAM --x", "exec $PROGRAM --x" },
+                /* one option a line */
+                { "vllm serve\n  --port 1\n  --x", "exec vllm serve   --port 1   --x" },
+                { "\nvllm serve\n  --port 1\n", " exec vllm serve   --port 1 " },
+                { "vllm serve \\\n  --port 1 \\\n --x", "exec vllm serve   --port 1  --x" },
+                { "vllm serve \\ \n --x", "exec vllm serve   --x" }, /* a blank behind the backslash */
+                { "vllm serve \\  # the big one\n --x", "exec vllm serve   --x" },
+                { "vllm serve a\\ #b c", "exec vllm serve a\\ #b c" }, /* no line follows */
+                { "[ -e x ] && prog $$ $(DATE -u)", "[ -e x ] && exec prog $$ $(DATE -u)" },
+                { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
+                { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
+                { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
+                { "X=1\nvllm serve", "X=1 exec vllm serve" },
+                { "p --json '{\n\"a\": 1}' \"b\nc\"", "exec p --json '{\n\"a\": 1}' \"b\nc\"" },
+                /* more than one command */
+                { "cd /srv/x && ./server", "cd /srv/x && exec ./server" },
+                { "cd /srv/x; ./server", "cd /srv/x; exec ./server" },
+                { "source venv/bin/activate && vllm serve", "source venv/bin/activate && exec vllm serve" },
+                { ". venv/bin/activate; exec vllm serve", ". venv/bin/activate; exec vllm serve" },
+                { "cd /srv/x\nsource v/activate\nvllm serve\n --x",
+                  "cd /srv/x && source v/activate && exec vllm serve  --x" },
+                { "cd /srv/x &&\n  prog\n", "cd /srv/x &&   exec prog " },
+                { "cd /srv/x\n&& prog", "cd /srv/x && exec prog" },
+                { "export A=1\nprog", "export A=1 && exec prog" },
+                { "prog --x | tee /tmp/log", "prog --x | tee /tmp/log" },
+                { "cd x && prog 2>&1 | tee log", "cd x && prog 2>&1 | tee log" },
+                { "a | b; c", "a | b; exec c" },
+                { "a & b", "a & exec b" },
+                { "prog >log 2>&1", "exec prog >log 2>&1" },
+                { "prog &>log", "exec prog &>log" },
+                { "a || b", "a || exec b" },
+                /* what a shell alone understands stays as it is */
+                { "if a; then\nb\nfi", "if a; then\nb\nfi" },
+                { "(cd x; y)", "(cd x; y)" },
+                { "for i in 1; do\n x\ndone", "for i in 1; do\n x\ndone" },
+                { "exec prog", "exec prog" },
+                { "sh -c 'cd x\nexec y'", "exec sh -c 'cd x\nexec y'" },
+                { "p $(date) `a b` ${X:-y z} \"$(q \"r\")\"", "exec p $(date) `a b` ${X:-y z} \"$(q \"r\")\"" },
+        };
+        (void)state;
+        for (size_t i = 0; i < HL_COUNT(commands); i++) {
+                struct hl_command command;
+                struct hl_err err = { 0 };
+                if (hl_command_read(commands[i].command, variable, NULL, &command, &err) < 0)
+                        fail_msg("%s\n%s", commands[i].command, err.message);
+                if (strcmp(command.script, commands[i].script) != 0)
+                        fail_msg("%s\n--- is\n%s\n--- expected\n%s", commands[i].command, command.script,
+                                 commands[i].script);
+                hl_command_free(&command);
+        }
+}
+
+static void what_cannot_run_is_refused(void **state)
+{
+        static const char *const commands[][2] = {
+                { "", "COMMAND is missing, so there is nothing to run" },
+                { " \n\t", "COMMAND is missing" },
+                { "# all of it", "COMMAND is missing" },
+                { "X=1 Y=2", "COMMAND only sets variables" },
+                { "prog &", "COMMAND ends with &" },
+                { "nohup prog > log 2>&1 &", "COMMAND ends with &" },
+                { "cd x && prog & ", "COMMAND ends with &" },
+                { "prog 'x", "a quote is not closed: 'x" },
+                { "prog \"x", "a quote is not closed: \"x" },
+                { "prog $(x", "does not end: $(x" },
+                { "prog ${x", "does not end: ${x" },
+                { "prog \xE2\x80\x9Cx\xE2\x80\x9D", "has a typographic quote" },
+                { "prog \xE2\x80\x93port 1", "has a typographic quote" },
+                { "prog\xC2\xA0--x", "has a typographic quote" },
+                { "echo a\nexec prog", "put && between commands: exec prog" },
+                { "prog --port $(PORT)", "write $PORT: $(PORT)" },
+                { "prog --port \"$$PORT\"", "write $PORT: $$PORT" },
+                { "[\"prog\", \"--port\", \"1\"]", "COMMAND is a list: write it as in a shell" },
+                { " [ 'prog' ]", "COMMAND is a list" },
+                { "prog a\n cd x", "put && between commands: cd x" },
+        };
+        (void)state;
+        for (size_t i = 0; i < HL_COUNT(commands); i++) {
+                struct hl_command command;
+                struct hl_err err = { 0 };
+                int r = hl_command_read(commands[i][0], variable, NULL, &command, &err);
+                if (r != -EINVAL || err.kind != HL_ERR_INVALID || !strstr(err.message, commands[i][1]))
+                        fail_msg("%s\n%d: %s", commands[i][0], r, err.message);
+        }
+}
+
+static void the_words_are_what_the_program_is_given(void **state)
+{
+        static const struct {
+                const char *command, *words;
+        } commands[] = {
+                { "p -m \"my model\" 'a b' c\\ d", "p|-m|my model|a b|c d|" },
+                { "p --port $PORT -m \"$MODEL\" ~/x",
+                  "p|--port|8198|-m|/srv/my model.gguf|/var/lib/home-lab-models/x|" },
+                { "p $MODEL $NONE \"a$(b)\"", "p|?|?|?|" },
+                { "p \"a\\\"b\\$c\\d\" '{\"a\": 1}'", "p|a\"b$c\\d|{\"a\": 1}|" },
+                { "X=1 p /srv/*.gguf >log 2>&1", "=X=1|p|*/srv/*.gguf|>log|>1|" },
+                { "cd x && p", "cd|x|p|" },
+        };
+        (void)state;
+        for (size_t i = 0; i < HL_COUNT(commands); i++) {
+                struct hl_command command;
+                struct hl_err err = { 0 };
+                struct hl_buf words = { 0 };
+                assert_int_equal(hl_command_read(commands[i].command, variable, NULL, &command, &err), 0);
+                for (size_t k = 0; k < command.count; k++) {
+                        const struct hl_word *word = &command.words[k];
+                        hl_buf_addf(&words, "%s%s%s%s|", word->is_assignment ? "=" : "", word->is_target ? ">" : "",
+                                    word->is_pattern ? "*" : "", word->is_known ? word->text : "?");
+                }
+                if (strcmp(words.data, commands[i].words) != 0)
+                        fail_msg("%s\n%s\n%s", commands[i].command, words.data, commands[i].words);
+                hl_buf_free(&words);
+                hl_command_free(&command);
+        }
+}
+
+static void a_variable_that_nobody_sets_is_known(void **state)
+{
+        struct hl_command command;
+        struct hl_err err = { 0 };
+        (void)state;
+        assert_int_equal(hl_command_read("p $PORT '$X' $MODLE ${Y:-z}", variable, NULL, &command, &err), 0);
+        assert_string_equal(command.unset, "MODLE");
+        hl_command_free(&command);
+}
+
+/* ---- here ---- */
+
+static void judge(const char *text, const char *path, const char *expected)
+{
+        struct hl_command command;
+        struct hl_err err = { 0 };
+        const struct hl_command_place place = { .variable = variable,
+                                                .data = (void *)(uintptr_t)path,
+                                                .unit = "model@m.service",
+                                                .no_new_privileges = true };
+        assert_int_equal(hl_command_read(text, variable, NULL, &command, &err), 0);
+        int r = hl_command_judge(&command, &place, &err);
+        if ((r < 0) != (expected != NULL) || (expected && !strstr(err.message, expected)))
+                fail_msg("%s\n%d: %s", text, r, err.message);
+        hl_command_free(&command);
+}
+
+static void what_a_unit_cannot_bear_is_refused(void **state)
+{
+        const char *folder = *state, *programs = test_path(folder, "bin");
+        static const char *const names[] = { "llama-server", "docker", "podman", "sudo",
+                                             "setsid",       "conda",  "tmux",   "systemctl" };
+        must(mkdir(programs, 0755) == 0);
+        for (size_t i = 0; i < HL_COUNT(names); i++) {
+                HL_CLEANUP(hl_free_pointer) char *name = hl_format("bin/%s", names[i]);
+                test_write(folder, name, "#!/bin/sh\n");
+                must(chmod(test_path(folder, name), 0755) == 0);
+        }
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("/nowhere:%s", test_path(folder, "bin"));
+        judge("llama-server", path, NULL);
+        judge("lama-server --x", path, "there is no program lama-server that ");
+        judge("CUDA_VISIBLE_DEVICES=0 lama-server", path, "there is no program lama-server that ");
+        judge("env X=1 lama-server", path, "there is no program ");
+        judge("PATH=/elsewhere llama-server", path, "there is no program llama-server that ");
+        judge("PATH=/elsewhere:$PATH llama-server", path, NULL);
+        judge("source venv/bin/activate && vllm serve", path, NULL); /* that may bring it */
+        judge("cd /srv/x && ./server", path, NULL);
+        judge("cd /srv/x && nosuch", "/nowhere", NULL);
+        judge("/nowhere/server", path, "there is no folder /nowhere");
+        judge("./server", path, "write its full path");
+        judge("sudo llama-server", path, "sudo has no use in a unit: \"sudo systemctl edit model@m.service\"");
+        judge("setsid llama-server", path, "goes to the background");
+        judge("tmux new -d x", path, "goes to the background");
+        judge("systemctl start x", path, "systemctl only asks for another unit");
+        judge("conda activate x && vllm serve", path, "write \"conda run");
+        judge("conda run -n x vllm serve", path, NULL);
+        judge("podman run -d x", path, "goes to the background");
+        judge("podman run --rm -itd x", path, "goes to the background");
+        judge("podman run --detach --rm x", path, "goes to the background");
+        judge("podman run --rm -p 1:2 -e A=d x -d 1", path, NULL); /* that is its program's */
+        judge("docker run --rm -it x", path, "with -it docker wants a terminal");
+        judge("docker run -i --tty x", path, "with -it docker wants a terminal");
+        judge("podman run -it x", path, NULL); /* it only warns */
+        judge("podman compose -f x up -d", path, "goes to the background");
+        judge("podman compose -f x up", path, NULL);
+        judge("podman start x", path, "write \"start --attach\"");
+        judge("podman start -a x", path, NULL);
+}
+
+static void why_a_file_cannot_be_opened(void **state)
+{
+        const char *folder = *state;
+        test_write(folder, "file", "x");
+        assert_null(hl_access_explain(test_path(folder, "file"), HL_ACCESS_READ));
+        HL_CLEANUP(hl_free_pointer) char *none = hl_access_explain(test_path(folder, "none"), HL_ACCESS_READ);
+        assert_non_null(strstr(none, "there is no /"));
+        HL_CLEANUP(hl_free_pointer) char *way = hl_access_explain("/nowhere/at/all", HL_ACCESS_READ);
+        assert_string_equal(way, "there is no folder /nowhere");
+        HL_CLEANUP(hl_free_pointer) char *run = hl_access_explain(test_path(folder, "file"), HL_ACCESS_RUN);
+        assert_non_null(strstr(run, "sudo chmod a+rx "));
+        HL_CLEANUP(hl_free_pointer) char *directory = hl_access_explain("/usr", HL_ACCESS_RUN);
+        assert_string_equal(directory, "/usr is a folder, and no program");
+        assert_null(hl_access_explain("/usr/bin/env", HL_ACCESS_RUN));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(as_it_is_typed),
+                cmocka_unit_test(what_cannot_run_is_refused),
+                cmocka_unit_test(the_words_are_what_the_program_is_given),
+                cmocka_unit_test(a_variable_that_nobody_sets_is_known),
+                cmocka_unit_test_setup_teardown(what_a_unit_cannot_bear_is_refused, test_folder_setup,
+                                                test_folder_teardown),
+                cmocka_unit_test_setup_teardown(why_a_file_cannot_be_opened, test_folder_setup, test_folder_teardown),
+        };
+        return cmocka_run_group_tests_name("command", tests, NULL, NULL);
+}

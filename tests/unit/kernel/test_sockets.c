@@ -1,0 +1,352 @@
+/* kernel/sockets and inference-service/drain: real sockets on loopback. */
+#include "fake_bus.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "inference-service/drain.h"
+#include "kernel/sockets.h"
+#include "models/last_use.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_US (12 * 1000) /* more than one of the kernel's, at 100 Hz */
+
+static struct hl_traffic look(uint16_t port)
+{
+        struct hl_traffic traffic;
+        struct hl_err err = { 0 };
+        if (hl_inflight_read(&port, 1, &traffic, &err) != 0)
+                fail_msg("%s", err.message);
+        return traffic;
+}
+
+/* Sends, and waits until it arrived. */
+static void say(int from, int to, bool read_it)
+{
+        char bytes[16];
+        must(write(from, "hello", 5) == 5 && hl_wait_fd(to, POLLIN, test_deadline()) == 1);
+        if (read_it)
+                must(read(to, bytes, sizeof(bytes)) == 5);
+}
+
+/* Writes until no more fits into both sides' queues. */
+static void stuff(int fd)
+{
+        char bytes[65536] = { 0 };
+        do {
+                while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        ;
+        } while (hl_wait_fd(fd, POLLOUT, hl_clock_monotonic() + 20 * HL_USEC_PER_MSEC) == 1);
+}
+
+/* One wait for all of these: a connection counts as recent for HL_INFLIGHT_RECENT_MS. */
+static void what_counts_as_in_flight(void **state)
+{
+        (void)state;
+        struct test_connection silent = test_open_connection(), unanswered = test_open_connection(),
+                               answered = test_open_connection(), waiting = test_open_connection(),
+                               stuffed = test_open_connection(), left = test_open_connection();
+        say(unanswered.client, unanswered.server, true);
+        say(answered.client, answered.server, true);
+        must(usleep(TICK_US) == 0); /* the answer must be younger than the question */
+        say(answered.server, answered.client, true);
+        say(waiting.client, waiting.server, false); /* nobody has read this one */
+        must(usleep(TICK_US) == 0);
+        say(waiting.server, waiting.client, true);
+        say(stuffed.client, stuffed.server, true);
+        must(usleep(TICK_US) == 0);
+        stuff(stuffed.server); /* the client does not take its answer */
+        say(left.client, left.server, true);
+        shutdown(left.client, SHUT_WR);
+        must(hl_wait_fd(left.server, POLLRDHUP, test_deadline()) == 1);
+
+        struct hl_traffic t = look(silent.port);
+        assert_int_equal(t.connections, 1);
+        assert_int_equal(t.in_flight, 0); /* nothing was ever asked on it */
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        assert_int_equal(look(unanswered.port).in_flight, 1);
+        assert_int_equal(look(answered.port).in_flight, 1); /* bytes moved just now */
+        assert_true(look(answered.port).last_byte_age_ms < HL_INFLIGHT_RECENT_MS);
+        assert_int_equal(look(waiting.port).in_flight, 1);
+        assert_int_equal(look(left.port).in_flight, 1);   /* it may still wait for its answer */
+        assert_int_equal(look(left.port).connections, 1); /* until the server closes it, too */
+
+        uint64_t deadline_us = test_deadline();
+        while (look(answered.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
+                nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+        t = look(answered.port);
+        assert_int_equal(t.in_flight, 0); /* kept alive between two requests */
+        assert_int_equal(t.connections, 1);
+        assert_true(t.last_byte_age_ms >= HL_INFLIGHT_RECENT_MS && t.last_byte_age_ms < 2 * HL_INFLIGHT_RECENT_MS);
+        while (look(left.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
+                nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+        t = look(left.port);
+        assert_true(t.in_flight == 0 && t.half_closed == 1); /* or be gone */
+        t = look(unanswered.port);
+        assert_true(t.in_flight == 1 && t.half_closed == 0); /* a model that thinks for long */
+        assert_int_equal(look(waiting.port).in_flight, 1);
+        assert_int_equal(look(stuffed.port).in_flight, 1);
+        assert_int_equal(look(silent.port).in_flight, 0);
+
+        test_close_connection(&silent);
+        test_close_connection(&unanswered);
+        test_close_connection(&answered);
+        test_close_connection(&waiting);
+        test_close_connection(&stuffed);
+        test_close_connection(&left);
+}
+
+static void many_ports_in_one_look(void **state)
+{
+        (void)state;
+        struct test_connection a = test_open_connection(), b = test_open_connection();
+        int second = test_connect(a.port), served = accept(a.listener, NULL, NULL);
+        say(b.client, b.server, true);
+        const uint16_t ports[] = { a.port, 0, b.port, a.port, 0 };
+        struct hl_traffic t[HL_COUNT(ports)];
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_inflight_read(ports, HL_COUNT(ports), t, &err), 0);
+        assert_int_equal(t[0].connections, 2);
+        assert_int_equal(t[0].in_flight, 0);
+        assert_int_equal(t[1].connections, 0); /* no port */
+        assert_true(t[1].last_byte_age_ms == HL_AGE_NEVER);
+        assert_int_equal(t[2].connections, 1);
+        assert_int_equal(t[2].in_flight, 1);
+        assert_int_equal(t[3].connections, 2); /* the same port again */
+        assert_int_equal(t[4].connections, 0);
+        assert_int_equal(hl_inflight_read(NULL, 0, NULL, &err), 0);
+        close(second);
+        close(served);
+        test_close_connection(&a);
+        test_close_connection(&b);
+}
+
+static struct test_connection open_connection_from(uint32_t source)
+{
+        struct test_connection c = { .client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        c.listener = test_listen(&c.port);
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(source) };
+        must(bind(c.client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        address = (struct sockaddr_in){ .sin_family = AF_INET,
+                                        .sin_port = htons(c.port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        must(connect(c.client, (struct sockaddr *)&address, sizeof(address)) == 0);
+        c.server = accept(c.listener, NULL, NULL);
+        must(c.server >= 0);
+        return c;
+}
+
+/* To ask a model is not to use it: what comes from our own address is not there. */
+static void our_own_questions_are_not_seen(void **state)
+{
+        (void)state;
+        struct test_connection c = open_connection_from(HL_INFLIGHT_OWN_SOURCE);
+        say(c.client, c.server, false);
+        struct hl_traffic t = look(c.port);
+        assert_int_equal(t.connections, 0);
+        assert_int_equal(t.in_flight, 0);
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        test_close_connection(&c);
+}
+
+/* It closes what was answered: what stands is a request, also where a stream pauses. It tells of its end by itself. */
+static void nginx_is_in_flight_while_it_is_connected(void **state)
+{
+        (void)state;
+        struct in_addr address;
+        must(inet_pton(AF_INET, HL_INFLIGHT_NGINX_ADDRESS, &address) == 1);
+        assert_int_equal(ntohl(address.s_addr), HL_INFLIGHT_NGINX_SOURCE);
+        struct test_connection c = open_connection_from(HL_INFLIGHT_NGINX_SOURCE);
+        say(c.client, c.server, true);
+        must(usleep(TICK_US) == 0);
+        say(c.server, c.client, true);
+        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        struct hl_traffic t = look(c.port);
+        assert_int_equal(t.connections, 1);
+        assert_int_equal(t.in_flight, 1);
+        assert_int_equal(t.moving, 0);
+        assert_int_equal(t.past_nginx, 0);
+        assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
+        shutdown(c.client, SHUT_WR);
+        must(hl_wait_fd(c.server, POLLRDHUP, test_deadline()) == 1);
+        assert_int_equal(look(c.port).in_flight, 0);
+        test_close_connection(&c);
+}
+
+/* Clients that ask again as soon as they have their answer: the kernel's clock does not tell which came first. */
+static void the_next_question_at_once_is_in_flight(void **state)
+{
+        (void)state;
+        struct test_connection c[20];
+        for (size_t i = 0; i < HL_COUNT(c); i++) {
+                c[i] = test_open_connection();
+                say(c[i].client, c[i].server, true);
+                must(usleep(TICK_US) == 0);
+                say(c[i].server, c[i].client, true);
+                say(c[i].client, c[i].server, true);
+        }
+        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        for (size_t i = 0; i < HL_COUNT(c); i++) {
+                struct hl_traffic t = look(c[i].port);
+                assert_int_equal(t.in_flight, 1);
+                assert_int_equal(t.past_nginx, 1);
+                test_close_connection(&c[i]);
+        }
+}
+
+static void who_listens(void **state)
+{
+        (void)state;
+        uint16_t port;
+        int fd = test_listen(&port);
+        struct hl_listener listener = { .inode = 42 };
+        struct hl_err err = { 0 };
+        struct stat status;
+        must(fstat(fd, &status) == 0);
+        assert_int_equal(hl_inflight_listener(port, &listener, &err), 1);
+        assert_int_equal(listener.inode, status.st_ino);
+        assert_int_equal(listener.uid, getuid());
+        assert_true(listener.cgroup > 0);
+        close(fd);
+        listener.inode = 42;
+        assert_int_equal(hl_inflight_listener(port, &listener, &err), 0);
+        assert_int_equal(listener.inode, 42);
+}
+
+/* A server listens where it was told to at its start; its file may name another port by now. */
+static void wherever_the_unit_listens(void **state)
+{
+        (void)state;
+        struct test_connection c = test_open_connection();
+        struct hl_listener listener;
+        struct hl_traffic traffic;
+        struct hl_err err = { 0 };
+        uint16_t free_port, at = 42;
+        close(test_listen(&free_port));
+        say(c.client, c.server, true);
+        must(hl_inflight_listener(c.port, &listener, &err) == 1);
+
+        assert_int_equal(hl_inflight_read_unit(c.port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at == c.port && traffic.connections == 1 && traffic.in_flight == 1);
+        assert_int_equal(hl_inflight_read_unit(free_port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at != free_port && at != 0);
+        assert_true(traffic.in_flight >= 1 && traffic.last_byte_age_ms < 10000);
+        assert_int_equal(hl_inflight_read_unit(0, listener.cgroup, &traffic, &at, &err), 1);
+        assert_true(at != 0 && traffic.in_flight >= 1);
+
+        uint64_t others = listener.cgroup + 1000000000; /* of whom nobody listens, or nothing is known */
+        for (uint64_t cgroup = 0; cgroup <= others; cgroup += others) {
+                assert_int_equal(hl_inflight_read_unit(c.port, cgroup, &traffic, &at, &err), 0);
+                assert_true(at == c.port && traffic.in_flight == 1);
+                assert_int_equal(hl_inflight_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
+                assert_true(at == free_port && traffic.connections == 0 && traffic.last_byte_age_ms == HL_AGE_NEVER);
+        }
+        test_close_connection(&c);
+}
+
+struct answering {
+        pthread_t thread;
+        struct test_connection *connection;
+        unsigned left_at_start;
+};
+
+/* The model's answer, once the drain has begun to wait. */
+static void *finish_soon(void *data)
+{
+        struct answering *a = data;
+        close(a->connection->server);
+        close(a->connection->client);
+        return NULL;
+}
+
+/* What a drain leaves held keeps a touch waiting until the stop is queued. */
+static void *touch(void *data)
+{
+        struct hl_err err = { 0 };
+        must(hl_activity_touch(data, &err) == 0);
+        return NULL;
+}
+
+static void drain_waits_for_the_last_request(void **state)
+{
+        (void)state;
+        struct test_connection c = test_open_connection();
+        struct answering answering = { .connection = &c };
+        struct hl_model model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .port = c.port };
+        struct hl_err err = { 0 };
+        unsigned left = 42;
+        int hold = -1;
+        struct fake_systemd systemd = { 0 };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        say(c.client, c.server, true);
+
+        uint64_t deadline_us = hl_clock_monotonic() + 250 * HL_USEC_PER_MSEC;
+        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
+        assert_int_equal(left, 1); /* it was waited for, and it is no error */
+        assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
+        close(hold);
+
+        must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
+        deadline_us = test_deadline();
+        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
+        assert_int_equal(left, 0);
+        assert_true(hl_clock_monotonic() < deadline_us - TEST_TIMEOUT_US / 2); /* it does not wait for nothing */
+        must(pthread_join(answering.thread, NULL) == 0);
+        close(c.listener);
+
+        pthread_t toucher;
+        must(pthread_create(&toucher, NULL, touch, model.name) == 0);
+        must(usleep(50 * 1000) == 0);
+        assert_true(hl_activity_last("m") == 0); /* it waits, and the model was never used */
+        close(hold);
+        must(pthread_join(toucher, NULL) == 0);
+        assert_true(hl_activity_last("m") > 0);
+
+        model.port = 0; /* nobody can ask it anything */
+        left = 42;
+        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), 0);
+        assert_int_equal(left, 0);
+        close(hold);
+
+        /* Just now a request was announced. Before the time is up any gap will do: it might end in the middle of one. */
+        deadline_us = hl_clock_monotonic() + 900 * HL_USEC_PER_MSEC;
+        must(hl_activity_touch("m", &err) == 0);
+        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
+        uint64_t ended_us = hl_clock_monotonic();
+        assert_true(left == 0 && ended_us + 900 / 4 * HL_USEC_PER_MSEC >= deadline_us && ended_us < deadline_us);
+        close(hold);
+
+        setenv("STATE_DIRECTORY", "/nonexistent", 1); /* what cannot be held is not stopped */
+        hold = 42;
+        left = 42;
+        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), -ENOENT);
+        assert_true(left == 42 && hold == 42);
+        fake_stop(&fake, &bus);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_counts_as_in_flight),
+                cmocka_unit_test(many_ports_in_one_look),
+                cmocka_unit_test(our_own_questions_are_not_seen),
+                cmocka_unit_test(nginx_is_in_flight_while_it_is_connected),
+                cmocka_unit_test(the_next_question_at_once_is_in_flight),
+                cmocka_unit_test(who_listens),
+                cmocka_unit_test(wherever_the_unit_listens),
+                cmocka_unit_test_setup_teardown(drain_waits_for_the_last_request, test_folder_setup,
+                                                test_folder_teardown),
+        };
+        return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
+}

@@ -1,0 +1,422 @@
+/* systemd/jobs, with a systemd of the test's own. */
+#include "fake_bus.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "systemd/jobs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+struct job_case {
+        enum hl_unit_verb verb;
+        struct fake_systemd systemd;
+        int result; /* 0 or -errno */
+        enum hl_err_kind kind;
+        const char *code, *words; /* words: in the message */
+};
+
+static void expect_job(const struct job_case *c)
+{
+        static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit", "ReloadUnit" };
+        struct fake_systemd systemd = c->systemd;
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        int r = hl_jobs_run(&bus, c->verb, "model@x.service", test_deadline(), &err);
+        unsigned called = fake_count(&fake, methods[c->verb]);
+        fake_stop(&fake, &bus);
+        if (r != c->result || err.kind != c->kind || (c->code && strcmp(err.code, c->code) != 0) ||
+            (c->words && !strstr(err.message, c->words)))
+                fail_msg("job %s: %d, kind %d, %s: %s", c->systemd.job_result, r, (int)err.kind,
+                         err.code ? err.code : "", err.message);
+        assert_int_equal(called, 1);
+}
+
+static void jobs_that_succeed(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START, { .job_result = "done", .state_after = "active" } },
+                { HL_UNIT_START, { .job_result = "done", .state_after = "activating" } },
+                { HL_UNIT_START, { .job_result = "skipped", .state_after = "active" } },
+                { HL_UNIT_RESTART, { .job_result = "done", .state_after = "active" } },
+                { HL_UNIT_RELOAD, { .job_result = "done", .state_after = "active" } },
+                { HL_UNIT_STOP, { .job_result = "done", .state_after = "inactive" } },
+                { HL_UNIT_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+/* JobRemoved may be told before the reply that says which job it is. */
+static void job_that_ends_before_its_reply(void **state)
+{
+        (void)state;
+        expect_job(
+                &(struct job_case){ HL_UNIT_START, { .job_result = "done", .state_after = "active", .early = true } });
+        expect_job(&(struct job_case){ HL_UNIT_START,
+                                       { .job_result = "failed", .state_after = "failed", .early = true },
+                                       -EIO,
+                                       HL_ERR_UPSTREAM });
+}
+
+static void jobs_that_fail(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START,
+                  { .job_result = "failed",
+                    .state_after = "failed",
+                    .result = "exit-code",
+                    .exit_code = CLD_EXITED,
+                    .exit_status = 3 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job failed, unit exit-code, status 3" },
+                { HL_UNIT_START,
+                  { .job_result = "failed",
+                    .state_after = "failed",
+                    .result = "signal",
+                    .exit_code = CLD_KILLED,
+                    .exit_status = 9 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "unit signal, signal 9" },
+                { HL_UNIT_START,
+                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job timeout, unit timeout" },
+                { HL_UNIT_START,
+                  { .job_result = "dependency", .state_after = "inactive" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "job dependency" },
+                { HL_UNIT_START, /* it started, and was gone at once */
+                  { .job_result = "done", .state_after = "failed", .result = "exit-code", .exit_status = 1 },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "\"journalctl -u model@x.service\" says why" },
+                { HL_UNIT_START,
+                  { .job_result = "done", .state_after = "inactive" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  NULL },
+                { HL_UNIT_START,
+                  { .job_result = "canceled", .state_after = "inactive" },
+                  -EINTR,
+                  HL_ERR_CONFLICT,
+                  "job_canceled",
+                  "called off" },
+                { HL_UNIT_STOP,
+                  { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "stop_failed",
+                  "stopping model@x.service failed" },
+                { HL_UNIT_RELOAD, /* what it had goes on */
+                  { .job_result = "failed", .state_after = "active" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "reload_failed",
+                  "reloading model@x.service failed: job failed" },
+                { HL_UNIT_START,
+                  { .job_result = "failed", .load_state = "not-found" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "start_failed",
+                  "there is no such unit" },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+/* An errno or a D-Bus name never becomes the client's fault. */
+static void refusals(void **state)
+{
+        (void)state;
+        static const struct job_case cases[] = {
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.NoSuchUnit" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  "starting model@x.service failed: " },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.UnitMasked" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.LoadFailed" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_START,
+                  { .refusal = "org.freedesktop.systemd1.BadUnitSetting" },
+                  -ENOENT,
+                  HL_ERR_UPSTREAM,
+                  "unit_unusable",
+                  NULL },
+                { HL_UNIT_STOP,
+                  { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
+                  -EACCES,
+                  HL_ERR_INTERNAL,
+                  "internal_error",
+                  "stopping model@x.service failed: " },
+                { HL_UNIT_STOP,
+                  { .refusal = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED },
+                  -EACCES,
+                  HL_ERR_INTERNAL,
+                  "internal_error",
+                  NULL },
+                { HL_UNIT_RELOAD,
+                  { .refusal = "org.freedesktop.systemd1.JobTypeNotApplicable" }, /* no ExecReload=, or not active */
+                  -EBADR,
+                  HL_ERR_INTERNAL,
+                  "internal_error",
+                  "reloading model@x.service failed: " },
+                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_NO_REPLY }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_TIMEOUT }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_UNIT_RESTART,
+                  { .refusal = SD_BUS_ERROR_LIMITS_EXCEEDED },
+                  -ENOBUFS,
+                  HL_ERR_BUSY,
+                  "bus_busy",
+                  NULL },
+                { HL_UNIT_START, { .hang_up = true }, -ECONNRESET, HL_ERR_BUSY, "bus_busy", NULL },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_job(&cases[i]);
+}
+
+static void a_job_outlives_the_deadline(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        uint64_t deadline_us = hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC;
+        int r = hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", deadline_us, &err);
+        assert_true(hl_clock_monotonic() >= deadline_us);
+        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
+        fake_stop(&fake, &bus);
+        assert_int_equal(r, -ETIMEDOUT);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_string_equal(err.code, "still_working");
+}
+
+/* Whoever queues a stop holds requests back meanwhile, and no longer. A start may come late: it harms nobody. */
+static void what_is_not_queued_in_time_is_not_queued_later(void **state)
+{
+        (void)state;
+        for (enum hl_unit_verb verb = HL_UNIT_START; verb <= HL_UNIT_RESTART; verb++) {
+                struct fake_systemd systemd = { .silent = true };
+                struct fake_bus fake;
+                struct hl_bus bus;
+                struct hl_err err = { 0 };
+                fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+                must(hl_bus_open(&bus, &err) == 0);
+                must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
+                HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = &bus, .verb = verb, .name = "model@x.service" };
+                assert_int_equal(hl_job_begin(&job, &err), -ETIMEDOUT);
+                assert_int_equal(err.kind, HL_ERR_BUSY);
+                if (verb == HL_UNIT_START)
+                        assert_non_null(bus.bus);
+                else
+                        assert_null(bus.bus);
+                fake_stop(&fake, &bus);
+        }
+}
+
+static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        HL_CLEANUP(hl_job_free)
+        struct hl_job job = { .bus = &bus, .verb = HL_UNIT_STOP, .name = "model@x.service" };
+        assert_int_equal(hl_job_begin(&job, &err), 0);
+        hl_bus_free(&bus);
+        assert_int_equal(hl_job_wait(&job, test_deadline(), &err), -ENOTCONN);
+        assert_int_equal(err.kind, HL_ERR_BUSY);
+        fake_stop(&fake, &bus);
+}
+
+static void who_has_left_is_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        int client[2];
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        bus.client_fd = client[0];
+        close(client[1]);
+        assert_int_equal(hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), -ECANCELED);
+        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
+        fake_stop(&fake, &bus);
+        close(client[0]);
+}
+
+static void queued_jobs_are_not_waited_for(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = NULL };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_jobs_queue(&bus, HL_UNIT_STOP, "model@x.service", &err), 0);
+        assert_string_equal(fake.log.data, "StopUnit\n");
+        fake_stop(&fake, &bus);
+        systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        assert_int_equal(hl_jobs_queue(&bus, HL_UNIT_START, "model@x.service", &err), -EACCES);
+        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        fake_stop(&fake, &bus);
+}
+
+static void the_connection_serves_one_job_after_another(void **state)
+{
+        (void)state;
+        struct fake_systemd systemd = { .job_result = "done", .state_after = "active" };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), 0);
+        fake_stop(&fake, &bus);
+}
+
+/* ---- jobs of a program with an event loop ---- */
+
+struct party {
+        struct fake_systemd systemd;
+        struct fake_bus fake;
+        struct hl_bus bus;
+        sd_event *event;
+        struct hl_job job;
+        unsigned ended;
+        int judged;
+        bool frees; /* the job, when it is told of its end */
+};
+
+static void on_ended(void *data)
+{
+        struct party *p = data;
+        struct hl_err err = { 0 };
+        p->ended++;
+        p->judged = hl_job_judge(&p->job, &err);
+        if (p->frees)
+                hl_job_free(&p->job);
+        sd_event_exit(p->event, 0);
+}
+
+static void begin_party(struct party *p)
+{
+        struct hl_err err = { 0 };
+        fake_start(&p->fake, fake_systemd_answer, &p->systemd, &p->bus);
+        must(sd_event_new(&p->event) >= 0 && hl_bus_open(&p->bus, &err) == 0);
+        must(sd_bus_attach_event(p->bus.bus, p->event, SD_EVENT_PRIORITY_NORMAL) >= 0);
+        must(sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, TEST_TIMEOUT_US, 0, NULL, NULL) >= 0);
+        p->job = (struct hl_job){
+                .bus = &p->bus, .verb = HL_UNIT_START, .name = "model@x.service", .ended = on_ended, .data = p
+        };
+}
+
+static void end_party(struct party *p)
+{
+        hl_job_free(&p->job);
+        fake_stop(&p->fake, &p->bus);
+        sd_event_unref(p->event);
+}
+
+static void an_event_loop_is_told_of_the_end(void **state)
+{
+        (void)state;
+        for (int early = 0; early <= 1; early++) {
+                struct party p = { .systemd = { .job_result = "done", .state_after = "active", .early = early } };
+                struct hl_err err = { 0 };
+                begin_party(&p);
+                assert_int_equal(hl_job_begin(&p.job, &err), 0);
+                assert_int_equal(p.ended, 0); /* not from within */
+                assert_null(p.job.result);
+                assert_int_equal(sd_event_loop(p.event), 0);
+                assert_int_equal(p.ended, 1);
+                assert_string_equal(p.job.result, "done");
+                assert_int_equal(p.judged, 0);
+                end_party(&p);
+        }
+}
+
+static void who_is_told_may_free_the_job(void **state)
+{
+        (void)state;
+        struct party p = { .systemd = { .job_result = "failed", .state_after = "failed" }, .frees = true };
+        struct hl_err err = { 0 };
+        begin_party(&p);
+        assert_int_equal(hl_job_begin(&p.job, &err), 0);
+        assert_int_equal(sd_event_loop(p.event), 0);
+        assert_int_equal(p.ended, 1);
+        assert_int_equal(p.judged, -EIO);
+        end_party(&p);
+}
+
+/* systemd tells of the end of every job; none of these is the one that could not be queued: its refusal is its end. */
+static void a_refusal_is_an_end(void **state)
+{
+        (void)state;
+        struct party p = { .systemd = { .refusal = SD_BUS_ERROR_ACCESS_DENIED } };
+        struct hl_err err = { 0 };
+        begin_party(&p);
+        assert_int_equal(hl_job_begin(&p.job, &err), 0);
+        assert_int_equal(sd_event_loop(p.event), 0);
+        assert_int_equal(p.ended, 1);
+        assert_int_equal(p.judged, -EACCES);
+        end_party(&p);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(jobs_that_succeed),
+                cmocka_unit_test(job_that_ends_before_its_reply),
+                cmocka_unit_test(jobs_that_fail),
+                cmocka_unit_test(refusals),
+                cmocka_unit_test(a_job_outlives_the_deadline),
+                cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
+                cmocka_unit_test(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
+                cmocka_unit_test(who_has_left_is_not_waited_for),
+                cmocka_unit_test(queued_jobs_are_not_waited_for),
+                cmocka_unit_test(the_connection_serves_one_job_after_another),
+                cmocka_unit_test(an_event_loop_is_told_of_the_end),
+                cmocka_unit_test(who_is_told_may_free_the_job),
+                cmocka_unit_test(a_refusal_is_an_end),
+        };
+        return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
+}

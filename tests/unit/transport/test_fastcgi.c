@@ -1,0 +1,191 @@
+/* The FastCGI door's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take too
+ * long. (What it answers is tested with the built programs, in tests/doors/test_fastcgi.py.) */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "transport/fastcgi.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int begun[2], go_on[2]; /* the answer says that it has begun, and waits until it may go on */
+
+static void answer(const void *app, const struct hl_request *request, struct hl_response *response)
+{
+        char byte = 'x';
+        (void)app;
+        (void)request;
+        if (write(begun[1], &byte, 1) != 1 || read(go_on[0], &byte, 1) != 1)
+                _exit(1);
+        hl_response_json(response, 200, hl_json_new());
+}
+
+struct place {
+        struct sockaddr_un address;
+        socklen_t len;
+};
+
+static int listen_on(struct place *place)
+{
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        *place = (struct place){ .address.sun_family = AF_UNIX, .len = sizeof(place->address) };
+        assert_int_equal(bind(fd, (struct sockaddr *)&place->address, sizeof(sa_family_t)), 0); /* autobind: unix(7) */
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&place->address, &place->len), 0);
+        assert_int_equal(listen(fd, 8), 0);
+        return fd;
+}
+
+static const struct hl_fastcgi_limits patient = { .first_us = 60 * HL_USEC_PER_SEC,
+                                                  .idle_us = 60 * HL_USEC_PER_SEC,
+                                                  .drain_us = 60 * HL_USEC_PER_SEC,
+                                                  .receive_us = HL_USEC_PER_SEC,
+                                                  .threads_max = 4 };
+
+static pid_t start_worker(int listen_fd, struct hl_fastcgi_limits limits)
+{
+        const struct hl_door door = { .name = "test", .answer = answer };
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(hl_fastcgi_serve(listen_fd, &limits, &door) == 0 ? 0 : 1);
+        return pid;
+}
+
+static void ended_well(pid_t pid)
+{
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* No parameters, no body: FastCGI 1.0, section 3. */
+static const unsigned char request_records[] = {
+        1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, /* BEGIN_REQUEST: responder, close afterwards */
+        1, 4, 0, 1, 0, 0, 0, 0,                         /* the end of the parameters */
+        1, 5, 0, 1, 0, 0, 0, 0,                         /* the end of the body */
+};
+
+/* A worker, and a client whose request it has begun to answer. */
+struct talk {
+        int listen_fd, client;
+        pid_t pid;
+};
+
+static struct talk begin_talk(struct hl_fastcgi_limits limits)
+{
+        struct place place;
+        char byte;
+        struct talk talk = { .listen_fd = listen_on(&place), .client = socket(AF_UNIX, SOCK_STREAM, 0) };
+        assert_int_equal(pipe(begun), 0);
+        assert_int_equal(pipe(go_on), 0);
+        talk.pid = start_worker(talk.listen_fd, limits);
+        assert_int_equal(connect(talk.client, (struct sockaddr *)&place.address, place.len), 0);
+        assert_int_equal(write(talk.client, request_records, sizeof(request_records)), sizeof(request_records));
+        assert_int_equal(read(begun[0], &byte, 1), 1);
+        return talk;
+}
+
+static void may_answer(void)
+{
+        assert_int_equal(write(go_on[1], "x", 1), 1);
+}
+
+/* What the client gets until the other side closes; then the worker has ended, and well. */
+static bool answered_at_the_end(const struct talk *talk)
+{
+        char bytes[4096] = "";
+        size_t len = 0;
+        for (ssize_t n = 1; n > 0; len += (size_t)n)
+                n = read(talk->client, bytes + len, sizeof(bytes) - len);
+        close(talk->client);
+        ended_well(talk->pid);
+        close(talk->listen_fd);
+        for (int i = 0; i < 2; i++) {
+                close(begun[i]);
+                close(go_on[i]);
+        }
+        return memmem(bytes, len, "Status: 200 OK", strlen("Status: 200 OK")) != NULL;
+}
+
+static void ends_when_nobody_asks(void **state)
+{
+        (void)state;
+        struct place place;
+        HL_CLEANUP(hl_close_fd) int fd = listen_on(&place);
+        struct hl_fastcgi_limits limits = patient;
+        limits.first_us = 50 * HL_USEC_PER_MSEC;
+        ended_well(start_worker(fd, limits));
+}
+
+static void ends_when_idle(void **state)
+{
+        (void)state;
+        struct hl_fastcgi_limits limits = patient;
+        limits.idle_us = 50 * HL_USEC_PER_MSEC;
+        struct talk talk = begin_talk(limits);
+        may_answer();
+        assert_true(answered_at_the_end(&talk));
+}
+
+static void sigterm_answers_what_was_taken(void **state)
+{
+        (void)state;
+        struct talk talk = begin_talk(patient);
+        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+        may_answer();
+        assert_true(answered_at_the_end(&talk));
+}
+
+static void sigterm_waits_only_so_long(void **state)
+{
+        (void)state;
+        struct hl_fastcgi_limits limits = patient;
+        limits.drain_us = 50 * HL_USEC_PER_MSEC;
+        struct talk talk = begin_talk(limits);
+        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+        assert_false(answered_at_the_end(&talk));
+}
+
+static void the_environment_says_when_it_is_idle(void **state)
+{
+        const struct {
+                const char *text;
+                uint64_t us;
+        } cases[] = {
+                { "90", 90 * HL_USEC_PER_SEC },
+                { "500ms", 500 * HL_USEC_PER_MSEC },
+                { "1d", HL_IDLE_MAX_US },
+                { "", hl_fastcgi_limits.idle_us },
+                { "-1", hl_fastcgi_limits.idle_us },
+                { "2d", hl_fastcgi_limits.idle_us },
+        };
+        (void)state;
+        for (size_t i = 0; i < HL_COUNT(cases); i++) {
+                setenv("HL_IDLE_SECONDS", cases[i].text, 1);
+                assert_int_equal(hl_fastcgi_limits_of_environment().idle_us, cases[i].us);
+        }
+        unsetenv("HL_IDLE_SECONDS");
+        assert_int_equal(hl_fastcgi_limits_of_environment().idle_us, 30 * HL_USEC_PER_SEC);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(ends_when_nobody_asks),
+                cmocka_unit_test(ends_when_idle),
+                cmocka_unit_test(sigterm_answers_what_was_taken),
+                cmocka_unit_test(sigterm_waits_only_so_long),
+                cmocka_unit_test(the_environment_says_when_it_is_idle),
+        };
+        return cmocka_run_group_tests_name("fastcgi", tests, NULL, NULL);
+}
