@@ -16,10 +16,10 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(wildcard tests/unit/*.c))
 # Files of the system that a unit test may not write: the test answers in their place.
 $(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/systemd/test_shutdown: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
-$(BUILD)/asan/models/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listener
-$(BUILD)/asan/models/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_inflight_listeners
+$(BUILD)/asan/models/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_sockets_listener
+$(BUILD)/asan/models/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_sockets_listeners
 $(BUILD)/asan/models/test_cause: TEST_LDFLAGS := -Wl,--wrap=hl_journal_read
-$(BUILD)/asan/models/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_units_started_about -Wl,--wrap=hl_units_cgroup \
+$(BUILD)/asan/models/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_unit_start_hint -Wl,--wrap=hl_units_cgroup \
 	-Wl,--wrap=hl_work_seen
 
 .PHONY: check-unit unit-tests

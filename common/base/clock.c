@@ -274,9 +274,9 @@ int hl_parse_timespan(const char *text, uint64_t *ret_us)
         return 0;
 }
 
-uint64_t hl_idle_of_environment(uint64_t usual_us)
+uint64_t hl_idle_from_env(uint64_t default_us)
 {
         const char *text = getenv("HL_IDLE_SECONDS");
         uint64_t us;
-        return text && hl_parse_timespan(text, &us) == 0 && us <= HL_IDLE_MAX_US ? us : usual_us;
+        return text && hl_parse_timespan(text, &us) == 0 && us <= HL_IDLE_MAX_US ? us : default_us;
 }

@@ -14,6 +14,7 @@
 #define HL_USEC_PER_MSEC UINT64_C(1000)
 #define HL_USEC_PER_SEC UINT64_C(1000000)
 #define HL_USEC_PER_MINUTE (60 * HL_USEC_PER_SEC)
+#define HL_USEC_INFINITY UINT64_MAX /* a duration that does not end, an age of what never was */
 
 uint64_t hl_clock_monotonic(void); /* stands still while the host is suspended */
 uint64_t hl_clock_realtime(void);
@@ -41,8 +42,8 @@ char *hl_format_span(uint64_t us, char *buffer);
 int hl_parse_timespan(const char *text, uint64_t *ret_us);
 
 /* How long a program waits for more to do before it ends: HL_IDLE_SECONDS in the environment, a time span of at most a
- * day; usual_us where that says nothing, or nothing that makes sense. */
+ * day; default_us where that says nothing, or nothing that makes sense. */
 #define HL_IDLE_MAX_US (24 * 60 * HL_USEC_PER_MINUTE)
-uint64_t hl_idle_of_environment(uint64_t usual_us);
+uint64_t hl_idle_from_env(uint64_t default_us);
 
 #endif

@@ -29,7 +29,7 @@ int hl_wait_fd(int fd, short events, uint64_t deadline_us)
         }
 }
 
-bool hl_pause(int fd, uint64_t us)
+bool hl_sleep_or_hangup(int fd, uint64_t us)
 {
         const struct timespec pause = { .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
                                         .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };

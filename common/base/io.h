@@ -18,7 +18,7 @@ int hl_wait_fd(int fd, short events, uint64_t deadline_us);
 
 /* Waits for so long, and no longer than there is somebody at the other end of fd (-1: nobody is looked for): whether they
  * have gone. */
-bool hl_pause(int fd, uint64_t us);
+bool hl_sleep_or_hangup(int fd, uint64_t us);
 
 /* Writes all of it, also to a non-blocking descriptor. */
 int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us);

@@ -26,7 +26,7 @@ hl_json *hl_json_new_array(void)
         return json_object_new_array();
 }
 
-hl_json *hl_json_share(hl_json *json)
+hl_json *hl_json_ref(hl_json *json)
 {
         return json_object_get(json);
 }

@@ -21,9 +21,9 @@
 typedef struct json_object hl_json;
 struct hl_err;
 
-hl_json *hl_json_new(void);            /* {}; hl_json_free() */
-hl_json *hl_json_new_array(void);      /* []; hl_json_free() */
-hl_json *hl_json_share(hl_json *json); /* the same object, owned once more */
+hl_json *hl_json_new(void);          /* {}; hl_json_free() */
+hl_json *hl_json_new_array(void);    /* []; hl_json_free() */
+hl_json *hl_json_ref(hl_json *json); /* the same object, owned once more */
 void hl_json_free(hl_json *json);
 void hl_json_cleanup(hl_json **json); /* for HL_CLEANUP */
 

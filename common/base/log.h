@@ -1,7 +1,7 @@
 /* log.h - one line for the journal, with fields that can be filtered.
  *
  * Shape    hl_log_open() once with the program's name: it becomes SYSLOG_IDENTIFIER, so
- *          `journalctl -t NAME` shows what the program said through whichever door.
+ *          `journalctl -t NAME` shows what the program said through whichever transport.
  * Errors   none: a line that cannot be written is lost, never a request. Without a
  *          journal (a test, another web server) lines go to stderr.
  * Process  one name a process. Values are taken as they are: the journal's protocol

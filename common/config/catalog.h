@@ -31,7 +31,7 @@ struct hl_model {
         char *unit;    /* "model@NAME.service" */
         uint16_t port; /* 0: none, the model cannot be reached through us */
         char *health_path;
-        uint64_t idle_timeout_us; /* HL_NEVER: pinned, or without a port and an IDLE_TIMEOUT of its own */
+        uint64_t idle_timeout_us; /* HL_USEC_INFINITY: pinned, or without a port and an IDLE_TIMEOUT of its own */
         uint64_t start_timeout_us;
         char **aliases;        /* further names, for /v1; NULL-terminated, NULL where there are none */
         unsigned aliases_line; /* where the file names them */

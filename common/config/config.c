@@ -78,7 +78,7 @@ static bool is_address(const char *text)
 }
 
 /* The numbers as the file has them, before they become microseconds. */
-struct numbers {
+struct raw_config {
         int64_t start_timeout_seconds;
         double active_minutes, idle_minutes, host_idle_minutes;
         const char *loopback, *models;
@@ -110,7 +110,7 @@ static void check_origins(const hl_json *origins, struct reading *reading)
 }
 
 /* What a type and bounds cannot say. */
-static void check_strings(const struct hl_config *c, const struct numbers *n, struct reading *reading)
+static void check_strings(const struct hl_config *c, const struct raw_config *n, struct reading *reading)
 {
         for (size_t i = 0; n->hosts && i < hl_json_length(n->hosts); i++)
                 if (!is_host_name(hl_json_string_at(n->hosts, i))) {
@@ -162,7 +162,7 @@ static void read_sections(const hl_json *document, const struct section *section
 #define MINUTES_LEAST 1e-3
 #define PATH_BYTES_MAX 4000
 
-static void read_document(struct hl_config *c, struct numbers *n, struct reading *reading)
+static void read_document(struct hl_config *c, struct raw_config *n, struct reading *reading)
 {
         const struct hl_json_field shutdown[] = {
                 { "default_minutes", HL_JSON_NUMBER, &c->default_minutes, MINUTES_WORDS, 1.0 / 60, HL_MINUTES_MAX },
@@ -206,7 +206,7 @@ static void read_document(struct hl_config *c, struct numbers *n, struct reading
 
 static uint64_t minutes_us(double minutes)
 {
-        return isnan(minutes) ? HL_NEVER : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+        return isnan(minutes) ? HL_USEC_INFINITY : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
 }
 
 /* NULL-terminated; the strings stay the document's. free() */
@@ -219,7 +219,7 @@ static const char **strings(const hl_json *array)
         return list;
 }
 
-static void finish(struct hl_config *c, const struct numbers *n)
+static void finish(struct hl_config *c, const struct raw_config *n)
 {
         const char *models_dir = getenv(MODELS_VARIABLE);
         if (models_dir && *models_dir)
@@ -260,7 +260,7 @@ static const char *find_habit(const char *text, unsigned *ret_line)
 }
 
 /* Fills c from the text; findings are counted in reading. */
-static void parse(struct hl_config *c, struct numbers *n, struct reading *reading)
+static void parse(struct hl_config *c, struct raw_config *n, struct reading *reading)
 {
         struct hl_err bad = { 0 };
         if (hl_json_parse(reading->text->data, reading->text->len, &c->document, &bad) == 0) {
@@ -311,12 +311,12 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
         HL_CLEANUP(hl_free_pointer) char *usual = hl_format("%s/config.json", hl_configuration_dir());
         struct hl_buf text = { 0 };
         struct reading reading = { .path = path ? path : usual, .text = &text, .finding = finding, .data = data };
-        struct numbers n = { .start_timeout_seconds = 120,
-                             .active_minutes = 10,
-                             .idle_minutes = 30,
-                             .host_idle_minutes = NAN,
-                             .loopback = "trust",
-                             .models = "open" };
+        struct raw_config n = { .start_timeout_seconds = 120,
+                                .active_minutes = 10,
+                                .idle_minutes = 30,
+                                .host_idle_minutes = NAN,
+                                .loopback = "trust",
+                                .models = "open" };
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",

@@ -22,7 +22,6 @@ struct hl_err;
 #define HL_CONFIG_SIZE_MAX (256 * 1024) /* bytes */
 #define HL_MINUTES_MAX 525600           /* one year: the most that any duration in minutes may be */
 #define HL_START_TIMEOUT_MAX_SECONDS 3600
-#define HL_NEVER UINT64_MAX        /* a duration that does not end */
 #define HL_SERVICE_PORT_FIRST 5001 /* of our services, so no model's */
 #define HL_SERVICE_PORT_LAST 5003
 #define HL_MODELS_DIR "/etc/home-lab-services/models"
@@ -36,7 +35,7 @@ struct hl_config {
         uint64_t start_timeout_us;
         uint64_t active_threshold_us;
         uint64_t idle_threshold_us;
-        uint64_t host_idle_us; /* HL_NEVER: the host is not switched off */
+        uint64_t host_idle_us; /* HL_USEC_INFINITY: the host is not switched off */
         const char *host_idle_action;
         bool trust_loopback;
         bool models_need_token;       /* of whoever is not this host, for models through NGINX */

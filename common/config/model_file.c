@@ -95,7 +95,7 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
         } else if (strcmp(name, "IDLE_TIMEOUT") == 0) {
                 bool never = strcmp(value, "never") == 0 || strcmp(value, "infinity") == 0; /* systemd's own word */
                 if (never || (hl_parse_timespan(value, &span) == 0 && span > 0))
-                        model->idle_timeout_us = never ? HL_NEVER : span;
+                        model->idle_timeout_us = never ? HL_USEC_INFINITY : span;
                 else
                         tell_value(reading, line, name, "must be a time span such as \"45min\", or \"never\"", value);
         } else if (strcmp(name, "START_TIMEOUT") == 0) {
@@ -220,7 +220,7 @@ int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_mod
                 tell(&reading, 0, "", why);
         }
         if (model->idle_timeout_us == 0) /* without a port nobody can see whether it is in use: it may be, always */
-                model->idle_timeout_us = model->port ? config->idle_threshold_us : HL_NEVER;
+                model->idle_timeout_us = model->port ? config->idle_threshold_us : HL_USEC_INFINITY;
         if (model->port)
                 free(hl_steal(model->port_error));
         hl_names_free(&reading.seen);

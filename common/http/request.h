@@ -1,6 +1,6 @@
-/* request.h - one HTTP request, whichever door it came through.
+/* request.h - one HTTP request, whichever transport it came through.
  *
- * Shape    filled once by a door, then read only. Of the headers only those that this
+ * Shape    filled once by a transport, then read only. Of the headers only those that this
  *          product acts on are kept.
  * Owner    every string belongs to the request and lives until hl_request_free().
  * Errors   0, or -EINVAL and a struct hl_problem that says what is wrong.
@@ -30,7 +30,7 @@ static inline bool hl_method_has_body(enum hl_method method)
         return method == HL_POST || method == HL_PUT || method == HL_PATCH;
 }
 
-/* What a door or the guard finds wrong with a request before any handler sees it. */
+/* What a transport or the guard finds wrong with a request before any handler sees it. */
 struct hl_problem {
         int status;
         const char *code; /* stable, static */
@@ -61,7 +61,7 @@ struct hl_request {
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
         /* From now on nothing is lost if this process ends because its client is gone: what was asked for goes on
-         * without us, and only the waiting for it is left. NULL behind doors whose process has other clients. */
+         * without us, and only the waiting for it is left. NULL behind transports whose process has other clients. */
         void (*may_end)(void);
         int client_fd; /* there, it has hung up when the client has left; -1: nobody can tell */
 };

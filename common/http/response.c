@@ -43,8 +43,8 @@ void hl_response_free(struct hl_response *response)
 {
         hl_buf_free(&response->headers);
         hl_buf_free(&response->body);
-        if (response->follow)
-                response->follow_free(response->follow_data);
+        if (response->stream)
+                response->stream_free(response->stream_data);
         *response = (struct hl_response){ 0 };
 }
 
@@ -116,7 +116,7 @@ void hl_response_head(const struct hl_response *response, const struct hl_reques
         }
         if (response->content_type)
                 hl_buf_addf(out, "Content-Type: %s\r\n", response->content_type);
-        if (response->status != 204 && !response->follow) /* else it ends with its connection */
+        if (response->status != 204 && !response->stream) /* else it ends with its connection */
                 hl_buf_addf(out, "Content-Length: %zu\r\n", response->body.len);
         hl_buf_adds(out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
         hl_buf_addf(out, "X-Request-Id: %s\r\n", request->id);

@@ -16,8 +16,8 @@
 #include "base/json.h"
 #include "request.h"
 
-/* Where the rest of a body goes: a door's. */
-struct hl_sink {
+/* Where the rest of a body goes: a transport's. */
+struct hl_stream {
         int (*write)(void *data, const void *bytes, size_t len); /* 0, or -errno: nobody listens any more */
         void *data;
         int client_fd; /* hung up when the client has left */
@@ -30,9 +30,10 @@ struct hl_response {
         struct hl_buf headers;    /* "Name: value\r\n"… */
         struct hl_buf body;
 
-        void (*follow)(void *data, const struct hl_sink *sink); /* tells the rest, and returns at its end; NULL: none */
-        void (*follow_free)(void *data);
-        void *follow_data;
+        void (*stream)(void *data,
+                       const struct hl_stream *stream); /* tells the rest, and returns at its end; NULL: none */
+        void (*stream_free)(void *data);
+        void *stream_data;
 };
 
 void hl_response_free(struct hl_response *response);

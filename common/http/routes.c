@@ -61,11 +61,11 @@ static bool path_fits(const struct hl_route *route, const char *path, char **ret
 }
 
 /* Adds the Allow header, and returns what it says; free(). Pattern NULL: of the whole service. */
-static char *add_allow(const struct hl_service *service, const char *pattern, struct hl_response *response)
+static char *add_allow(const struct hl_routes *routes, const char *pattern, struct hl_response *response)
 {
         bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern, put = false;
-        for (size_t i = 0; i < service->route_count; i++) {
-                const struct hl_route *route = &service->routes[i];
+        for (size_t i = 0; i < routes->count; i++) {
+                const struct hl_route *route = &routes->items[i];
                 if (pattern && strcmp(route->path, pattern) != 0)
                         continue;
                 get = get || route->method == HL_GET;
@@ -84,17 +84,17 @@ static const char *method_name(enum hl_method method)
 }
 
 /* "GET /": what this service can do. */
-static int run_index(struct hl_call *call, const struct hl_service *service)
+static int run_index(struct hl_context *ctx, const struct hl_routes *routes)
 {
         hl_json *endpoints = hl_json_new();
-        for (size_t i = 0; i < service->route_count; i++) {
-                const struct hl_route *route = &service->routes[i];
+        for (size_t i = 0; i < routes->count; i++) {
+                const struct hl_route *route = &routes->items[i];
                 HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", method_name(route->method), route->path);
                 hl_json_set_string(endpoints, key, route->summary);
         }
-        hl_json_set_string(call->out, "service", service->title);
-        hl_json_set(call->out, "endpoints", endpoints);
-        hl_json_set_string(call->out, "version", HL_VERSION);
+        hl_json_set_string(ctx->reply, "service", routes->title);
+        hl_json_set(ctx->reply, "endpoints", endpoints);
+        hl_json_set_string(ctx->reply, "version", HL_VERSION);
         return 0;
 }
 
@@ -161,39 +161,39 @@ static int read_body(const struct hl_request *request, bool any_type, hl_json **
 }
 
 /* What the client hears of an error. Of our own faults it hears no cause: the log has it. */
-static void answer_error(const struct hl_service *service, struct hl_call *call)
+static void answer_error(const struct hl_routes *routes, struct hl_context *ctx)
 {
-        bool ours = call->err.kind == HL_ERR_INTERNAL;
-        const char *code = call->err.code,
+        bool ours = ctx->err.kind == HL_ERR_INTERNAL;
+        const char *code = ctx->err.code,
                    *message = ours ? "something went wrong here; the journal says what, by this answer's X-Request-Id"
-                                   : call->err.message;
-        int status = service->error_status(call->err.kind);
-        if (call->err.kind == HL_ERR_BUSY)
-                hl_response_header(call->response, "Retry-After", "2");
-        if (hl_request_is_openai(call->request)) {
-                hl_response_json(call->response, status, hl_openai_error_json(status, code, message));
+                                   : ctx->err.message;
+        int status = routes->error_status(ctx->err.kind);
+        if (ctx->err.kind == HL_ERR_BUSY)
+                hl_response_header(ctx->response, "Retry-After", "2");
+        if (hl_request_is_openai(ctx->request)) {
+                hl_response_json(ctx->response, status, hl_openai_error_json(status, code, message));
                 return;
         }
-        hl_json_set_string(call->out, "status", "error");
-        hl_json_set_string(call->out, "code", code);
-        hl_json_set_string(call->out, "message", message);
-        hl_response_json(call->response, status, hl_json_share(call->out));
+        hl_json_set_string(ctx->reply, "status", "error");
+        hl_json_set_string(ctx->reply, "code", code);
+        hl_json_set_string(ctx->reply, "message", message);
+        hl_response_json(ctx->response, status, hl_json_ref(ctx->reply));
 }
 
-static void run_route(const struct hl_service *service, const struct hl_route *route, struct hl_call *call)
+static void run_route(const struct hl_routes *routes, const struct hl_route *route, struct hl_context *ctx)
 {
-        call->status = 200;
-        call->out = hl_json_new();
-        hl_json_set_string(call->out, "status", "success");
-        int r = route ? route->run(call) : run_index(call, service);
+        ctx->status = 200;
+        ctx->reply = hl_json_new();
+        hl_json_set_string(ctx->reply, "status", "success");
+        int r = route ? route->run(ctx) : run_index(ctx, routes);
         if (r >= 0) {
-                if (!call->response->status) /* the route may have written a response that is not JSON */
-                        hl_response_json(call->response, call->status, hl_json_share(call->out));
+                if (!ctx->response->status) /* the route may have written a response that is not JSON */
+                        hl_response_json(ctx->response, ctx->status, hl_json_ref(ctx->reply));
                 return;
         }
 
-        hl_fail(&call->err, HL_ERR_INTERNAL, -r, "internal_error", "%s", strerror(-r));
-        answer_error(service, call);
+        hl_fail(&ctx->err, HL_ERR_INTERNAL, -r, "internal_error", "%s", strerror(-r));
+        answer_error(routes, ctx);
 }
 
 struct match {
@@ -202,58 +202,58 @@ struct match {
         char *param;
 };
 
-static struct match find(const struct hl_service *service, const struct hl_request *request)
+static struct match find(const struct hl_routes *routes, const struct hl_request *request)
 {
         struct match match = { 0 };
         if (strcmp(request->path, "/") == 0)
                 match.pattern = "/";
-        for (size_t i = 0; i < service->route_count && !match.pattern; i++)
-                if (path_fits(&service->routes[i], request->path, &match.param))
-                        match.pattern = service->routes[i].path;
-        for (size_t i = 0; i < service->route_count && match.pattern && !match.route; i++)
-                if (strcmp(service->routes[i].path, match.pattern) == 0 && serves(&service->routes[i], request->method))
-                        match.route = &service->routes[i];
+        for (size_t i = 0; i < routes->count && !match.pattern; i++)
+                if (path_fits(&routes->items[i], request->path, &match.param))
+                        match.pattern = routes->items[i].path;
+        for (size_t i = 0; i < routes->count && match.pattern && !match.route; i++)
+                if (strcmp(routes->items[i].path, match.pattern) == 0 && serves(&routes->items[i], request->method))
+                        match.route = &routes->items[i];
         return match;
 }
 
 /* Everything between the request and its route; a problem on the way ends it. */
-static int answer(const struct hl_service *service, const struct hl_guard *guard, struct hl_call *call,
+static int answer(const struct hl_routes *routes, const struct hl_guard *guard, struct hl_context *ctx,
                   struct hl_problem *problem)
 {
-        const struct hl_request *request = call->request;
+        const struct hl_request *request = ctx->request;
         bool named = hl_guard_page(guard, request) == HL_PAGE_NAMED;
         unsigned scopes = HL_SCOPE_NONE;
         if (named)
-                hl_cors_add(request, call->response);
+                hl_cors_add(request, ctx->response);
         int r = hl_guard_admit_page(guard, request, problem);
         if (r < 0)
                 return r;
         if (named && hl_cors_is_preflight(request)) {
-                hl_cors_preflight(request, call->response);
+                hl_cors_preflight(request, ctx->response);
                 return 0;
         }
         r = hl_guard_admit_peer(guard, request, &scopes, problem);
         if (r < 0) {
                 if (problem->status == 401)
-                        hl_response_header(call->response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
+                        hl_response_header(ctx->response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
                 return r;
         }
 
-        struct match match = find(service, request);
+        struct match match = find(routes, request);
         HL_CLEANUP(hl_free_pointer) char *param = match.param;
         bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
         if (!match.pattern && !any)
                 return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
         HL_CLEANUP(hl_free_pointer) char *allow = NULL;
         if (request->method == HL_OPTIONS) {
-                allow = add_allow(service, match.pattern, call->response);
-                call->response->status = 204;
+                allow = add_allow(routes, match.pattern, ctx->response);
+                ctx->response->status = 204;
                 return 0;
         }
         bool index = !match.route && strcmp(match.pattern, "/") == 0 &&
                      (request->method == HL_GET || request->method == HL_HEAD);
         if (!match.route && !index) {
-                allow = add_allow(service, match.pattern, call->response);
+                allow = add_allow(routes, match.pattern, ctx->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
         if (match.route && !(scopes & match.route->scope))
@@ -265,29 +265,29 @@ static int answer(const struct hl_service *service, const struct hl_guard *guard
             (r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
                 return r;
         if (hl_method_has_body(request->method) &&
-            (r = read_body(request, flags & HL_ROUTE_ANY_TYPE, &call->body, problem)) < 0)
+            (r = read_body(request, flags & HL_ROUTE_ANY_TYPE, &ctx->body, problem)) < 0)
                 return r;
-        call->param = param;
-        run_route(service, match.route, call);
+        ctx->param = param;
+        run_route(routes, match.route, ctx);
         return 0;
 }
 
-void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
-                       const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err)
+void hl_routes_answer(const struct hl_routes *routes, const struct hl_guard *guard, void *service,
+                      const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err)
 {
-        struct hl_call call = { .request = request, .response = response, .app = app };
+        struct hl_context ctx = { .request = request, .response = response, .service = service };
         struct hl_problem problem = { 0 };
-        if (answer(service, guard, &call, &problem) < 0) {
+        if (answer(routes, guard, &ctx, &problem) < 0) {
                 hl_response_problem(response, request, &problem);
-                hl_fail(&call.err, HL_ERR_INVALID, EINVAL, problem.code, "%s", problem.message);
+                hl_fail(&ctx.err, HL_ERR_INVALID, EINVAL, problem.code, "%s", problem.message);
         }
-        *ret_err = call.err;
-        hl_json_free(call.body);
-        hl_json_free(call.out);
+        *ret_err = ctx.err;
+        hl_json_free(ctx.body);
+        hl_json_free(ctx.reply);
 }
 
-void hl_service_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
-                       struct hl_response *response)
+void hl_routes_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
+                      struct hl_response *response)
 {
         if (hl_guard_page(guard, request) == HL_PAGE_NAMED)
                 hl_cors_add(request, response);
@@ -299,17 +299,17 @@ static void first_problem(void *data, const char *path, const char *problem)
         hl_fail(data, HL_ERR_INVALID, EINVAL, "invalid_body", "\"%s\" %s", path, problem);
 }
 
-int hl_call_read_body(struct hl_call *call, const struct hl_json_field *fields, size_t field_count)
+int hl_context_read_body(struct hl_context *ctx, const struct hl_json_field *fields, size_t field_count)
 {
-        return hl_json_read(call->body, "", fields, field_count, first_problem, &call->err);
+        return hl_json_read(ctx->body, "", fields, field_count, first_problem, &ctx->err);
 }
 
-int hl_call_choice(struct hl_call *call, const char *name, const char *choices, char **ret_value)
+int hl_context_choice(struct hl_context *ctx, const char *name, const char *choices, char **ret_value)
 {
         HL_CLEANUP(hl_free_pointer) char *value = NULL;
-        int r = hl_request_query(call->request, name, &value);
+        int r = hl_request_query(ctx->request, name, &value);
         if (r < 0 || (value && !hl_in_list(choices, value, strlen(value))))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s",
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s",
                                name, choices);
         *ret_value = hl_steal(value);
         return 0;

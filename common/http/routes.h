@@ -3,11 +3,11 @@
  * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with
  *          the list of routes, scopes, content type and query parameters come from it. Pages that came from elsewhere and
  *          are named by the guard may read every answer (cors.h).
- * Errors   a route returns 0, having set call->status and filled call->out, or -errno with
- *          call->err filled; what an error kind means in HTTP is told by
- *          hl_service.error_status.
- * Owner    everything in hl_call belongs to the caller of the route.
- * Process  no logging: the program logs when hl_service_answer() is done.
+ * Errors   a route returns 0, having set ctx->status and filled ctx->reply, or -errno with
+ *          ctx->err filled; what an error kind means in HTTP is told by
+ *          hl_routes.error_status.
+ * Owner    everything in hl_context belongs to the caller of the route.
+ * Process  no logging: the program logs when hl_routes_answer() is done.
  * Tests    tests/unit/http/test_routes.c, tests/unit/http/test_routes_access.c
  */
 #ifndef HL_HTTP_ROUTES_H
@@ -20,18 +20,18 @@
 #include "response.h"
 
 /* One request on its way through a route. */
-struct hl_call {
+struct hl_context {
         const struct hl_request *request;
         struct hl_response *response;
         const char *param; /* what stood for {…} in the path, decoded; NULL where the path has none */
         hl_json *body;     /* the request's body; {} where it was empty; NULL where the route takes none */
-        hl_json *out;      /* the answer: {"status":"success"}, to be added to; or what an error answer adds */
+        hl_json *reply;    /* the answer: {"status":"success"}, to be added to; or what an error answer adds */
         int status;        /* 200 unless the route says otherwise */
-        void *app;         /* the program's own */
+        void *service;     /* the program's own */
         struct hl_err err;
 };
 
-typedef int hl_route_fn(struct hl_call *call);
+typedef int hl_route_fn(struct hl_context *ctx);
 
 /* How a route differs from the others. */
 enum hl_route_flag {
@@ -56,28 +56,28 @@ struct hl_route {
         unsigned flags; /* enum hl_route_flag */
 };
 
-struct hl_service {
+struct hl_routes {
         const char *name;  /* "shutdown-service" */
         const char *title; /* "Shutdown Service" */
-        const struct hl_route *routes;
-        size_t route_count;
+        const struct hl_route *items;
+        size_t count;
         int (*error_status)(enum hl_err_kind kind);
 };
 
 /* Fills the response, whatever the request is. *ret_err is what went wrong (kind
  * HL_ERR_NONE: nothing did): for the log. */
-void hl_service_answer(const struct hl_service *service, const struct hl_guard *guard, void *app,
-                       const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err);
+void hl_routes_answer(const struct hl_routes *routes, const struct hl_guard *guard, void *service,
+                      const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err);
 
-/* The answer to a request that a door found something wrong with: a named page may read that, too. */
-void hl_service_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
-                       struct hl_response *response);
+/* The answer to a request that a transport found something wrong with: a named page may read that, too. */
+void hl_routes_refuse(const struct hl_guard *guard, const struct hl_request *request, const struct hl_problem *problem,
+                      struct hl_response *response);
 
-/* Reads the body's fields; the first thing wrong with them becomes call->err. */
-int hl_call_read_body(struct hl_call *call, const struct hl_json_field *fields, size_t field_count);
+/* Reads the body's fields; the first thing wrong with them becomes ctx->err. */
+int hl_context_read_body(struct hl_context *ctx, const struct hl_json_field *fields, size_t field_count);
 
 /* The value of a query parameter that must be one of `choices` (comma-separated), NULL where it is absent.
  * *ret_value: free(). */
-int hl_call_choice(struct hl_call *call, const char *name, const char *choices, char **ret_value);
+int hl_context_choice(struct hl_context *ctx, const char *name, const char *choices, char **ret_value);
 
 #endif

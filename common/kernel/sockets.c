@@ -128,14 +128,14 @@ static bool is_from(const struct inet_diag_msg *socket, uint32_t address)
 static bool is_moving(const struct tcp_info *t)
 {
         return (t->tcpi_bytes_received > 0 || t->tcpi_bytes_sent > 0) &&
-               (t->tcpi_last_data_recv < HL_INFLIGHT_RECENT_MS || t->tcpi_last_data_sent < HL_INFLIGHT_RECENT_MS);
+               (t->tcpi_last_data_recv < HL_SOCKETS_RECENT_MS || t->tcpi_last_data_sent < HL_SOCKETS_RECENT_MS);
 }
 
 static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info *t)
 {
         if (t->tcpi_bytes_received == 0 && t->tcpi_bytes_sent == 0)
                 return false;
-        bool tie = t->tcpi_last_data_recv == t->tcpi_last_data_sent && t->tcpi_last_data_recv < HL_INFLIGHT_TIE_MS;
+        bool tie = t->tcpi_last_data_recv == t->tcpi_last_data_sent && t->tcpi_last_data_recv < HL_SOCKETS_TIE_MS;
         bool unanswered = t->tcpi_bytes_received > 0 &&
                           (t->tcpi_bytes_sent == 0 || t->tcpi_last_data_recv < t->tcpi_last_data_sent || tie);
         unsigned fin = socket->idiag_state == STATE_CLOSE_WAIT; /* which counts as one byte */
@@ -145,9 +145,9 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
 static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
 {
         const struct tcp_info *info = &socket->info;
-        if (is_from(socket->at, HL_INFLIGHT_OWN_SOURCE))
+        if (is_from(socket->at, HL_SOCKETS_OWN_SOURCE))
                 return;
-        bool nginx = is_from(socket->at, HL_INFLIGHT_NGINX_SOURCE);
+        bool nginx = is_from(socket->at, HL_SOCKETS_NGINX_SOURCE);
         bool whole = socket->at->idiag_state == STATE_ESTABLISHED, waiting = is_waiting(socket->at, info);
         bool in_flight = nginx ? whole : is_moving(info) || (waiting && whole);
         traffic->connections++;
@@ -155,7 +155,7 @@ static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
         traffic->in_flight += in_flight;
         if (nginx)
                 return;
-        traffic->past_nginx += in_flight;
+        traffic->direct += in_flight;
         traffic->half_closed += waiting && !in_flight;
         if (info->tcpi_bytes_received > 0 && info->tcpi_last_data_recv < traffic->last_byte_age_ms)
                 traffic->last_byte_age_ms = info->tcpi_last_data_recv;
@@ -188,7 +188,7 @@ static int count_all(struct counting *counting, struct hl_err *err)
         return dump_families(states, counting->wanted == 1 ? counting->last : 0, count_by_port, counting, err);
 }
 
-int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
+int hl_sockets_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) struct counting *counting = hl_alloc(sizeof(*counting));
         HL_CLEANUP(hl_free_pointer) struct hl_traffic *traffic = hl_alloc(count * sizeof(*traffic));
@@ -222,8 +222,8 @@ static void add_unit_port(void *data, const struct tcp_socket *socket)
                 add_port(&search->counting, port, &search->traffic);
 }
 
-int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
-                          struct hl_err *err)
+int hl_sockets_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
+                         struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) struct unit_search *search = hl_alloc(sizeof(*search));
         search->traffic.last_byte_age_ms = HL_AGE_NEVER;
@@ -231,7 +231,7 @@ int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret
         int r = cgroup ? dump_families(1u << STATE_LISTEN, 0, add_unit_port, search, err) : 0;
         *ret_port = search->found && !search->counting.by_port[port] ? search->counting.last : port;
         if (r >= 0 && *ret_port == port) {
-                r = hl_inflight_read(&port, 1, ret_traffic, err);
+                r = hl_sockets_read(&port, 1, ret_traffic, err);
         } else if (r >= 0) {
                 add_port(&search->counting, port, &search->traffic);
                 r = count_all(&search->counting, err);
@@ -262,7 +262,7 @@ static void tell_listener(void *data, const struct tcp_socket *socket)
         telling->each(telling->data, &listener);
 }
 
-int hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err)
+int hl_sockets_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err)
 {
         struct telling telling = { .each = each, .data = data };
         return dump_families(1u << STATE_LISTEN, port, tell_listener, &telling, err);
@@ -294,10 +294,10 @@ static void note_listener(void *data, const struct hl_listener *listener)
         *search = (struct search){ .listener = *listener, .rank = rank, .found = true };
 }
 
-int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
+int hl_sockets_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
 {
         struct search search = { 0 };
-        int r = hl_inflight_listeners(port, note_listener, &search, err);
+        int r = hl_sockets_listeners(port, note_listener, &search, err);
         if (r < 0)
                 return r;
         if (search.found)
@@ -311,7 +311,7 @@ static void note_member(void *data, const struct tcp_socket *socket)
         search->found |= socket->cgroup == search->cgroup;
 }
 
-int hl_inflight_listens(uint16_t port, uint64_t cgroup, struct hl_err *err)
+int hl_sockets_listens(uint16_t port, uint64_t cgroup, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) struct unit_search *search = hl_alloc(sizeof(*search));
         search->cgroup = cgroup;

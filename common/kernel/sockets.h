@@ -2,9 +2,9 @@
  *
  * Shape    one dump of the host's TCP sockets per address family, for any number of ports.
  *          A connection is in flight while a request stands unanswered on it, bytes wait in
- *          a queue of its, or bytes moved in the last HL_INFLIGHT_RECENT_MS. A connection on
+ *          a queue of its, or bytes moved in the last HL_SOCKETS_RECENT_MS. A connection on
  *          which nothing was ever asked, or that is kept alive between requests, is not.
- *          NGINX's come from HL_INFLIGHT_NGINX_SOURCE (conf.h), and are closed after
+ *          NGINX's come from HL_SOCKETS_NGINX_SOURCE (conf.h), and are closed after
  *          their answer, so they are in flight while they stand. Our own questions to a model
  *          (probe.h) are not even connections here.
  * Units    *_ms are milliseconds; ages do not grow while the host is suspended.
@@ -21,33 +21,33 @@
 
 struct hl_err;
 
-#define HL_INFLIGHT_RECENT_MS 5000
+#define HL_SOCKETS_RECENT_MS 5000
 /* A question that follows an answer within one tick of the kernel's (some ms) looks like one that was answered in that
  * tick. It counts as unanswered, but not for ever. */
-#define HL_INFLIGHT_TIE_MS (60 * 60 * 1000)
+#define HL_SOCKETS_TIE_MS (60 * 60 * 1000)
 #define HL_AGE_NEVER UINT64_MAX
-#define HL_INFLIGHT_OWN_SOURCE UINT32_C(0x7F686C73) /* 127.104.108.115: where our own questions come from */
-#define HL_INFLIGHT_NGINX_SOURCE UINT32_C(0x7F6E6778)
-#define HL_INFLIGHT_NGINX_ADDRESS "127.110.103.120" /* the same */
+#define HL_SOCKETS_OWN_SOURCE UINT32_C(0x7F686C73) /* 127.104.108.115: where our own questions come from */
+#define HL_SOCKETS_NGINX_SOURCE UINT32_C(0x7F6E6778)
+#define HL_SOCKETS_NGINX_ADDRESS "127.110.103.120" /* the same */
 
 struct hl_traffic {
         unsigned connections;      /* established, or half closed by the client, who may wait for an answer still */
         unsigned in_flight;        /* of these, with a request on them */
-        unsigned moving;           /* of those in flight, with bytes in the last HL_INFLIGHT_RECENT_MS */
+        unsigned moving;           /* of those in flight, with bytes in the last HL_SOCKETS_RECENT_MS */
         unsigned half_closed;      /* with a request on them still, but none in flight: their client sends no more */
-        unsigned past_nginx;       /* of those in flight: NGINX tells when one of its own ends, of these nobody does */
+        unsigned direct;           /* of those in flight: NGINX tells when one of its own ends, of these nobody does */
         uint64_t last_byte_age_ms; /* over these connections, while they are open; HL_AGE_NEVER: nothing moved */
 };
 
 /* ports: local TCP ports; 0 and repeated ones are allowed. */
-int hl_inflight_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err);
+int hl_sockets_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err);
 
 /* The same for this port and, where the programs of a control group (units.h) listen, but not on this one, for all on which
  * they do: a server listens where its file told it at its start, whatever the file says now. (A server that listens here
  * may have ports of its own besides, by which its processes talk to each other.) Returns 1, or 0 where nobody of the control
  * group listens, or -errno. *ret_port: `port`, or one of the others. */
-int hl_inflight_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
-                          struct hl_err *err);
+int hl_sockets_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
+                         struct hl_err *err);
 
 /* A socket that listens. */
 struct hl_listener {
@@ -62,14 +62,14 @@ struct hl_listener {
 typedef void hl_listener_fn(void *data, const struct hl_listener *listener);
 
 /* Tells each that listens on a local TCP port, or on any (0). */
-int hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err);
+int hl_sockets_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err);
 
 /* Who listens on a local TCP port: 1, 0: nobody, or -errno. Of several the one that the kernel gives a connection to
  * 127.0.0.1, if there is one. */
-int hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
+int hl_sockets_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
 
 /* Whether programs of this control group listen on it, beside others perhaps: 1, 0 or -errno. */
-int hl_inflight_listens(uint16_t port, uint64_t cgroup, struct hl_err *err);
+int hl_sockets_listens(uint16_t port, uint64_t cgroup, struct hl_err *err);
 
 /* Whether a connection to 127.0.0.1 comes to it, where there is no better one: the greater, the better. */
 unsigned hl_listener_takes_loopback(const struct hl_listener *listener);

@@ -196,7 +196,7 @@ void hl_cause_of_status(const struct hl_model *model, int status, char cause[sta
 
 /* ---- of a model, and of a failure ---- */
 
-enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_active active,
+enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_state active,
                                       char cause[static HL_CAUSE_SIZE])
 {
         struct hl_unit_detail detail;
@@ -205,9 +205,9 @@ enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model 
         if (active == HL_UNIT_FAILED && hl_units_detail(bus, model->unit, &detail, &ignored) >= 0)
                 hl_cause_of_end(model->unit, &detail, 0, cause);
         if (active != HL_UNIT_ACTIVE || model->port == 0)
-                return hl_ready_state(model, active);
-        int status = hl_ready_ask(model);
-        enum hl_model_state state = hl_ready_meaning(model, status);
+                return hl_readiness_state(model, active);
+        int status = hl_readiness_ask(model);
+        enum hl_model_state state = hl_readiness_meaning(model, status);
         if (state == HL_MODEL_LOADING)
                 hl_cause_of_status(model, status, cause);
         return state;
@@ -216,7 +216,7 @@ enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model 
 bool hl_cause_of(struct hl_bus *bus, const struct hl_model *model, char cause[static HL_CAUSE_SIZE])
 {
         const char *unit = model->unit;
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         struct hl_err ignored = { 0 };
         *cause = '\0';
         if (hl_units_states(bus, &unit, 1, &active, &ignored) >= 0)
@@ -252,7 +252,7 @@ void hl_cause_wait_of_failure(struct hl_bus *bus, const struct hl_model *model, 
                               const struct hl_err *err, char cause[static HL_CAUSE_SIZE])
 {
         for (int i = 0; !hl_cause_of_failure(bus, model, since_us, err, cause) && i < HL_CAUSE_TRIES; i++)
-                if (hl_pause(bus->client_fd, HL_CAUSE_LAG_US))
+                if (hl_sleep_or_hangup(bus->client_fd, HL_CAUSE_LAG_US))
                         return;
 }
 

@@ -25,7 +25,7 @@
 #define HL_CAUSE_TRIES 15 /* on a host that is busy a moment is long */
 
 /* A model's state, and its cause, or "" where it neither failed nor is loading. Its health path is asked once. */
-enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_active active,
+enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_state active,
                                       char cause[static HL_CAUSE_SIZE]);
 
 /* The same of a model about which nothing is known yet; false, and "", where there is none. */

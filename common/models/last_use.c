@@ -56,48 +56,48 @@ static int set(int fd, const char *model, uint64_t at_us, uint64_t age_us, struc
         return 0;
 }
 
-int hl_activity_touch(const char *model, struct hl_err *err)
+int hl_last_use_record(const char *model, struct hl_err *err)
 {
         HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_SH, err);
         return fd < 0 ? fd : set(fd, model, hl_clock_realtime(), 0, err);
 }
 
-int hl_activity_note(const char *model, uint64_t age_us, struct hl_err *err)
+int hl_last_use_record_past(const char *model, uint64_t age_us, struct hl_err *err)
 {
-        struct hl_activity known;
-        hl_activity_read(model, &known); /* before the file is there, if it was not */
+        struct hl_last_use known;
+        hl_last_use_read(model, &known); /* before the file is there, if it was not */
         HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_EX, err);
         if (fd < 0)
                 return fd;
-        if (known.age_us != HL_NEVER)
-                hl_activity_read(model, &known); /* what was touched while this waited */
+        if (known.age_us != HL_USEC_INFINITY)
+                hl_last_use_read(model, &known); /* what was touched while this waited */
         if (known.age_us <= age_us)
                 return 0;
         return set(fd, model, before(hl_clock_realtime(), age_us), age_us, err);
 }
 
-int hl_activity_adopt(const char *model, struct hl_err *err)
+int hl_last_use_rebase(const char *model, struct hl_err *err)
 {
-        struct hl_activity activity;
+        struct hl_last_use activity;
         HL_CLEANUP(hl_close_fd) int fd = open_locked(model, LOCK_EX, err);
         if (fd < 0)
                 return fd;
-        hl_activity_read(model, &activity);
-        return activity.adoptable ? set(fd, model, activity.at_us, activity.age_us, err) : 0;
+        hl_last_use_read(model, &activity);
+        return activity.needs_rebase ? set(fd, model, activity.at_us, activity.age_us, err) : 0;
 }
 
-int hl_activity_hold(const char *model, int *ret_fd, struct hl_err *err)
+int hl_last_use_lock(const char *model, int *ret_fd, struct hl_err *err)
 {
-        struct hl_activity before_it;
-        hl_activity_read(model, &before_it);
+        struct hl_last_use before_it;
+        hl_last_use_read(model, &before_it);
         int fd = open_locked(model, LOCK_EX, err);
         if (fd < 0)
                 return fd;
-        struct hl_activity now;
-        hl_activity_read(model, &now);
+        struct hl_last_use now;
+        hl_last_use_read(model, &now);
         const struct timespec never[2] = { { 0 }, { 0 } };
         if (before_it.at_us == 0 &&
-            now.adoptable) /* it is only there because it was opened: nobody has used the model */
+            now.needs_rebase) /* it is only there because it was opened: nobody has used the model */
                 futimens(fd, never);
         *ret_fd = fd;
         return 0;
@@ -110,14 +110,14 @@ static bool lock_stop(int fd, int command, struct flock *lock)
         return fcntl(fd, command, lock) == 0;
 }
 
-void hl_activity_stop_begun(int hold)
+void hl_last_use_mark_stopping(int hold)
 {
         struct flock lock;
         lock_stop(hold, F_OFD_SETLK, &lock);
         flock(hold, LOCK_UN);
 }
 
-bool hl_activity_is_being_stopped(const char *model)
+bool hl_last_use_is_stopping(const char *model)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
         HL_CLEANUP(hl_close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -125,11 +125,11 @@ bool hl_activity_is_being_stopped(const char *model)
         return fd >= 0 && lock_stop(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
-void hl_activity_read(const char *model, struct hl_activity *ret_activity)
+void hl_last_use_read(const char *model, struct hl_last_use *ret_activity)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
         struct stat status;
-        *ret_activity = (struct hl_activity){ .age_us = HL_NEVER };
+        *ret_activity = (struct hl_last_use){ .age_us = HL_USEC_INFINITY };
         if (lstat(path, &status) < 0 || status.st_mtim.tv_sec <= 0)
                 return;
 
@@ -145,13 +145,13 @@ void hl_activity_read(const char *model, struct hl_activity *ret_activity)
                         ret_activity->at_us = before(now_us, ret_activity->age_us);
         } else {
                 ret_activity->age_us = before(real_age_us, suspended_us);
-                ret_activity->adoptable = true;
+                ret_activity->needs_rebase = true;
         }
 }
 
-uint64_t hl_activity_last(const char *model)
+uint64_t hl_last_use_at(const char *model)
 {
-        struct hl_activity activity;
-        hl_activity_read(model, &activity);
+        struct hl_last_use activity;
+        hl_last_use_read(model, &activity);
         return activity.at_us;
 }

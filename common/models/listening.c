@@ -195,7 +195,7 @@ void hl_listening_look(const struct hl_model *model, struct hl_listening *ret_li
         struct hl_err ignored = { 0 };
         *ret_listening = (struct hl_listening){ .where = HL_LISTENS_UNKNOWN };
         hl_cgroups_of_unit(model->unit, &look.groups);
-        if (look.groups.count == 0 || hl_inflight_listeners(0, look_at, &look, &ignored) < 0) {
+        if (look.groups.count == 0 || hl_sockets_listeners(0, look_at, &look, &ignored) < 0) {
                 hl_cgroups_free(&look.groups);
                 return;
         }

@@ -74,7 +74,7 @@ static enum hl_owner_kind judge(const struct hl_owner *owner, const char *path)
 int hl_owner_find(uint16_t port, const char *unit, struct hl_owner *ret_owner, struct hl_err *err)
 {
         struct hl_owner owner = { .kind = HL_OWNER_NOBODY };
-        int r = hl_inflight_listener(port, &owner.listener, err);
+        int r = hl_sockets_listener(port, &owner.listener, err);
         if (r < 0)
                 return r;
         if (r == 0 || hl_listener_takes_loopback(&owner.listener) == 0) {

@@ -22,7 +22,7 @@
 
 static int begin(struct hl_probe *probe, uint16_t port, const char *path, const char *version)
 {
-        const struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HL_INFLIGHT_OWN_SOURCE) },
+        const struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HL_SOCKETS_OWN_SOURCE) },
                                  address = { .sin_family = AF_INET,
                                              .sin_port = htons(port),
                                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };

@@ -1,7 +1,7 @@
 /* probe.h - what a model server says of itself: one GET on loopback.
  *
  * Shape    hl_probe() waits; hl_probe_begin() and hl_probe_step() are for a program with an event loop. All come from
- *          HL_INFLIGHT_OWN_SOURCE: to ask a model is not to use it. Of an answer 200 the beginning is read too: some
+ *          HL_SOCKETS_OWN_SOURCE: to ask a model is not to use it. Of an answer 200 the beginning is read too: some
  *          servers say in its text alone that they are loading, which is a status 503 here.
  * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   the HTTP status, or -errno: -ECONNREFUSED: nobody listens, -ETIMEDOUT: no answer

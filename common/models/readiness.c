@@ -32,7 +32,7 @@ const char *hl_model_state_name(enum hl_model_state state)
 }
 
 /* A server that wants a key for its health path has finished loading, too. */
-bool hl_ready_status(int status)
+bool hl_status_means_ready(int status)
 {
         return (status >= 200 && status < 400) || status == 401 || status == 403;
 }
@@ -51,7 +51,7 @@ static bool is_strangers(const struct hl_model *model)
 /* The same answer, unless somebody else gave it. */
 static int own_status(const struct hl_model *model, int status, uint64_t asked_us)
 {
-        if (!hl_ready_status(status))
+        if (!hl_status_means_ready(status))
                 return status;
         if (is_strangers(model))
                 return -EADDRINUSE;
@@ -59,35 +59,35 @@ static int own_status(const struct hl_model *model, int status, uint64_t asked_u
         return status;
 }
 
-int hl_ready_ask(const struct hl_model *model)
+int hl_readiness_ask(const struct hl_model *model)
 {
         uint64_t now_us = hl_clock_monotonic();
         return own_status(model, hl_probe(model->port, model->health_path, now_us + STATE_PROBE_US), now_us);
 }
 
 /* systemd's mark of the start is on the clock that may be changed, ours is on the one that may not. */
-bool hl_ready_was_seen(const struct hl_model *model)
+bool hl_readiness_was_seen(const struct hl_model *model)
 {
-        uint64_t started_us = hl_units_started_about(model->unit), real_us = hl_clock_realtime();
+        uint64_t started_us = hl_unit_start_hint(model->unit), real_us = hl_clock_realtime();
         if (started_us == 0 || started_us > real_us)
                 return true;
         uint64_t age_us = real_us - started_us, now_us = hl_clock_monotonic();
-        return hl_ready_seen_since(model->name, age_us < now_us ? now_us - age_us : 0);
+        return hl_ready_mark_since(model->name, age_us < now_us ? now_us - age_us : 0);
 }
 
-bool hl_ready_is_strangers(const struct hl_model *model)
+bool hl_readiness_is_strangers(const struct hl_model *model)
 {
-        return !hl_ready_was_seen(model) && is_strangers(model); /* what was seen ready has its port */
+        return !hl_readiness_was_seen(model) && is_strangers(model); /* what was seen ready has its port */
 }
 
-enum hl_model_state hl_ready_meaning(const struct hl_model *model, int status)
+enum hl_model_state hl_readiness_meaning(const struct hl_model *model, int status)
 {
-        if (hl_ready_status(status) || (status == -ETIMEDOUT && hl_ready_was_seen(model)))
+        if (hl_status_means_ready(status) || (status == -ETIMEDOUT && hl_readiness_was_seen(model)))
                 return HL_MODEL_LOADED;
         return HL_MODEL_LOADING;
 }
 
-enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_active active)
+enum hl_model_state hl_readiness_state(const struct hl_model *model, enum hl_unit_state active)
 {
         switch (active) {
         case HL_UNIT_FAILED:
@@ -100,10 +100,10 @@ enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_ac
         case HL_UNIT_STOPPING:
                 return HL_MODEL_UNLOADED;
         }
-        return model->port == 0 ? HL_MODEL_LOADED : hl_ready_meaning(model, hl_ready_ask(model));
+        return model->port == 0 ? HL_MODEL_LOADED : hl_readiness_meaning(model, hl_readiness_ask(model));
 }
 
-int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *err)
+int hl_fail_not_ready(const struct hl_model *model, int status, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer)
         char *last = status < 0 ? hl_strdup(strerror(-status)) : hl_format("status %d", status);
@@ -113,11 +113,11 @@ int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *er
                        model->name, model->port, model->health_path, last, model->file_path);
 }
 
-int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
+int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
 {
         struct hl_owner owner = { 0 };
         const char *unit = model->unit;
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         int r = hl_model_readable(model, err);
         if (r < 0 || model->port == 0)
                 return r;
@@ -143,7 +143,7 @@ int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct
 /* ---- a wait ---- */
 
 /* Where it listens matters only while nobody answers on PORT. */
-static int look_elsewhere(struct hl_ready_watch *w, uint64_t now_us, struct hl_err *err)
+static int look_elsewhere(struct hl_readiness_watch *w, uint64_t now_us, struct hl_err *err)
 {
         struct hl_listening listening;
         if (w->status >= 0 || now_us < w->looked_us + HL_ASK_WATCH_US)
@@ -160,22 +160,22 @@ static int look_elsewhere(struct hl_ready_watch *w, uint64_t now_us, struct hl_e
         return hl_fail(err, HL_ERR_UPSTREAM, EIO, "wrong_port", "%s; it goes on running", listening.sentence);
 }
 
-int hl_ready_watch_judge(struct hl_ready_watch *w, int status, uint64_t asked_us, struct hl_err *err)
+int hl_readiness_watch_check(struct hl_readiness_watch *w, int status, uint64_t asked_us, struct hl_err *err)
 {
         const char *unit = w->model->unit;
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         if (status != -EAGAIN)
                 w->status = status;
         int r = hl_units_states(w->bus, &unit, 1, &active, err);
         if (r < 0)
                 return r;
         if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)
-                return hl_units_ended(w->bus, unit, err);
+                return hl_fail_unit_ended(w->bus, unit, err);
         if (active != HL_UNIT_ACTIVE)
                 return 0;
-        if (hl_ready_status(status)) {
+        if (hl_status_means_ready(status)) {
                 w->status = own_status(w->model, status, asked_us);
-                return hl_ready_status(w->status);
+                return hl_status_means_ready(w->status);
         }
         return look_elsewhere(w, hl_clock_monotonic(), err);
 }
@@ -186,15 +186,15 @@ static int pause_until(const struct hl_ask *ask, const struct hl_bus *bus, uint6
         uint64_t next_us = hl_clock_monotonic() + CLIENT_EVERY_US;
         next_us = again_us < next_us ? again_us : next_us;
         hl_wait_fd(ask->epoll, POLLIN, next_us < deadline_us ? next_us : deadline_us);
-        return hl_pause(bus->client_fd, 0) ? -ECANCELED : 0;
+        return hl_sleep_or_hangup(bus->client_fd, 0) ? -ECANCELED : 0;
 }
 
-int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
+int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
 {
         int askable = hl_model_has_port(model, err);
         if (askable < 0)
                 return askable;
-        struct hl_ready_watch watch = { .bus = bus, .model = model, .status = -ETIMEDOUT };
+        struct hl_readiness_watch watch = { .bus = bus, .model = model, .status = -ETIMEDOUT };
         HL_CLEANUP(hl_ask_end) struct hl_ask ask;
         uint64_t asked_us = 0, again_us, now_us = hl_clock_monotonic();
         uint64_t note_us = now_us + NOTE_EVERY_US, watch_us = now_us + HL_ASK_WATCH_US;
@@ -204,19 +204,19 @@ int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t dea
                 int status = hl_ask_step(&ask, &asked_us, &again_us), r = 0;
                 now_us = hl_clock_monotonic();
                 if (status != -EAGAIN || now_us >= watch_us) {
-                        r = hl_ready_watch_judge(&watch, status, asked_us, err);
+                        r = hl_readiness_watch_check(&watch, status, asked_us, err);
                         watch_us = now_us + HL_ASK_WATCH_US;
                 }
                 if (r != 0)
                         return r < 0 ? r : 0;
                 if (now_us >= note_us) {
                         struct hl_err ignored = { 0 };
-                        hl_activity_touch(model->name, &ignored);
+                        hl_last_use_record(model->name, &ignored);
                         note_us = now_us + NOTE_EVERY_US;
                 }
                 if (now_us >= deadline_us)
-                        return hl_ready_timeout(model, watch.status, err);
+                        return hl_fail_not_ready(model, watch.status, err);
                 if (pause_until(&ask, bus, again_us, deadline_us) < 0)
-                        return hl_bus_fail_left(err, model->unit);
+                        return hl_fail_client_left(err, model->unit);
         }
 }

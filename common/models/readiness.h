@@ -2,9 +2,9 @@
  *
  * Shape    the unit says whether a process runs, its health path whether it can answer: servers listen, and answer 503,
  *          long before they are ready. What answers on PORT must not be somebody else's (owner.h). A wait is a loop of
- *          the caller's: hl_ready_watch_judge() is told each answer and, now and then, that there is none.
+ *          the caller's: hl_readiness_watch_check() is told each answer and, now and then, that there is none.
  * Units    deadline_us is CLOCK_MONOTONIC.
- * Errors   hl_ready_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT: not
+ * Errors   hl_readiness_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT: not
  *          in time; -ECANCELED/TIMEOUT: bus->client_fd hung up; -EINVAL/CONFLICT: the model has no PORT. BUSY and
  *          INTERNAL as in bus.h. What is behind a failure is told by cause.h.
  * Tests    tests/unit/models/test_probe.c, tests/system/test_models.py, tests/system/test_causes.py
@@ -26,37 +26,37 @@ enum hl_model_state {
 /* "unloaded", "loading", "loaded", "failed": the words of llama.cpp's router. */
 const char *hl_model_state_name(enum hl_model_state state);
 
-#define HL_READY_SAYS_LOADING 503 /* as servers answer while they load */
+#define HL_STATUS_LOADING 503 /* as servers answer while they load */
 
 /* Asks the health path of a model whose unit is active: a status, or -errno as in probe.h; -EADDRINUSE: what answers is
  * not the model's. */
-int hl_ready_ask(const struct hl_model *model);
+int hl_readiness_ask(const struct hl_model *model);
 
 /* What that means. A model that is too busy to answer is loaded, if it ever was since its start. */
-enum hl_model_state hl_ready_meaning(const struct hl_model *model, int status);
+enum hl_model_state hl_readiness_meaning(const struct hl_model *model, int status);
 
 /* Both in one, where the unit is active. */
-enum hl_model_state hl_ready_state(const struct hl_model *model, enum hl_unit_active active);
+enum hl_model_state hl_readiness_state(const struct hl_model *model, enum hl_unit_state active);
 
 /* Whether the model was seen ready since its unit was started; also where nobody knows when that was. */
-bool hl_ready_was_seen(const struct hl_model *model);
+bool hl_readiness_was_seen(const struct hl_model *model);
 
 /* Whether a request to its port would come to a program that is not the model's: one that runs may not listen yet. */
-bool hl_ready_is_strangers(const struct hl_model *model);
+bool hl_readiness_is_strangers(const struct hl_model *model);
 
 /* Before a model is started: its file must be readable, and somebody else's server on its port would be taken for it.
  * -EADDRINUSE/CONFLICT, or as hl_model_readable(). (Root's is
  * let be: it may be systemd, which holds the port for the model.) */
-int hl_ready_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
+int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
 
 /* Whether what the health path was answered with, a status or -errno, means "loaded". */
-bool hl_ready_status(int status);
+bool hl_status_means_ready(int status);
 
 /* -ETIMEDOUT/TIMEOUT: it runs, and this is what it said last. */
-int hl_ready_timeout(const struct hl_model *model, int status, struct hl_err *err);
+int hl_fail_not_ready(const struct hl_model *model, int status, struct hl_err *err);
 
 /* What a wait for one model has seen. */
-struct hl_ready_watch {
+struct hl_readiness_watch {
         struct hl_bus *bus;
         const struct hl_model *model;
         int status;            /* what its health path was answered with last */
@@ -66,8 +66,8 @@ struct hl_ready_watch {
 
 /* status: what the question that was asked at asked_us came to; -EAGAIN: there is no answer yet. 1: it is ready; 0: go
  * on; or -errno as above. */
-int hl_ready_watch_judge(struct hl_ready_watch *watch, int status, uint64_t asked_us, struct hl_err *err);
+int hl_readiness_watch_check(struct hl_readiness_watch *watch, int status, uint64_t asked_us, struct hl_err *err);
 
-int hl_ready_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err);
+int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err);
 
 #endif

@@ -37,7 +37,7 @@ int hl_ready_mark(const char *model, uint64_t asked_us)
         return set_time(path, asked_us);
 }
 
-bool hl_ready_seen_since(const char *model, uint64_t start_us)
+bool hl_ready_mark_since(const char *model, uint64_t start_us)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
         struct stat status;

@@ -20,6 +20,6 @@
 int hl_ready_mark(const char *model, uint64_t asked_us);
 
 /* Whether it was seen ready after it was started then. */
-bool hl_ready_seen_since(const char *model, uint64_t start_us);
+bool hl_ready_mark_since(const char *model, uint64_t start_us);
 
 #endif

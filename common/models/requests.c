@@ -42,7 +42,7 @@ static bool read_value(const char *line, double *ret_value)
         return true;
 }
 
-int hl_busy_parse(const char *text, unsigned *ret_requests)
+int hl_requests_parse(const char *text, unsigned *ret_requests)
 {
         double sum = 0, value;
         bool any = false;
@@ -57,14 +57,14 @@ int hl_busy_parse(const char *text, unsigned *ret_requests)
         return 0;
 }
 
-unsigned hl_busy(uint16_t port, const struct hl_traffic *traffic, bool silent)
+unsigned hl_requests_running(uint16_t port, const struct hl_traffic *traffic, bool silent)
 {
         bool in_doubt = traffic->in_flight == 0 ? traffic->connections > 0 : silent && traffic->moving == 0;
         struct hl_buf answer = { .max = METRICS_SIZE_MAX };
         unsigned requests = traffic->in_flight + (silent ? 0 : traffic->half_closed);
         if (in_doubt && hl_probe_text(port, HL_METRICS_PATH, hl_clock_monotonic() + ASK_US, &answer) == 200 &&
             answer.data)
-                hl_busy_parse(answer.data, &requests);
+                hl_requests_parse(answer.data, &requests);
         hl_buf_free(&answer);
         return requests;
 }

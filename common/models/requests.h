@@ -17,9 +17,9 @@
 
 /* How many requests the server on this port works on. silent: no byte has moved for so long that an unanswered request, too,
  * is in doubt, and a client that sends no more is taken for gone. */
-unsigned hl_busy(uint16_t port, const struct hl_traffic *traffic, bool silent);
+unsigned hl_requests_running(uint16_t port, const struct hl_traffic *traffic, bool silent);
 
 /* The sum of what a server's metrics say of requests that run or wait; -ENOENT: they say nothing of it. */
-int hl_busy_parse(const char *text, unsigned *ret_requests);
+int hl_requests_parse(const char *text, unsigned *ret_requests);
 
 #endif

@@ -27,7 +27,7 @@ static uint64_t earlier(uint64_t a_us, uint64_t b_us)
 
 /* Everything that is known of all models; arrays of catalog->count items. */
 struct answers {
-        enum hl_unit_active *states;
+        enum hl_unit_state *states;
         struct hl_traffic *traffic;
         struct hl_usage *usages;
 };
@@ -49,23 +49,23 @@ static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answ
                 ports[i] = catalog->models[i].port;
         }
         int r = hl_units_states(bus, units, count, a->states, err);
-        return r < 0 ? r : hl_inflight_read(ports, count, a->traffic, err);
+        return r < 0 ? r : hl_sockets_read(ports, count, a->traffic, err);
 }
 
 static void read_report(struct hl_usage *u, const char *model)
 {
-        struct hl_activity activity;
-        hl_activity_read(model, &activity);
+        struct hl_last_use activity;
+        hl_last_use_read(model, &activity);
         u->reported_at_us = activity.at_us;
-        u->is_report_adoptable = activity.adoptable;
+        u->needs_rebase = activity.needs_rebase;
         u->report_age_us = u->request_age_us = u->idle_us = activity.age_us;
 }
 
 static void set_traffic(struct hl_usage *u, const struct hl_traffic *t)
 {
         u->in_flight = t->in_flight;
-        u->untold = t->past_nginx;
-        u->traffic_age_us = HL_NEVER;
+        u->unreported = t->direct;
+        u->traffic_age_us = HL_USEC_INFINITY;
         if (t->last_byte_age_ms != HL_AGE_NEVER) {
                 u->traffic_age_us = t->last_byte_age_ms * HL_USEC_PER_MSEC;
                 u->traffic_at_us = ago(hl_clock_realtime(), u->traffic_age_us);
@@ -91,7 +91,7 @@ static bool is_quiet(const struct hl_usage *u, const struct hl_model *model, con
  * or its clock changed, the mark is wrong. */
 static bool is_young(struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
 {
-        uint64_t about_us = hl_units_started_about(model->unit), now_us = hl_clock_realtime();
+        uint64_t about_us = hl_unit_start_hint(model->unit), now_us = hl_clock_realtime();
         if (about_us == 0 || about_us > now_us)
                 return false;
         set_start(u, now_us - about_us);
@@ -134,17 +134,17 @@ static bool has_moved(const struct hl_model *model)
 {
         struct hl_listener listener;
         struct hl_err ignored = { 0 };
-        return model->port != 0 && hl_inflight_listener(model->port, &listener, &ignored) == 0;
+        return model->port != 0 && hl_sockets_listener(model->port, &listener, &ignored) == 0;
 }
 
 /* What one look at all models cannot show: the traffic of this one where its server listens, which its file may not name
- * any more. Returns as hl_inflight_read_unit(). */
+ * any more. Returns as hl_sockets_read_unit(). */
 static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct hl_traffic *traffic, uint16_t *ret_port,
                        struct hl_err *err)
 {
         uint64_t cgroup;
         int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
-        return r < 0 ? r : hl_inflight_read_unit(model->port, cgroup, traffic, ret_port, err);
+        return r < 0 ? r : hl_sockets_read_unit(model->port, cgroup, traffic, ret_port, err);
 }
 
 /* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
@@ -154,17 +154,17 @@ static bool is_loading(const struct hl_model *model, const struct hl_usage *u, b
 {
         if (model->port == 0)
                 return false;
-        int status = hl_ready_ask(model);
-        if (hl_ready_status(status))
+        int status = hl_readiness_ask(model);
+        if (hl_status_means_ready(status))
                 return false;
         uint64_t now_us = hl_clock_monotonic();
-        bool was_ready = hl_ready_seen_since(model->name, u->start_age_us < now_us ? now_us - u->start_age_us : 0);
+        bool was_ready = hl_ready_mark_since(model->name, u->start_age_us < now_us ? now_us - u->start_age_us : 0);
         if (status == -ETIMEDOUT && was_ready) /* it is too busy to answer */
                 return false;
         if (u->start_age_us <= model->start_timeout_us)
                 return true;
-        *ret_may_work = !was_ready && status != HL_READY_SAYS_LOADING;
-        return !was_ready && status == HL_READY_SAYS_LOADING;
+        *ret_may_work = !was_ready && status != HL_STATUS_LOADING;
+        return !was_ready && status == HL_STATUS_LOADING;
 }
 
 static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
@@ -179,14 +179,14 @@ static int judge(struct hl_bus *bus, const struct hl_model *model, const struct 
                         return found;
                 set_traffic(u, traffic);
         }
-        u->is_over_time = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_NEVER &&
-                          u->idle_us > model->idle_timeout_us;
-        if (u->is_over_time && may_ask)
-                u->in_flight = hl_busy(port, traffic, true);
+        u->is_overdue = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_USEC_INFINITY &&
+                        u->idle_us > model->idle_timeout_us;
+        if (u->is_overdue && may_ask)
+                u->in_flight = hl_requests_running(port, traffic, true);
         if (u->in_flight > 0 && traffic->in_flight == 0)
-                u->untold = u->in_flight;
+                u->unreported = u->in_flight;
         u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
-        u->is_idle = u->is_over_time && u->in_flight == 0;
+        u->is_idle = u->is_overdue && u->in_flight == 0;
         u->is_loading = u->is_idle && may_ask && is_loading(model, u, ret_may_work);
         u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
         return 0;
@@ -237,14 +237,14 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
         return 0;
 }
 
-int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
-                  struct hl_usage **ret_usages, struct hl_err *err)
+int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                 struct hl_usage **ret_usages, struct hl_err *err)
 {
         return read_usage(bus, config, catalog, true, ret_usages, err);
 }
 
-int hl_usage_look(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
-                  struct hl_usage **ret_usages, struct hl_err *err)
+int hl_usage_observe(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                     struct hl_usage **ret_usages, struct hl_err *err)
 {
         return read_usage(bus, config, catalog, false, ret_usages, err);
 }

@@ -5,7 +5,7 @@
  *          is asked when they were started and which control group they have, the kernel where
  *          that one listens, and the model itself whether it works on something.
  * Units    *_us are microseconds; *_at_us are CLOCK_REALTIME, 0 for never; idle_us and
- *          *_age_us do not run while the host is suspended, HL_NEVER where there is none.
+ *          *_age_us do not run while the host is suspended, HL_USEC_INFINITY where there is none.
  * Errors   as in units.h and sockets.h; nothing is known then, and nothing must be stopped.
  * Owner    *ret_usages: free(); item i belongs to catalog->models[i].
  * Tests    tests/unit/models/test_usage.c, tests/system/test_monitor.py
@@ -18,7 +18,7 @@
 #include "systemd/units.h"
 
 struct hl_usage {
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         uint64_t reported_at_us; /* the activity file: what clients, NGINX and the sweep told */
         uint64_t traffic_at_us;  /* the last byte on a connection that is still open */
         uint64_t started_at_us;  /* of a running unit */
@@ -28,22 +28,22 @@ struct hl_usage {
         uint64_t request_age_us; /* of the later of report and traffic */
         uint64_t idle_us;        /* since the latest of all three */
         unsigned in_flight;      /* by the kernel's word, or the model's own */
-        unsigned untold;         /* of these, those of which nobody tells when they end: not NGINX's */
+        unsigned unreported;     /* of these, those of which nobody tells when they end: not NGINX's */
         bool is_active;          /* a request within active_threshold, or one in flight */
-        bool is_over_time;       /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
+        bool is_overdue;         /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
         /* Of one that is over its time and has nothing in flight one of these three, the first that is so: */
         bool is_loading; /* it has not been ready yet, and is in time, says that it loads, or works */
         bool is_changed; /* its file was changed since its start, and it is not known where its server listens */
         bool is_idle;
-        bool is_report_adoptable; /* as in last_use.h */
+        bool needs_rebase; /* as in last_use.h */
 };
 
-int hl_usage_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
-                  struct hl_usage **ret_usages, struct hl_err *err);
+int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                 struct hl_usage **ret_usages, struct hl_err *err);
 
 /* The same without a question to any model: systemd, files and the kernel alone. */
-int hl_usage_look(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
-                  struct hl_usage **ret_usages, struct hl_err *err);
+int hl_usage_observe(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                     struct hl_usage **ret_usages, struct hl_err *err);
 
 /* The latest request that is known of, from whichever source; 0: never. */
 uint64_t hl_usage_last_activity(const struct hl_usage *usage);

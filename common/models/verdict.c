@@ -22,7 +22,7 @@ static enum hl_sweep_reason reason_of(const struct hl_model *model, const struct
         }
         if (model->read_error && model->port == 0)
                 return HL_SWEEP_UNREADABLE;
-        if (model->idle_timeout_us == HL_NEVER)
+        if (model->idle_timeout_us == HL_USEC_INFINITY)
                 return model->port == 0 ? HL_SWEEP_NO_PORT : HL_SWEEP_PINNED;
         if (usage->in_flight > 0)
                 return HL_SWEEP_IN_FLIGHT;
@@ -38,7 +38,7 @@ struct hl_sweep_decision hl_sweep_decide(const struct hl_model *model, const str
         struct hl_sweep_decision decision = { .reason = reason_of(model, usage),
                                               .idle_us = usage->idle_us,
                                               .threshold_us = model->idle_timeout_us,
-                                              .stops_in_us = HL_NEVER,
+                                              .stops_in_us = HL_USEC_INFINITY,
                                               .in_flight = usage->in_flight };
         if (decision.reason == HL_SWEEP_IDLE)
                 decision.stops_in_us = 0;
@@ -102,21 +102,21 @@ int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_
         const struct hl_catalog alone = { .models = model, .count = 1 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
         HL_CLEANUP(hl_close_fd) int hold = -1;
-        int r = hl_activity_hold(model->name, &hold, err);
+        int r = hl_last_use_lock(model->name, &hold, err);
         if (r >= 0)
-                r = hl_usage_read(bus, config, &alone, &usage, err);
+                r = hl_usage_ask(bus, config, &alone, &usage, err);
         if (r < 0)
                 return r;
         *ret_decision = hl_sweep_decide(model, usage);
         if (ret_decision->reason != HL_SWEEP_IDLE)
                 return 0;
-        *ret_job = (struct hl_job){ .bus = bus, .verb = HL_UNIT_STOP, .name = model->unit };
+        *ret_job = (struct hl_job){ .bus = bus, .verb = HL_JOB_STOP, .name = model->unit };
         r = hl_job_begin(ret_job, err);
         if (r < 0) {
                 hl_job_free(ret_job);
                 return r;
         }
-        hl_activity_stop_begun(hold);
+        hl_last_use_mark_stopping(hold);
         *ret_hold = hold;
         hold = -1;
         return 1;

@@ -1,7 +1,7 @@
 /* verdict.h - may a model be stopped because nobody uses it? And its stop.
  *
  * Shape    hl_sweep_decide() is a pure function of one look (usage.h): everybody who tells or acts asks it.
- * Units    *_us are microseconds; HL_NEVER: does not end.
+ * Units    *_us are microseconds; HL_USEC_INFINITY: does not end.
  * Errors   hl_sweep_stop(): as in usage.h, last_use.h and units.h.
  * Tests    tests/unit/models/test_verdict.c, tests/system/test_sweep.py
  */
@@ -31,9 +31,10 @@ enum hl_sweep_reason {
 
 struct hl_sweep_decision {
         enum hl_sweep_reason reason;
-        uint64_t idle_us; /* HL_NEVER: it was never used */
+        uint64_t idle_us; /* HL_USEC_INFINITY: it was never used */
         uint64_t threshold_us;
-        uint64_t stops_in_us; /* if nothing happens; HL_NEVER: not at all, or not while a request is in flight */
+        uint64_t
+                stops_in_us; /* if nothing happens; HL_USEC_INFINITY: not at all, or not while a request is in flight */
         unsigned in_flight;
 };
 
@@ -45,7 +46,7 @@ const char *hl_sweep_reason_name(enum hl_sweep_reason reason);
 /* For people: "unused for 31min 02s, longer than 30min 00s, and nothing in flight". free() */
 char *hl_sweep_explain(const struct hl_sweep_decision *decision);
 
-/* Looks once more and, if the model is idle still, queues its stop in the same moment (last_use.h: hl_activity_hold()).
+/* Looks once more and, if the model is idle still, queues its stop in the same moment (last_use.h: hl_last_use_lock()).
  * *ret_decision is what the second look gave. 1: *ret_job was begun, to be waited for and freed, and *ret_hold is to be
  * closed a moment after its end; 0: it was not. */
 int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_model *model,

@@ -72,7 +72,7 @@ void hl_work_seen(const char *const *units, size_t count, bool *ret_seen)
                 all = false;
         }
         for (uint64_t end_us = hl_clock_monotonic() + HL_WORK_WINDOW_US; !all && hl_clock_monotonic() < end_us;) {
-                hl_pause(-1, LOOK_EVERY_US);
+                hl_sleep_or_hangup(-1, LOOK_EVERY_US);
                 all = look_again(looks, count, ret_seen);
         }
         for (size_t i = 0; i < count; i++)

@@ -132,9 +132,9 @@ static bool listens_now(struct hl_bus *bus, uint16_t port)
         struct hl_err ignored = { 0 };
         struct hl_listener somebody;
         uint64_t cgroup = 0;
-        return hl_inflight_listener(port, &somebody, &ignored) > 0 &&
+        return hl_sockets_listener(port, &somebody, &ignored) > 0 &&
                hl_units_cgroup(bus, HL_NGINX_UNIT, &cgroup, &ignored) == 0 && cgroup != 0 &&
-               hl_inflight_listens(port, cgroup, &ignored) > 0;
+               hl_sockets_listens(port, cgroup, &ignored) > 0;
 }
 
 int hl_nginx_ports_check(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)

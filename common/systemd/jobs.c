@@ -19,10 +19,10 @@
 static const struct {
         const char *method, *doing, *failed;
 } verbs[] = {
-        [HL_UNIT_START] = { "StartUnit", "starting", "start_failed" },
-        [HL_UNIT_STOP] = { "StopUnit", "stopping", "stop_failed" },
-        [HL_UNIT_RESTART] = { "RestartUnit", "restarting", "start_failed" },
-        [HL_UNIT_RELOAD] = { "ReloadUnit", "reloading", "reload_failed" },
+        [HL_JOB_START] = { "StartUnit", "starting", "start_failed" },
+        [HL_JOB_STOP] = { "StopUnit", "stopping", "stop_failed" },
+        [HL_JOB_RESTART] = { "RestartUnit", "restarting", "start_failed" },
+        [HL_JOB_RELOAD] = { "ReloadUnit", "reloading", "reload_failed" },
 };
 
 static void set_result(struct hl_job *job, const char *result)
@@ -47,8 +47,8 @@ static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *ret
 }
 
 /* The job's path, or why there is none: r is what the call gave. */
-static int read_queued(enum hl_unit_verb verb, const char *name, int r, const sd_bus_error *error,
-                       sd_bus_message *reply, char **ret_path, struct hl_err *err)
+static int read_queued(enum hl_job_verb verb, const char *name, int r, const sd_bus_error *error, sd_bus_message *reply,
+                       char **ret_path, struct hl_err *err)
 {
         const char *path = NULL;
         if (r >= 0)
@@ -62,7 +62,7 @@ static int read_queued(enum hl_unit_verb verb, const char *name, int r, const sd
         return 0;
 }
 
-static int call_verb(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, char **ret_path, struct hl_err *err)
+static int call_verb(struct hl_bus *bus, enum hl_job_verb verb, const char *name, char **ret_path, struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -108,7 +108,7 @@ static int call_verb_later(struct hl_job *job, struct hl_err *err)
         return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd") : 0;
 }
 
-int hl_jobs_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err)
+int hl_jobs_queue(struct hl_bus *bus, enum hl_job_verb verb, const char *name, struct hl_err *err)
 {
         int r = hl_bus_open(bus, err);
         return r < 0 ? r : call_verb(bus, verb, name, NULL, err);
@@ -124,21 +124,21 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
                                 on_job_removed, job);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
-        r = job->ended && job->verb == HL_UNIT_START ? call_verb_later(job, err)
-                                                     : call_verb(job->bus, job->verb, job->name, &job->path, err);
+        r = job->ended && job->verb == HL_JOB_START ? call_verb_later(job, err)
+                                                    : call_verb(job->bus, job->verb, job->name, &job->path, err);
         if (r < 0)
                 hl_job_free(job);
         else if (job->bus->queued)
                 job->bus->queued();
         /* Carried out late, when the caller no longer holds the model back from those who use it, it would cut what has
          * come meanwhile. For a caller that has hung up polkit does not vouch, and systemd does nothing. */
-        if (r == -ETIMEDOUT && job->verb != HL_UNIT_START)
+        if (r == -ETIMEDOUT && job->verb != HL_JOB_START)
                 hl_bus_free(job->bus);
         return r;
 }
 
 /* The job's end says little: "done" also ends the start of a unit that failed at once. */
-int hl_job_judge(const struct hl_job *job, struct hl_err *err)
+int hl_job_result(const struct hl_job *job, struct hl_err *err)
 {
         struct hl_unit_detail detail;
         if (job->refused < 0) {
@@ -149,7 +149,7 @@ int hl_job_judge(const struct hl_job *job, struct hl_err *err)
         if (r < 0)
                 return r;
         bool done = strcmp(job->result, "done") == 0 || strcmp(job->result, "skipped") == 0;
-        if (done && job->verb == HL_UNIT_STOP)
+        if (done && job->verb == HL_JOB_STOP)
                 return 0;
         if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
                 return 0;
@@ -187,8 +187,8 @@ static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_er
                                                "%s %s takes longer than was waited for; it goes on",
                                                verbs[job->verb].doing, job->name);
                         uint64_t left_us = deadline_us - now;
-                        if (hl_pause(job->bus->client_fd, 0))
-                                return hl_bus_fail_left(err, job->name);
+                        if (hl_sleep_or_hangup(job->bus->client_fd, 0))
+                                return hl_fail_client_left(err, job->name);
                         r = sd_bus_wait(job->bus->bus, left_us < LOOK_EVERY_US ? left_us : LOOK_EVERY_US);
                 }
                 if (r < 0)
@@ -200,10 +200,10 @@ static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_er
 int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
 {
         int r = wait_for(job, deadline_us, err);
-        return r < 0 ? r : hl_job_judge(job, err);
+        return r < 0 ? r : hl_job_result(job, err);
 }
 
-int hl_jobs_run(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
+int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
 {
         HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = bus, .verb = verb, .name = name };
         int r = hl_job_begin(&job, err);

@@ -20,18 +20,18 @@
 #include "base/err.h"
 #include "bus.h"
 
-enum hl_unit_verb { HL_UNIT_START, HL_UNIT_STOP, HL_UNIT_RESTART, HL_UNIT_RELOAD };
+enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
 
 /* Queues the job and does not wait for it. */
-int hl_jobs_queue(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, struct hl_err *err);
+int hl_jobs_queue(struct hl_bus *bus, enum hl_job_verb verb, const char *name, struct hl_err *err);
 
 /* Queues the job, waits for its end, and looks whether the unit then is as asked. */
-int hl_jobs_run(struct hl_bus *bus, enum hl_unit_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
+int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
 
 /* One whose end comes by the bus, for a program with an event loop. */
 struct hl_job {
         struct hl_bus *bus;
-        enum hl_unit_verb verb;
+        enum hl_job_verb verb;
         const char *name;
         void (*ended)(void *data); /* called from sd_bus_process(); may free the job; may be NULL */
         void *data;
@@ -53,7 +53,7 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err);
 int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err);
 
 /* Whether the unit is as asked, once the job has ended. */
-int hl_job_judge(const struct hl_job *job, struct hl_err *err);
+int hl_job_result(const struct hl_job *job, struct hl_err *err);
 
 /* The job itself goes on. */
 void hl_job_free(struct hl_job *job);

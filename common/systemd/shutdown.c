@@ -50,7 +50,7 @@ static void read_file(struct hl_shutdown *s)
         hl_buf_free(&text);
 }
 
-int hl_power_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err)
+int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err)
 {
         struct hl_shutdown s = { 0 };
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -112,11 +112,11 @@ static int set_wall_message(struct hl_bus *bus, const char *message, struct hl_e
         return r < 0 ? refused(err, r, &error, "setting the message to users") : 0;
 }
 
-int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message, bool replace_others,
-                      struct hl_shutdown *ret_replaced, struct hl_err *err)
+int hl_shutdown_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message,
+                         bool replace_others, struct hl_shutdown *ret_replaced, struct hl_err *err)
 {
         struct hl_shutdown before;
-        int r = hl_power_get(bus, &before, err);
+        int r = hl_shutdown_get(bus, &before, err);
         if (r < 0)
                 return r;
         if (before.scheduled && !before.ours && !replace_others) {
@@ -127,7 +127,7 @@ int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, co
         }
         uint64_t now_us = hl_clock_realtime();
         if (at_us <
-            now_us + HL_POWER_LEAST_US - HL_USEC_PER_SEC / 10) /* a tenth of it may have gone by on the way here */
+            now_us + HL_SHUTDOWN_LEAST_US - HL_USEC_PER_SEC / 10) /* a tenth of it may have gone by on the way here */
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "not_in_the_future",
                                "the time must be at least one second from now");
 
@@ -144,12 +144,12 @@ int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, co
         return 0;
 }
 
-int hl_power_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err)
+int hl_shutdown_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err)
 {
         struct hl_shutdown before;
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
-        int r = hl_power_get(bus, &before, err), was_there = 0;
+        int r = hl_shutdown_get(bus, &before, err), was_there = 0;
         if (r < 0)
                 return r;
         if (before.scheduled) {
@@ -171,7 +171,7 @@ int hl_power_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struc
         return 0;
 }
 
-int hl_power_can(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err)
+int hl_shutdown_permission(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err)
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;

@@ -2,9 +2,9 @@
  *
  * Shape    hl_shutdown is what logind holds at one instant. There is at most one.
  * Units    at_us, created_us are CLOCK_REALTIME microseconds.
- * Errors   hl_power_schedule(): -EEXIST/CONFLICT: somebody else's is there; -EINVAL/INVALID:
+ * Errors   hl_shutdown_schedule(): -EEXIST/CONFLICT: somebody else's is there; -EINVAL/INVALID:
  *          not in the future; -EACCES/FORBIDDEN: logind or polkit refuses (an inhibitor, a
- *          session of another user). hl_power_cancel(): -ENOENT/NOT_FOUND: there is none.
+ *          session of another user). hl_shutdown_cancel(): -ENOENT/NOT_FOUND: there is none.
  *          All: BUSY and INTERNAL as in bus.h.
  * Source   org.freedesktop.login1(5): ScheduleShutdown, CancelScheduledShutdown,
  *          ScheduledShutdown, SetWallMessage. Whose it is, is told by
@@ -19,30 +19,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HL_POWER_ACTION_SIZE 32
-#define HL_POWER_MESSAGE_MAX 200                  /* bytes of a wall message */
-#define HL_POWER_LEAST_US (UINT64_C(1) * 1000000) /* from now: logind takes the past for "at once" */
+#define HL_SHUTDOWN_ACTION_SIZE 32
+#define HL_SHUTDOWN_MESSAGE_MAX 200                  /* bytes of a wall message */
+#define HL_SHUTDOWN_LEAST_US (UINT64_C(1) * 1000000) /* from now: logind takes the past for "at once" */
 
 struct hl_shutdown {
         bool scheduled;
         uint64_t at_us;
-        uint64_t created_us;                    /* 0: not known */
-        char action[HL_POWER_ACTION_SIZE];      /* "poweroff", "reboot", "halt", or another of logind's */
-        char message[HL_POWER_MESSAGE_MAX + 1]; /* to the users who are logged in; "" where there is none */
-        bool ours;                              /* scheduled by this user's programs */
+        uint64_t created_us;                       /* 0: not known */
+        char action[HL_SHUTDOWN_ACTION_SIZE];      /* "poweroff", "reboot", "halt", or another of logind's */
+        char message[HL_SHUTDOWN_MESSAGE_MAX + 1]; /* to the users who are logged in; "" where there is none */
+        bool ours;                                 /* scheduled by this user's programs */
 };
 
-int hl_power_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err);
+int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err);
 
 /* ret_replaced: what stood there before (.scheduled false: nothing). Somebody else's is
  * replaced only if replace_others. message NULL: a usual one. */
-int hl_power_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message, bool replace_others,
-                      struct hl_shutdown *ret_replaced, struct hl_err *err);
+int hl_shutdown_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message,
+                         bool replace_others, struct hl_shutdown *ret_replaced, struct hl_err *err);
 
 /* Cancels whatever is scheduled. */
-int hl_power_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err);
+int hl_shutdown_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err);
 
 /* logind's word on whether we may switch off: "yes", "no", "challenge", "na", … */
-int hl_power_can(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err);
+int hl_shutdown_permission(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err);
 
 #endif

@@ -20,7 +20,7 @@
 /* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
 #define PIPELINE_MAX 64
 
-static enum hl_unit_active parse_active(const char *word)
+static enum hl_unit_state parse_active(const char *word)
 {
         if (strcmp(word, "active") == 0 || strcmp(word, "reloading") == 0 || strcmp(word, "refreshing") == 0)
                 return HL_UNIT_ACTIVE;
@@ -33,7 +33,7 @@ static enum hl_unit_active parse_active(const char *word)
 
 /* Reads ListUnitsByNames' reply. systemd answers in its own order, and with a unit's id
  * where an alias was asked, so each line looks for its name from where the last was found. */
-static int read_states(sd_bus_message *reply, const char *const *names, size_t count, enum hl_unit_active *states)
+static int read_states(sd_bus_message *reply, const char *const *names, size_t count, enum hl_unit_state *states)
 {
         const char *name, *active;
         size_t next = 0;
@@ -49,7 +49,7 @@ static int read_states(sd_bus_message *reply, const char *const *names, size_t c
         return r < 0 ? r : 0;
 }
 
-int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
+int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_state *ret_states,
                     struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *call = NULL;
@@ -74,7 +74,7 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for the models' states");
 
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(count * sizeof(*states));
         r = read_states(reply, names, count, states);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "reading systemd's answer");
@@ -85,7 +85,7 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
 /* Of no published interface, so never the last word: a link that systemd makes anew at each start of a unit, for journald. */
 #define STARTED_DIRECTORY "/run/systemd/units"
 
-uint64_t hl_units_started_about(const char *name)
+uint64_t hl_unit_start_hint(const char *name)
 {
         const char *folder = getenv("HL_STARTED_DIRECTORY");
         HL_CLEANUP(hl_free_pointer)
@@ -292,7 +292,7 @@ static int read_addresses(sd_bus_message *reply, struct hl_buf *out)
         return r;
 }
 
-int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err)
+int hl_socket_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -345,7 +345,7 @@ char *hl_units_describe(const struct hl_unit_detail *d)
         return hl_strdup(d->result);
 }
 
-int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
+int hl_fail_unit_ended(struct hl_bus *bus, const char *name, struct hl_err *err)
 {
         struct hl_unit_detail detail;
         int r = hl_units_detail(bus, name, &detail, err);

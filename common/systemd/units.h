@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum hl_unit_active {
+enum hl_unit_state {
         HL_UNIT_INACTIVE,
         HL_UNIT_STARTING, /* "activating" */
         HL_UNIT_ACTIVE,   /* "active", "reloading", "refreshing" */
@@ -28,12 +28,12 @@ enum hl_unit_active {
 };
 
 /* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
-int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_active *ret_states,
+int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_state *ret_states,
                     struct hl_err *err);
 
 /* When a running unit was started, CLOCK_REALTIME and without a call: systemd leaves a mark for the journal when it
  * starts one (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. For a first look: where much hangs on it, ask hl_units_active_since(). */
-uint64_t hl_units_started_about(const char *name);
+uint64_t hl_unit_start_hint(const char *name);
 
 /* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */
 int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
@@ -47,7 +47,7 @@ int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, 
 #define HL_UNIT_UNKNOWN UINT64_MAX /* not accounted */
 
 struct hl_unit_detail {
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         bool found;        /* there is a unit file */
         uint64_t since_us; /* when its state last changed */
         uint64_t active_since_monotonic_us;
@@ -65,7 +65,7 @@ struct hl_unit_detail {
 int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail *ret_detail, struct hl_err *err);
 
 /* Adds where a socket unit listens: "127.0.0.1:5001, 192.168.1.10:5001". */
-int hl_units_add_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err);
+int hl_socket_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out, struct hl_err *err);
 
 /* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);
@@ -74,6 +74,6 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
 char *hl_units_describe(const struct hl_unit_detail *detail);
 
 /* The error of a unit that ended while it was being waited for: -EIO/UPSTREAM with its result. */
-int hl_units_ended(struct hl_bus *bus, const char *name, struct hl_err *err);
+int hl_fail_unit_ended(struct hl_bus *bus, const char *name, struct hl_err *err);
 
 #endif

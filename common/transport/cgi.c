@@ -124,7 +124,7 @@ static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_pr
         return 0;
 }
 
-void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, const struct hl_sink *sink,
+void hl_cgi_answer(const struct hl_server *server, const struct hl_cgi_source *source, const struct hl_stream *stream,
                    struct hl_buf *out)
 {
         struct hl_request request;
@@ -132,19 +132,19 @@ void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *sourc
         struct hl_problem problem = { 0 };
         size_t body_len = 0;
         hl_request_init(&request);
-        request.client_fd = sink->client_fd;
+        request.client_fd = stream->client_fd;
         if (hl_cgi_read(&request, source, &problem) < 0 || find_body_len(source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
-                hl_door_refuse(door, &request, &problem, &response);
+                hl_server_refuse(server, &request, &problem, &response);
         else
-                door->answer(door->app, &request, &response);
+                server->answer(server->service, &request, &response);
 
         hl_response_head(&response, &request, HL_HEAD_CGI, NULL, out);
         if (request.method != HL_HEAD)
                 hl_buf_add(out, response.body.data, response.body.len);
-        if (response.follow && request.method != HL_HEAD) {
-                if (sink->write(sink->data, out->data, out->len) == 0)
-                        response.follow(response.follow_data, sink);
+        if (response.stream && request.method != HL_HEAD) {
+                if (stream->write(stream->data, out->data, out->len) == 0)
+                        response.stream(response.stream_data, stream);
                 hl_buf_free(out);
         }
         hl_request_free(&request);
@@ -156,12 +156,12 @@ static int to_stream(void *data, const void *bytes, size_t len)
         return hl_write_all(*(const int *)data, bytes, len, hl_clock_monotonic() + WRITE_TIMEOUT);
 }
 
-int hl_cgi_serve(int in, int out, const struct hl_door *door)
+int hl_cgi_serve(int in, int out, const struct hl_server *server)
 {
         const struct hl_cgi_source source = { .get = from_environment, .read_body = from_stream, .data = &in };
-        const struct hl_sink sink = { .write = to_stream, .data = &out, .client_fd = out, .stop_fd = -1 };
+        const struct hl_stream stream = { .write = to_stream, .data = &out, .client_fd = out, .stop_fd = -1 };
         struct hl_buf text = { 0 };
-        hl_cgi_answer(door, &source, &sink, &text);
+        hl_cgi_answer(server, &source, &stream, &text);
         int r = to_stream(&out, text.data, text.len);
         hl_buf_free(&text);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -25,10 +25,10 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
 
 /* Answers one request: *out is the response as CGI wants it, head and, unless it was a HEAD request, body. One that goes
  * on for as long as its client listens has been written to the sink, and *out is empty. */
-void hl_cgi_answer(const struct hl_door *door, const struct hl_cgi_source *source, const struct hl_sink *sink,
+void hl_cgi_answer(const struct hl_server *server, const struct hl_cgi_source *source, const struct hl_stream *stream,
                    struct hl_buf *out);
 
 /* Answers the request of the process' environment. Returns the exit status. */
-int hl_cgi_serve(int in, int out, const struct hl_door *door);
+int hl_cgi_serve(int in, int out, const struct hl_server *server);
 
 #endif

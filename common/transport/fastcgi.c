@@ -28,7 +28,7 @@ const struct hl_fastcgi_limits hl_fastcgi_limits = {
 };
 
 struct worker {
-        const struct hl_door *door;
+        const struct hl_server *server;
         const struct hl_fastcgi_limits *limits;
         int listen_fd, signal_fd;
         int done_fd; /* an eventfd: each thread that ends adds one */
@@ -38,8 +38,8 @@ struct worker {
         uint64_t since_us; /* when the last request ended, or SIGTERM came */
 };
 
-struct job {
-        const struct hl_door *door;
+struct connection {
+        const struct hl_server *server;
         int fd, done_fd, stop_fd;
         uint64_t receive_us;
 };
@@ -67,47 +67,47 @@ static int to_request(void *data, const void *bytes, size_t len)
         return hl_fastcgi_write(data, bytes, len);
 }
 
-static void *run_job(void *data)
+static void *run_connection(void *data)
 {
-        struct job *job = data;
-        struct hl_fastcgi_request *request = hl_fastcgi_read(job->fd, job->receive_us);
+        struct connection *connection = data;
+        struct hl_fastcgi_request *request = hl_fastcgi_read(connection->fd, connection->receive_us);
         if (request) {
                 const struct hl_cgi_source source = { .get = from_parameters,
                                                       .read_body = from_stream,
                                                       .data = request };
-                const struct hl_sink sink = { .write = to_request,
-                                              .data = request,
-                                              .client_fd = hl_fastcgi_fd(request),
-                                              .stop_fd = job->stop_fd };
+                const struct hl_stream stream = { .write = to_request,
+                                                  .data = request,
+                                                  .client_fd = hl_fastcgi_fd(request),
+                                                  .stop_fd = connection->stop_fd };
                 struct hl_buf text = { 0 };
-                hl_cgi_answer(job->door, &source, &sink, &text);
+                hl_cgi_answer(connection->server, &source, &stream, &text);
                 hl_fastcgi_finish(request, text.data ? text.data : "", text.len);
                 hl_buf_free(&text);
         }
-        eventfd_write(job->done_fd, 1);
-        free(job);
+        eventfd_write(connection->done_fd, 1);
+        free(connection);
         return NULL;
 }
 
 /* A connection that no thread can be had for is closed: the web server answers 502, and the next may fare better. */
 static void start_job(struct worker *w, int fd)
 {
-        struct job *job = hl_alloc(sizeof(*job));
-        *job = (struct job){ .door = w->door,
-                             .fd = fd,
-                             .done_fd = w->done_fd,
-                             .stop_fd = w->stop_fd,
-                             .receive_us = w->limits->receive_us };
+        struct connection *connection = hl_alloc(sizeof(*connection));
+        *connection = (struct connection){ .server = w->server,
+                                           .fd = fd,
+                                           .done_fd = w->done_fd,
+                                           .stop_fd = w->stop_fd,
+                                           .receive_us = w->limits->receive_us };
         pthread_attr_t attributes;
         pthread_t thread;
         pthread_attr_init(&attributes);
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attributes, STACK_SIZE);
-        if (pthread_create(&thread, &attributes, run_job, job) == 0) {
+        if (pthread_create(&thread, &attributes, run_connection, connection) == 0) {
                 w->active++;
         } else {
                 close(fd);
-                free(job);
+                free(connection);
         }
         pthread_attr_destroy(&attributes);
 }
@@ -172,14 +172,14 @@ static int serve(struct worker *w)
         return 0;
 }
 
-struct hl_fastcgi_limits hl_fastcgi_limits_of_environment(void)
+struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void)
 {
         struct hl_fastcgi_limits limits = hl_fastcgi_limits;
-        limits.idle_us = hl_idle_of_environment(limits.idle_us);
+        limits.idle_us = hl_idle_from_env(limits.idle_us);
         return limits;
 }
 
-int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_door *door)
+int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server)
 {
         sigset_t term;
         sigemptyset(&term);
@@ -194,7 +194,7 @@ int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, cons
         if (r < 0)
                 return r;
 
-        struct worker w = { .door = door,
+        struct worker w = { .server = server,
                             .limits = limits,
                             .listen_fd = listen_fd,
                             .signal_fd = signal_fd,

@@ -7,7 +7,7 @@
  * Units    limits are microseconds. HL_IDLE_SECONDS in the environment is idle_us for this process, at most a
  *          day: "90" seconds, or a time span such as "500ms".
  * Process  SIGTERM: no request is taken any more, those that were are answered, and it returns. What is not
- *          answered within drain_us is cut off: the process exits. hl_door.answer is called from several
+ *          answered within drain_us is cut off: the process exits. hl_server.answer is called from several
  *          threads at once.
  * Source   FastCGI 1.0; fastcgi_request.h.
  * Tests    tests/unit/transport/test_fastcgi.c, tests/doors/test_fastcgi.py
@@ -28,9 +28,9 @@ struct hl_fastcgi_limits {
 extern const struct hl_fastcgi_limits hl_fastcgi_limits; /* those of the product */
 
 /* Those, with what the environment says. */
-struct hl_fastcgi_limits hl_fastcgi_limits_of_environment(void);
+struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void);
 
 /* 0, or -errno where nothing could be served. */
-int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_door *door);
+int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server);
 
 #endif

@@ -15,40 +15,40 @@
 #define CONNECT_TIMEOUT_MS 5000L
 #define RETRY_AFTER_MAX_SECONDS 3600
 
-struct hl_fetch {
+struct hl_http_client {
         CURL *curl;
 };
 
-int hl_fetch_open(struct hl_fetch **ret_fetch, struct hl_err *err)
+int hl_http_client_open(struct hl_http_client **ret_client, struct hl_err *err)
 {
         CURL *curl = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_easy_init() : NULL;
         if (!curl)
                 return hl_fail(err, HL_ERR_INTERNAL, ENOMEM, "internal_error", "libcurl cannot be set up");
-        *ret_fetch = hl_alloc(sizeof(**ret_fetch));
-        (*ret_fetch)->curl = curl;
+        *ret_client = hl_alloc(sizeof(**ret_client));
+        (*ret_client)->curl = curl;
         return 0;
 }
 
-struct hl_fetch *hl_fetch_free(struct hl_fetch *fetch)
+struct hl_http_client *hl_http_client_free(struct hl_http_client *client)
 {
-        if (fetch) {
-                curl_easy_cleanup(fetch->curl);
+        if (client) {
+                curl_easy_cleanup(client->curl);
                 curl_global_cleanup();
-                free(fetch);
+                free(client);
         }
         return NULL;
 }
 
-void hl_fetch_cleanup(struct hl_fetch **fetch)
+void hl_http_client_cleanup(struct hl_http_client **client)
 {
-        *fetch = hl_fetch_free(*fetch);
+        *client = hl_http_client_free(*client);
 }
 
 /* While a request is under way. */
 struct exchange {
         CURL *curl;
-        const struct hl_fetch_request *request;
-        struct hl_fetch_answer *answer;
+        const struct hl_http_client_request *request;
+        struct hl_http_client_answer *answer;
         bool is_given_up;
 };
 
@@ -71,7 +71,7 @@ static int tick(void *data, curl_off_t down, curl_off_t down_now, curl_off_t up,
         return x->is_given_up;
 }
 
-static struct curl_slist *headers_of(const struct hl_fetch_request *request)
+static struct curl_slist *headers_of(const struct hl_http_client_request *request)
 {
         struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
         headers = curl_slist_append(headers, "Expect:"); /* no 100 Continue to wait for */
@@ -91,7 +91,7 @@ static void set_pem(CURL *curl, CURLoption option, const char *pem)
                 curl_easy_setopt(curl, option, &blob);
 }
 
-static void set_tls(CURL *curl, const struct hl_fetch_tls *tls)
+static void set_tls(CURL *curl, const struct hl_http_client_tls *tls)
 {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
@@ -106,7 +106,7 @@ static void set_tls(CURL *curl, const struct hl_fetch_tls *tls)
 static void set_options(struct exchange *x, long left_ms)
 {
         CURL *curl = x->curl;
-        const struct hl_fetch_request *request = x->request;
+        const struct hl_http_client_request *request = x->request;
         curl_easy_setopt(curl, CURLOPT_URL, request->url);
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
         if (request->body) {
@@ -178,10 +178,10 @@ static bool is_broken(CURL *curl, CURLcode code)
         return code == CURLE_SSL_CONNECT_ERROR && errnum != 0;
 }
 
-int hl_fetch(struct hl_fetch *fetch, const struct hl_fetch_request *request, struct hl_fetch_answer *answer,
-             struct hl_err *err)
+int hl_http_client_ask(struct hl_http_client *client, const struct hl_http_client_request *request,
+                       struct hl_http_client_answer *answer, struct hl_err *err)
 {
-        CURL *curl = fetch->curl;
+        CURL *curl = client->curl;
         uint64_t now = hl_clock_monotonic();
         hl_buf_free(&answer->body);
         if (request->deadline_us < now + HL_USEC_PER_MSEC) /* 0 would be: no limit */

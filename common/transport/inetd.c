@@ -31,7 +31,7 @@ const struct hl_inetd_limits hl_inetd_limits = {
 struct connection {
         int fd;
         const struct hl_inetd_limits *limits;
-        const struct hl_door *door;
+        const struct hl_server *server;
         struct hl_peer peer;
         struct hl_buf input; /* read and not yet used */
         uint64_t began_us;
@@ -140,8 +140,8 @@ static int send_response(struct connection *c, const struct hl_request *request,
 
 static void follow(struct connection *c, const struct hl_response *response)
 {
-        const struct hl_sink sink = { .write = send_bytes, .data = c, .client_fd = c->fd, .stop_fd = -1 };
-        response->follow(response->follow_data, &sink);
+        const struct hl_stream stream = { .write = send_bytes, .data = c, .client_fd = c->fd, .stop_fd = -1 };
+        response->stream(response->stream_data, &stream);
 }
 
 /* Closing a socket with unread input resets it, and the client may lose the answer: RFC 9112 9.6. */
@@ -194,7 +194,7 @@ static void answer_watched(struct connection *c, struct hl_request *request, boo
         watched_fd = c->fd;
         asked = 0;
         request->may_end = http_1_1 ? watch_client : NULL; /* HTTP/1.0 knows no interim responses */
-        c->door->answer(c->door->app, request, response);
+        c->server->answer(c->server->service, request, response);
         int flags = fcntl(c->fd, F_GETFL);
         if (flags >= 0 && (flags & O_ASYNC)) {
                 fcntl(c->fd, F_SETFL, flags & ~O_ASYNC);
@@ -215,15 +215,15 @@ static bool serve_request(struct connection *c)
         enum outcome outcome = read_request(c, parser, &problem);
         bool again = false;
         if (outcome == REQUEST_BAD) {
-                hl_door_refuse(c->door, &request, &problem, &response);
+                hl_server_refuse(c->server, &request, &problem, &response);
                 if (send_response(c, &request, &response, false) == 0)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {
                 answer_watched(c, &request, hl_parser_is_http_1_1(parser), &response);
-                again = hl_parser_keeps_alive(parser) && !response.follow &&
+                again = hl_parser_keeps_alive(parser) && !response.stream &&
                         hl_clock_monotonic() - c->began_us < c->limits->connection_us;
                 int r = send_response(c, &request, &response, again);
-                if (r == 0 && response.follow && request.method != HL_HEAD)
+                if (r == 0 && response.stream && request.method != HL_HEAD)
                         follow(c, &response);
                 if (r < 0)
                         again = false;
@@ -236,9 +236,9 @@ static bool serve_request(struct connection *c)
         return again;
 }
 
-void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_door *door)
+void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_server *server)
 {
-        struct connection c = { .fd = fd, .limits = limits, .door = door, .began_us = hl_clock_monotonic() };
+        struct connection c = { .fd = fd, .limits = limits, .server = server, .began_us = hl_clock_monotonic() };
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
                 return;

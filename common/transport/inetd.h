@@ -20,6 +20,6 @@ struct hl_inetd_limits {
 
 extern const struct hl_inetd_limits hl_inetd_limits; /* those of the product */
 
-void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_door *door);
+void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_server *server);
 
 #endif

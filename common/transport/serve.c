@@ -25,32 +25,32 @@ bool hl_is_listening(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
-void hl_door_refuse(const struct hl_door *door, const struct hl_request *request, const struct hl_problem *problem,
-                    struct hl_response *response)
+void hl_server_refuse(const struct hl_server *server, const struct hl_request *request,
+                      const struct hl_problem *problem, struct hl_response *response)
 {
-        if (door->refuse)
-                door->refuse(door->app, request, problem, response);
+        if (server->refuse)
+                server->refuse(server->service, request, problem, response);
         else
                 hl_response_problem(response, request, problem);
 }
 
-int hl_door_run(const struct hl_door *door)
+int hl_serve(const struct hl_server *server)
 {
         signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */
 
         if (getenv("GATEWAY_INTERFACE"))
-                return hl_cgi_serve(STDIN_FILENO, STDOUT_FILENO, door);
+                return hl_cgi_serve(STDIN_FILENO, STDOUT_FILENO, server);
         if (is_connection(STDIN_FILENO)) {
-                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, door);
+                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, server);
                 return EXIT_SUCCESS;
         }
         if (hl_is_listening(STDIN_FILENO)) {
-                struct hl_fastcgi_limits limits = hl_fastcgi_limits_of_environment();
-                return hl_fastcgi_serve(STDIN_FILENO, &limits, door) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                struct hl_fastcgi_limits limits = hl_fastcgi_limits_from_env();
+                return hl_fastcgi_serve(STDIN_FILENO, &limits, server) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
         fprintf(stderr,
                 "%s answers requests: it is started by systemd for each connection to %s.socket,\n"
                 "or by a web server that speaks CGI/1.1. Try: systemctl start %s.service\n",
-                door->name, door->name, door->name);
+                server->name, server->name, server->name);
         return EX_USAGE;
 }

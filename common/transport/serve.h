@@ -1,9 +1,9 @@
 /* serve.h - the ways in: a connection from systemd (inetd style), a CGI environment, or a listening FastCGI socket.
  *
- * Shape    a program gives hl_door_run() the function that answers a request; which door
+ * Shape    a program gives hl_serve() the function that answers a request; which transport
  *          it was started behind is found out here, and the answer is the same bytes of
  *          body through each of them.
- * Errors   hl_door_run() returns the program's exit status: 0, or EX_USAGE when it was
+ * Errors   hl_serve() returns the program's exit status: 0, or EX_USAGE when it was
  *          started in no way that is known here.
  * Process  SIGPIPE is ignored. Behind FastCGI, answer is called from several threads at once.
  * Source   systemd.socket(5) Accept=yes, RFC 3875.
@@ -18,20 +18,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct hl_door {
+struct hl_server {
         const char *name; /* of the program: for its usage message */
-        void (*answer)(const void *app, const struct hl_request *request, struct hl_response *response);
-        /* The same for what the door finds wrong with a request, of which it may not have read all; NULL: told as it is. */
-        void (*refuse)(const void *app, const struct hl_request *request, const struct hl_problem *problem,
+        void (*answer)(const void *service, const struct hl_request *request, struct hl_response *response);
+        /* The same for what the transport finds wrong with a request, of which it may not have read all; NULL: told as it is. */
+        void (*refuse)(const void *service, const struct hl_request *request, const struct hl_problem *problem,
                        struct hl_response *response);
-        const void *app;
+        const void *service;
 };
 
-int hl_door_run(const struct hl_door *door);
+int hl_serve(const struct hl_server *server);
 
-/* For the doors. */
-void hl_door_refuse(const struct hl_door *door, const struct hl_request *request, const struct hl_problem *problem,
-                    struct hl_response *response);
+/* For the transports. */
+void hl_server_refuse(const struct hl_server *server, const struct hl_request *request,
+                      const struct hl_problem *problem, struct hl_response *response);
 
 /* Whether fd is a listening socket. */
 bool hl_is_listening(int fd);

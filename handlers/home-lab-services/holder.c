@@ -60,7 +60,7 @@ char *hl_holder_of_port(uint16_t port)
 {
         struct hl_listener listener;
         struct hl_err ignored = { 0 };
-        if (hl_inflight_listener(port, &listener, &ignored) <= 0 || is_systemd(&listener))
+        if (hl_sockets_listener(port, &listener, &ignored) <= 0 || is_systemd(&listener))
                 return NULL;
         return hl_holder_describe(&listener);
 }

@@ -41,7 +41,7 @@ static const struct {
 };
 #define SERVICES_WITHOUT_NGINX 4
 
-static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_active active)
+static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_state active)
 {
         static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped",
                                              [HL_UNIT_STARTING] = "starting",
@@ -51,7 +51,7 @@ static void show_service(struct hl_bus *bus, const char *label, const char *unit
         struct hl_buf addresses = { 0 };
         struct hl_err ignored = { 0 };
         if (active == HL_UNIT_ACTIVE && strstr(unit, ".socket"))
-                hl_units_add_addresses(bus, unit, &addresses, &ignored);
+                hl_socket_addresses(bus, unit, &addresses, &ignored);
         if (addresses.data)
                 printf("  %-22s %-9s %s\n", label, words[active], addresses.data);
         else
@@ -78,7 +78,7 @@ static void show_address(void)
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
         const char *units[HL_COUNT(services)];
-        enum hl_unit_active states[HL_COUNT(services)];
+        enum hl_unit_state states[HL_COUNT(services)];
         size_t count = hl_check_has_nginx_site() ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
         for (size_t i = 0; i < count; i++)
                 units[i] = services[i].unit;
@@ -103,7 +103,7 @@ static const char *verdict(const struct hl_model *model, const struct hl_usage *
                 return "in use";
         if (usage->is_idle)
                 return "idle";
-        return model->idle_timeout_us == HL_NEVER ? "pinned" : usage->is_active ? "active" : "unused";
+        return model->idle_timeout_us == HL_USEC_INFINITY ? "pinned" : usage->is_active ? "active" : "unused";
 }
 
 /* Of a model that does not run, and whose port somebody else has; or the verdict. free() */
@@ -163,7 +163,7 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
         unsigned findings = 0;
         int r = load_as_services(config, &findings, &catalog, err);
         if (r == 0)
-                r = hl_usage_read(bus, config, &catalog, &usages, err);
+                r = hl_usage_ask(bus, config, &catalog, &usages, err);
         if (r < 0)
                 return r;
         printf("\nModels (%zu in %s)\n", catalog.count, config->models_dir);
@@ -195,7 +195,7 @@ static void show_shutdown(struct hl_bus *bus)
         struct hl_err err = { 0 };
         char at[HL_RFC3339_SIZE], span[HL_SPAN_SIZE];
         printf("\nShutdown\n  ");
-        if (hl_power_get(bus, &s, &err) < 0) {
+        if (hl_shutdown_get(bus, &s, &err) < 0) {
                 printf("not known: %s\n", err.message);
         } else if (!s.scheduled) {
                 puts("none is scheduled");
@@ -211,7 +211,7 @@ static void show_sweep(struct hl_bus *bus)
         uint64_t next_us = 0, now_us = hl_clock_monotonic();
         char span[HL_SPAN_SIZE];
         const char *timer = SWEEP_TIMER;
-        enum hl_unit_active active = HL_UNIT_INACTIVE;
+        enum hl_unit_state active = HL_UNIT_INACTIVE;
         struct hl_err err = { 0 };
         puts("\nNext sweep of idle models");
         if (hl_units_states(bus, &timer, 1, &active, &err) < 0 || active != HL_UNIT_ACTIVE)

@@ -30,61 +30,62 @@ static int wait_for_begin(struct hl_job *job, bool *ret_done, struct hl_err *err
 }
 
 /* What is behind a failed start, in the answer and in its message. Who has left is told nothing. */
-static int tell_cause(struct hl_call *call, const struct hl_model *model, uint64_t since_us, int r)
+static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint64_t since_us, int r)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         char cause[HL_CAUSE_SIZE];
         if (r == -ECANCELED)
                 return r;
-        hl_cause_wait_of_failure(&app->bus, model, since_us, &call->err, cause);
-        hl_cause_tell(&call->err, cause);
+        hl_cause_wait_of_failure(&service->bus, model, since_us, &ctx->err, cause);
+        hl_cause_tell(&ctx->err, cause);
         if (*cause)
-                hl_json_set_string(call->out, "cause", cause);
+                hl_json_set_string(ctx->reply, "cause", cause);
         return r;
 }
 
-int inference_change(struct hl_call *call, const struct hl_model *model, enum hl_unit_verb verb,
+int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
                      enum inference_wait wait, int hold)
 {
         static const char *const done[] = {
-                [HL_UNIT_START] = "started", [HL_UNIT_STOP] = "stopped", [HL_UNIT_RESTART] = "restarted"
+                [HL_JOB_START] = "started", [HL_JOB_STOP] = "stopped", [HL_JOB_RESTART] = "restarted"
         };
         static const char *const begun[] = {
-                [HL_UNIT_START] = "is starting", [HL_UNIT_STOP] = "is stopping", [HL_UNIT_RESTART] = "is restarting"
+                [HL_JOB_START] = "is starting", [HL_JOB_STOP] = "is stopping", [HL_JOB_RESTART] = "is restarting"
         };
-        struct hl_app *app = call->app;
-        uint64_t stop_us = verb == HL_UNIT_START ? 0 : STOP_TIMEOUT_US,
-                 start_us = verb == HL_UNIT_STOP ? 0 : model->start_timeout_us;
+        struct hl_service *service = ctx->service;
+        uint64_t stop_us = verb == HL_JOB_START ? 0 : STOP_TIMEOUT_US,
+                 start_us = verb == HL_JOB_STOP ? 0 : model->start_timeout_us;
         uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us, since_us = hl_clock_realtime();
 
-        hl_json_set_string(call->out, "model_name", model->name);
+        hl_json_set_string(ctx->reply, "model_name", model->name);
         if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
-                return tell_cause(call, model, since_us, hl_ready_wait(&app->bus, model, deadline_us, &call->err));
+                return tell_cause(ctx, model, since_us,
+                                  hl_readiness_wait(&service->bus, model, deadline_us, &ctx->err));
         HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &app->bus, .verb = verb, .name = model->unit };
-        int r = verb == HL_UNIT_STOP ? 0 : hl_ready_check_port(&app->bus, model, &call->err);
+        struct hl_job job = { .bus = &service->bus, .verb = verb, .name = model->unit };
+        int r = verb == HL_JOB_STOP ? 0 : hl_port_check_free(&service->bus, model, &ctx->err);
         bool ended = wait == WAIT_JOB || wait == WAIT_READY;
-        app->bus.queued = ended ? call->request->may_end : NULL;
+        service->bus.queued = ended ? ctx->request->may_end : NULL;
         if (r == 0)
-                r = hl_job_begin(&job, &call->err);
+                r = hl_job_begin(&job, &ctx->err);
         if (r == 0 && hold >= 0)
-                hl_activity_stop_begun(hold);
+                hl_last_use_mark_stopping(hold);
         if (r == 0 && ended)
-                r = hl_job_wait(&job, deadline_us, &call->err);
+                r = hl_job_wait(&job, deadline_us, &ctx->err);
         else if (r == 0 && wait == WAIT_BEGUN)
-                r = wait_for_begin(&job, &ended, &call->err);
+                r = wait_for_begin(&job, &ended, &ctx->err);
         if (r == 0 && wait == WAIT_READY)
-                r = hl_ready_wait(&app->bus, model, deadline_us, &call->err);
+                r = hl_readiness_wait(&service->bus, model, deadline_us, &ctx->err);
         if (r < 0)
-                return verb == HL_UNIT_STOP ? r : tell_cause(call, model, since_us, r);
+                return verb == HL_JOB_STOP ? r : tell_cause(ctx, model, since_us, r);
 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Model %s %s", model->name,
                                   !ended               ? begun[verb]
                                   : wait == WAIT_READY ? "is ready"
                                                        : done[verb]);
-        hl_json_set_string(call->out, "message", message);
+        hl_json_set_string(ctx->reply, "message", message);
         if (wait == WAIT_NONE)
-                call->status = 202;
+                ctx->status = 202;
         return 0;
 }

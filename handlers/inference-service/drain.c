@@ -21,9 +21,9 @@ static int look(const struct hl_model *model, uint64_t cgroup, unsigned *ret_lef
 {
         struct hl_traffic traffic;
         uint16_t port;
-        int r = hl_inflight_read_unit(model->port, cgroup, &traffic, &port, err);
+        int r = hl_sockets_read_unit(model->port, cgroup, &traffic, &port, err);
         if (r >= 0)
-                *ret_left = hl_busy(port, &traffic, false);
+                *ret_left = hl_requests_running(port, &traffic, false);
         return r;
 }
 
@@ -47,13 +47,13 @@ int hl_drain(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline
                 gap = left == 0 ? gap + 1 : 0;
                 if (left == 0 || late) {
                         HL_CLEANUP(hl_close_fd) int hold = -1;
-                        struct hl_activity activity;
-                        r = hl_activity_hold(model->name, &hold, err);
+                        struct hl_last_use activity;
+                        r = hl_last_use_lock(model->name, &hold, err);
                         if (r >= 0)
                                 r = look(model, cgroup, &left, err);
                         if (r < 0)
                                 return r;
-                        hl_activity_read(model->name, &activity);
+                        hl_last_use_read(model->name, &activity);
                         if ((left == 0 && ((hurry && gap >= HURRY_LOOKS) || activity.age_us > ANNOUNCED_US)) || late) {
                                 *ret_left = left;
                                 *ret_hold = hold;

@@ -1,7 +1,7 @@
 /* drain.h - lets the requests of a model finish, and stops it in the moment in which it has none.
  *
  * Shape    hl_drain() holds the model (last_use.h) over its last look, and leaves it held: who hands on requests, and
- *          announces each by hl_activity_touch(), loses none if the stop is queued before *ret_hold is closed.
+ *          announces each by hl_last_use_record(), loses none if the stop is queued before *ret_hold is closed.
  * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   as in units.h, sockets.h and last_use.h. That requests are left when the deadline passes is no error:
  *          *ret_left says how many.

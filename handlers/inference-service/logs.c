@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINES_USUAL 200
+#define LINES_DEFAULT 200
 #define LINES_MAX 10000
 #define FOLLOW_US (60 * HL_USEC_PER_MINUTE) /* below RuntimeMaxSec= of the unit that follows */
 #define FOLLOWERS_MAX 16                    /* behind FastCGI, where each has a thread */
@@ -18,23 +18,23 @@ enum { MESSAGE, PRIORITY, FIELDS };
 
 static const char *const fields[] = { [MESSAGE] = "MESSAGE", [PRIORITY] = "PRIORITY", [FIELDS] = NULL };
 
-static int read_lines(struct hl_call *call, uint64_t *ret_lines)
+static int read_lines(struct hl_context *ctx, uint64_t *ret_lines)
 {
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        *ret_lines = LINES_USUAL;
-        if (hl_request_query(call->request, "lines", &text) < 0 ||
+        *ret_lines = LINES_DEFAULT;
+        if (hl_request_query(ctx->request, "lines", &text) < 0 ||
             (text && (hl_parse_uint(text, LINES_MAX, ret_lines) < 0 || *ret_lines == 0)))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
                                "\"lines\" must be a whole number from 1 to %d", LINES_MAX);
         return 0;
 }
 
 /* ?format= says it, or else the Accept header, where it wants text and no JSON. */
-static int read_format(struct hl_call *call, bool *ret_text)
+static int read_format(struct hl_context *ctx, bool *ret_text)
 {
         HL_CLEANUP(hl_free_pointer) char *word = NULL;
-        const char *accept = call->request->accept;
-        int r = hl_call_choice(call, "format", "json,text", &word);
+        const char *accept = ctx->request->accept;
+        int r = hl_context_choice(ctx, "format", "json,text", &word);
         if (r < 0)
                 return r;
         *ret_text = word ? strcmp(word, "text") == 0
@@ -92,72 +92,72 @@ static void free_follower(void *data)
         followers--;
 }
 
-static void follow(void *data, const struct hl_sink *sink)
+static void follow(void *data, const struct hl_stream *stream)
 {
         const struct follower *f = data;
         uint64_t deadline_us = hl_clock_monotonic() + FOLLOW_US;
         struct hl_err err = { 0 };
         int r = 0;
-        while (r >= 0 && hl_journal_wait(f->journal, sink->client_fd, sink->stop_fd, deadline_us) > 0) {
+        while (r >= 0 && hl_journal_wait(f->journal, stream->client_fd, stream->stop_fd, deadline_us) > 0) {
                 struct hl_buf lines = { 0 };
                 r = hl_journal_tell(f->journal, f->add_line, &lines, &err);
                 if (r >= 0 && lines.len > 0)
-                        r = sink->write(sink->data, lines.data, lines.len);
+                        r = stream->write(stream->data, lines.data, lines.len);
                 hl_buf_free(&lines);
         }
 }
 
-static int begin_following(struct hl_call *call, const struct hl_journal_query *query, hl_journal_fn *add_line)
+static int begin_following(struct hl_context *ctx, const struct hl_journal_query *query, hl_journal_fn *add_line)
 {
         struct follower *f = hl_alloc(sizeof(*f));
         *f = (struct follower){ .add_line = add_line };
         int r = 0;
         if (followers++ >= FOLLOWERS_MAX)
-                r = hl_fail(&call->err, HL_ERR_BUSY, EBUSY, "too_many_followers",
+                r = hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "too_many_followers",
                             "%d logs are being followed through this door already", FOLLOWERS_MAX);
         if (r == 0)
-                r = hl_journal_open(query, &f->journal, &call->err);
+                r = hl_journal_open(query, &f->journal, &ctx->err);
         if (r == 0)
-                r = hl_journal_tell(f->journal, add_line, &call->response->body, &call->err);
+                r = hl_journal_tell(f->journal, add_line, &ctx->response->body, &ctx->err);
         if (r < 0) {
                 free_follower(f);
                 return r;
         }
-        call->response->follow = follow;
-        call->response->follow_free = free_follower;
-        call->response->follow_data = f;
+        ctx->response->stream = follow;
+        ctx->response->stream_free = free_follower;
+        ctx->response->stream_data = f;
         return 0;
 }
 
 /* ---- the route ---- */
 
 /* Lines, as text or JSON, one behind the other. */
-static int send_lines(struct hl_call *call, const struct hl_journal_query *query, bool text, bool is_followed)
+static int send_lines(struct hl_context *ctx, const struct hl_journal_query *query, bool text, bool is_followed)
 {
         hl_journal_fn *add_line = text ? add_text_line : add_json_line;
-        int r = is_followed ? begin_following(call, query, add_line)
-                            : hl_journal_read(query, add_line, &call->response->body, &call->err);
+        int r = is_followed ? begin_following(ctx, query, add_line)
+                            : hl_journal_read(query, add_line, &ctx->response->body, &ctx->err);
         if (r < 0)
                 return r;
-        call->response->status = 200;
-        call->response->content_type = text ? "text/plain; charset=utf-8" : "application/x-ndjson";
+        ctx->response->status = 200;
+        ctx->response->content_type = text ? "text/plain; charset=utf-8" : "application/x-ndjson";
         return 0;
 }
 
-int inference_run_logs(struct hl_call *call)
+int inference_run_logs(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) char *follow_word = NULL;
         const struct hl_model *model;
         uint64_t lines;
         bool text = false;
-        int r = read_lines(call, &lines);
+        int r = read_lines(ctx, &lines);
         if (r == 0)
-                r = read_format(call, &text);
+                r = read_format(ctx, &text);
         if (r == 0)
-                r = hl_call_choice(call, "follow", "true,false", &follow_word);
+                r = hl_context_choice(ctx, "follow", "true,false", &follow_word);
         if (r == 0)
-                r = hl_app_model(call, &catalog, &model);
+                r = hl_service_model(ctx, &catalog, &model);
         if (r < 0)
                 return r;
 
@@ -167,10 +167,10 @@ int inference_run_logs(struct hl_call *call)
         const struct hl_journal_query query = { .matches = matches, .fields = fields, .last = lines };
         bool is_followed = follow_word && strcmp(follow_word, "true") == 0;
         if (text || is_followed)
-                return send_lines(call, &query, text, is_followed);
+                return send_lines(ctx, &query, text, is_followed);
         hl_json *out = hl_json_new_array();
-        hl_json_set_string(call->out, "model_name", model->name);
-        hl_json_set_string(call->out, "unit", model->unit);
-        hl_json_set(call->out, "lines", out);
-        return hl_journal_read(&query, push_json, out, &call->err);
+        hl_json_set_string(ctx->reply, "model_name", model->name);
+        hl_json_set_string(ctx->reply, "unit", model->unit);
+        hl_json_set(ctx->reply, "lines", out);
+        return hl_journal_read(&query, push_json, out, &ctx->err);
 }

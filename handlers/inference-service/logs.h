@@ -8,6 +8,6 @@
 
 #include "service/service.h"
 
-int inference_run_logs(struct hl_call *call);
+int inference_run_logs(struct hl_context *ctx);
 
 #endif

@@ -29,10 +29,10 @@ static void set_file_error(hl_json *json, const struct hl_model *model)
                 hl_json_set_string(json, "file_error", err.message);
 }
 
-static int run_models(struct hl_call *call)
+static int run_models(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        int r = hl_app_catalog(call, &catalog);
+        int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
                 return r;
         hl_json *models = hl_json_new_array();
@@ -49,26 +49,26 @@ static int run_models(struct hl_call *call)
                 set_file_error(json, model);
                 hl_json_push(models, json);
         }
-        hl_json_set(call->out, "models", models);
-        inference_set_data(call, &catalog);
+        hl_json_set(ctx->reply, "models", models);
+        inference_set_data(ctx, &catalog);
         return 0;
 }
 
-static int run_running(struct hl_call *call)
+static int run_running(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = NULL;
-        int r = hl_app_catalog(call, &catalog);
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = NULL;
+        int r = hl_service_catalog(ctx, &catalog);
         if (r == 0)
-                r = hl_app_states(app, &catalog, &states, &call->err);
+                r = hl_service_states(service, &catalog, &states, &ctx->err);
         if (r < 0)
                 return r;
         hl_json *running = hl_json_new_array();
         for (size_t i = 0; i < catalog.count; i++)
                 if (states[i] == HL_UNIT_ACTIVE)
                         hl_json_push_string(running, catalog.models[i].name);
-        hl_json_set(call->out, "running_models", running);
+        hl_json_set(ctx->reply, "running_models", running);
         return 0;
 }
 
@@ -103,105 +103,105 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         set_number(out, "restarts", d->restarts, true);
         hl_json_set_string(out, "last_result", *d->result ? d->result : NULL);
         set_number(out, "last_exit_status", (uint64_t)d->exit_status, d->exit_code != 0);
-        hl_json_set_time(out, "last_activity", hl_activity_last(model->name));
+        hl_json_set_time(out, "last_activity", hl_last_use_at(model->name));
         set_number(out, "in_flight", traffic->in_flight, model->port != 0);
         set_file_error(out, model);
 }
 
-static int run_model(struct hl_call *call)
+static int run_model(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model;
         struct hl_unit_detail detail;
         struct hl_traffic traffic;
         uint16_t port;
-        int r = hl_app_model(call, &catalog, &model);
+        int r = hl_service_model(ctx, &catalog, &model);
         if (r == 0)
-                r = hl_units_detail(&app->bus, model->unit, &detail, &call->err);
+                r = hl_units_detail(&service->bus, model->unit, &detail, &ctx->err);
         if (r == 0)
-                r = hl_inflight_read_unit(model->port, detail.cgroup, &traffic, &port, &call->err);
+                r = hl_sockets_read_unit(model->port, detail.cgroup, &traffic, &port, &ctx->err);
         if (r >= 0)
-                set_detail(&app->bus, call->out, model, &detail, &traffic);
+                set_detail(&service->bus, ctx->reply, model, &detail, &traffic);
         return r < 0 ? r : 0;
 }
 
-static int read_wait(struct hl_call *call, const char *choices, enum inference_wait *ret_wait)
+static int read_wait(struct hl_context *ctx, const char *choices, enum inference_wait *ret_wait)
 {
         HL_CLEANUP(hl_free_pointer) char *word = NULL;
-        int r = hl_call_choice(call, "wait", choices, &word);
+        int r = hl_context_choice(ctx, "wait", choices, &word);
         if (r == 0 && word)
                 *ret_wait = inference_wait_of(word);
         return r;
 }
 
-static int read_drain(struct hl_call *call, uint64_t *ret_seconds)
+static int read_drain(struct hl_context *ctx, uint64_t *ret_seconds)
 {
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        if (hl_request_query(call->request, "drain", &text) < 0 ||
+        if (hl_request_query(ctx->request, "drain", &text) < 0 ||
             (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
                                "\"drain\" must be a whole number of seconds, at most %d", DRAIN_MAX_SECONDS);
         return 0;
 }
 
-static int start(struct hl_call *call, enum hl_unit_verb verb)
+static int start(struct hl_context *ctx, enum hl_job_verb verb)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
         enum inference_wait wait = WAIT_JOB;
-        int r = hl_call_read_body(call, NULL, 0);
+        int r = hl_context_read_body(ctx, NULL, 0);
         if (r == 0)
-                r = read_wait(call, "job,ready,none", &wait);
+                r = read_wait(ctx, "job,ready,none", &wait);
         if (r == 0)
-                r = hl_app_model(call, &catalog, &model);
-        return r < 0 ? r : inference_change(call, model, verb, wait, -1);
+                r = hl_service_model(ctx, &catalog, &model);
+        return r < 0 ? r : inference_change(ctx, model, verb, wait, -1);
 }
 
-static int run_start(struct hl_call *call)
+static int run_start(struct hl_context *ctx)
 {
-        return start(call, HL_UNIT_START);
+        return start(ctx, HL_JOB_START);
 }
 
-static int run_restart(struct hl_call *call)
+static int run_restart(struct hl_context *ctx)
 {
-        return start(call, HL_UNIT_RESTART);
+        return start(ctx, HL_JOB_RESTART);
 }
 
 /* A moment after the end of a stop: last_use.h. */
 static void let_go(int hold)
 {
-        hl_pause(-1, HL_ACTIVITY_ECHO_US);
+        hl_sleep_or_hangup(-1, HL_STOP_GRACE_US);
         close(hold);
 }
 
-static int run_stop(struct hl_call *call)
+static int run_stop(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
         enum inference_wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;
         int hold = -1;
-        int r = hl_call_read_body(call, NULL, 0);
+        int r = hl_context_read_body(ctx, NULL, 0);
         if (r == 0)
-                r = read_wait(call, "job,none", &wait);
+                r = read_wait(ctx, "job,none", &wait);
         if (r == 0)
-                r = read_drain(call, &drain_seconds);
+                r = read_drain(ctx, &drain_seconds);
         if (r == 0)
-                r = hl_app_model(call, &catalog, &model);
+                r = hl_service_model(ctx, &catalog, &model);
         if (r == 0 && drain_seconds > 0) {
-                r = hl_drain(&app->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
-                             &call->err);
-                hl_json_set_int(call->out, "cut_requests", left);
+                r = hl_drain(&service->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
+                             &ctx->err);
+                hl_json_set_int(ctx->reply, "cut_requests", left);
                 if (left > 0) { /* what is cut now was not to be waited for any longer */
                         hl_close_fd(&hold);
                         hold = -1;
                 }
         }
         if (r == 0)
-                r = inference_change(call, model, HL_UNIT_STOP, wait, hold);
+                r = inference_change(ctx, model, HL_JOB_STOP, wait, hold);
         if (hold >= 0)
                 let_go(hold);
         return r;
@@ -211,7 +211,7 @@ static int run_stop(struct hl_call *call)
 
 /* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at the
  * state at once. */
-static int run_set(struct hl_call *call)
+static int run_set(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
@@ -221,11 +221,11 @@ static int run_set(struct hl_call *call)
                 { "running", HL_JSON_BOOL, &running, "true or false" },
                 { "wait", HL_JSON_STRING, &wait, "\"job\", \"ready\" or \"none\"", .choices = "job,ready,none" },
         };
-        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
-        if (r == 0 && !hl_json_has(call->body, "running"))
-                r = hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send \"running\": true or false");
+        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields));
+        if (r == 0 && !hl_json_has(ctx->body, "running"))
+                r = hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send \"running\": true or false");
         if (r == 0)
-                r = hl_app_model(call, &catalog, &model);
+                r = hl_service_model(ctx, &catalog, &model);
         if (r < 0)
                 return r;
         enum inference_wait until = inference_wait_of(wait);
@@ -233,25 +233,25 @@ static int run_set(struct hl_call *call)
                 until = WAIT_BEGUN;
         else if (!running) /* of what is stopped, nothing becomes ready */
                 until = WAIT_JOB;
-        r = inference_change(call, model, running ? HL_UNIT_START : HL_UNIT_STOP, until, -1);
+        r = inference_change(ctx, model, running ? HL_JOB_START : HL_JOB_STOP, until, -1);
         if (r == 0)
-                hl_json_set_bool(call->out, "running", running);
-        call->status = 200;
+                hl_json_set_bool(ctx->reply, "running", running);
+        ctx->status = 200;
         return r;
 }
 
-static int run_health(struct hl_call *call)
+static int run_health(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err err = { 0 };
-        int r = hl_catalog_load(&app->config, "", NULL, NULL, &catalog, &err);
-        hl_app_health_note(call, "models_dir", r, &err);
-        hl_app_health_systemd(call);
-        return hl_app_health(call);
+        int r = hl_catalog_load(&service->config, "", NULL, NULL, &catalog, &err);
+        hl_service_health_note(ctx, "models_dir", r, &err);
+        hl_service_health_systemd(ctx);
+        return hl_service_health(ctx);
 }
 
-static const struct hl_route routes[] = {
+static const struct hl_route table[] = {
         { HL_GET, "/models", run_models, HL_SCOPE_READ, "reload", "All models with their ports and units" },
         { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
         { HL_POST, "/models/load", inference_run_load, HL_SCOPE_CONTROL, NULL,
@@ -279,7 +279,7 @@ static const struct hl_route routes[] = {
 
 int main(int argc, char **argv)
 {
-        static const struct hl_service service = { "inference-service", "Inference Service", routes, HL_COUNT(routes),
-                                                   hl_app_error_status };
-        return hl_app_main(&service, argc, argv);
+        static const struct hl_routes routes = { "inference-service", "Inference Service", table, HL_COUNT(table),
+                                                 hl_service_error_status };
+        return hl_service_main(&routes, argc, argv);
 }

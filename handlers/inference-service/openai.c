@@ -20,9 +20,9 @@ struct name {
 
 /* The models' states, each asked for once, however many names its model has. */
 struct states {
-        struct hl_app *app;
+        struct hl_service *service;
         const struct hl_catalog *catalog;
-        enum hl_unit_active *units;
+        enum hl_unit_state *units;
         struct known {
                 bool asked;
                 enum hl_model_state state;
@@ -36,16 +36,17 @@ static void free_states(struct states *states)
         free(states->known);
 }
 
-static int read_states(struct hl_app *app, const struct hl_catalog *catalog, struct states *ret_states,
+static int read_states(struct hl_service *service, const struct hl_catalog *catalog, struct states *ret_states,
                        struct hl_err *err)
 {
-        enum hl_unit_active *units = NULL;
-        int r = hl_app_states(app, catalog, &units, err);
+        enum hl_unit_state *units = NULL;
+        int r = hl_service_states(service, catalog, &units, err);
         if (r < 0)
                 return r;
-        *ret_states = (struct states){
-                .app = app, .catalog = catalog, .units = units, .known = hl_alloc(catalog->count * sizeof(struct known))
-        };
+        *ret_states = (struct states){ .service = service,
+                                       .catalog = catalog,
+                                       .units = units,
+                                       .known = hl_alloc(catalog->count * sizeof(struct known)) };
         return 0;
 }
 
@@ -80,9 +81,9 @@ static hl_json *new_entry(struct states *states, const struct name *name, struct
         struct known *known = &states->known[i];
         if (!known->asked) {
                 struct hl_unit_detail detail;
-                known->state = hl_ready_state(name->model, states->units[i]);
+                known->state = hl_readiness_state(name->model, states->units[i]);
                 if (known->state == HL_MODEL_FAILED) {
-                        if (hl_units_detail(&states->app->bus, name->model->unit, &detail, err) < 0)
+                        if (hl_units_detail(&states->service->bus, name->model->unit, &detail, err) < 0)
                                 return NULL;
                         known->exit_code = detail.exit_status;
                 }
@@ -109,10 +110,10 @@ static hl_json *new_entries(struct states *states, const struct name *names, siz
 /* ---- pages ---- */
 
 /* The value of a parameter, where it is one that can be understood. free() */
-static char *parameter(const struct hl_call *call, const char *name)
+static char *parameter(const struct hl_context *ctx, const char *name)
 {
         char *value = NULL;
-        if (hl_request_query(call->request, name, &value) < 0 || !value || *value)
+        if (hl_request_query(ctx->request, name, &value) < 0 || !value || *value)
                 return value;
         free(value);
         return NULL;
@@ -128,14 +129,14 @@ static size_t count_before(const struct name *names, size_t count, const char *i
 }
 
 /* Cuts the names to the page that is asked for; *ret_more: there are others further on in the page's direction. */
-static void cut_page(const struct hl_call *call, const struct name **names, size_t *count, bool *ret_more)
+static void cut_page(const struct hl_context *ctx, const struct name **names, size_t *count, bool *ret_more)
 {
-        HL_CLEANUP(hl_free_pointer) char *limit_text = parameter(call, "limit");
-        HL_CLEANUP(hl_free_pointer) char *before = parameter(call, "before_id");
-        HL_CLEANUP(hl_free_pointer) char *after = parameter(call, "after_id");
+        HL_CLEANUP(hl_free_pointer) char *limit_text = parameter(ctx, "limit");
+        HL_CLEANUP(hl_free_pointer) char *before = parameter(ctx, "before_id");
+        HL_CLEANUP(hl_free_pointer) char *after = parameter(ctx, "after_id");
         uint64_t limit = 0;
         if (!after)
-                after = parameter(call, "after"); /* OpenAI's word for it */
+                after = parameter(ctx, "after"); /* OpenAI's word for it */
         if (before)
                 *count = count_before(*names, *count, before, false);
         if (after) {
@@ -151,59 +152,59 @@ static void cut_page(const struct hl_call *call, const struct name **names, size
         *count = limit;
 }
 
-int inference_run_openai_models(struct hl_call *call)
+int inference_run_openai_models(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(free_states) struct states states = { 0 };
-        int r = hl_app_catalog(call, &catalog);
+        int r = hl_service_catalog(ctx, &catalog);
         if (r == 0)
-                r = read_states(call->app, &catalog, &states, &call->err);
+                r = read_states(ctx->service, &catalog, &states, &ctx->err);
         if (r < 0)
                 return r;
         size_t count = 0;
         bool more = false;
         HL_CLEANUP(hl_free_pointer) struct name *names = list_names(&catalog, &count);
         const struct name *page = names;
-        cut_page(call, &page, &count, &more);
-        hl_json *data = new_entries(&states, page, count, &call->err);
+        cut_page(ctx, &page, &count, &more);
+        hl_json *data = new_entries(&states, page, count, &ctx->err);
         if (!data)
-                return -call->err.errnum;
-        hl_json_free(call->out);
-        call->out = hl_openai_page(data, more);
+                return -ctx->err.errnum;
+        hl_json_free(ctx->reply);
+        ctx->reply = hl_openai_page(data, more);
         return 0;
 }
 
 /* A model by any of its names. Its aliases are those that are its own, for which all files must be read. */
-int inference_run_openai_model(struct hl_call *call)
+int inference_run_openai_model(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(free_states) struct states states = { 0 };
-        int r = hl_app_catalog(call, &catalog);
+        int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(call->param);
+        HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(ctx->param);
         const struct hl_model *model = name ? hl_catalog_find_meant(&catalog, name) : NULL;
         if (!model)
-                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                               "there is no model \"%.200s\": GET /v1/models lists those that are", call->param);
+                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                               "there is no model \"%.200s\": GET /v1/models lists those that are", ctx->param);
         const struct hl_catalog one = { .models = &catalog.models[model - catalog.models], .count = 1 };
-        r = read_states(app, &one, &states, &call->err);
+        r = read_states(service, &one, &states, &ctx->err);
         if (r < 0)
                 return r;
-        hl_json *entry = new_entry(&states, &(struct name){ call->param, model }, &call->err);
+        hl_json *entry = new_entry(&states, &(struct name){ ctx->param, model }, &ctx->err);
         if (!entry)
-                return -call->err.errnum;
-        hl_json_free(call->out);
-        call->out = entry;
+                return -ctx->err.errnum;
+        hl_json_free(ctx->reply);
+        ctx->reply = entry;
         return 0;
 }
 
-void inference_set_data(struct hl_call *call, const struct hl_catalog *catalog)
+void inference_set_data(struct hl_context *ctx, const struct hl_catalog *catalog)
 {
         HL_CLEANUP(free_states) struct states states = { 0 };
         struct hl_err err = { 0 };
-        if (read_states(call->app, catalog, &states, &err) < 0)
+        if (read_states(ctx->service, catalog, &states, &err) < 0)
                 return;
         HL_CLEANUP(hl_free_pointer) struct name *names = hl_alloc(catalog->count * sizeof(*names));
         for (size_t i = 0; i < catalog->count; i++) /* a router's client starts and stops models, not their aliases */
@@ -211,53 +212,53 @@ void inference_set_data(struct hl_call *call, const struct hl_catalog *catalog)
         hl_json *data = new_entries(&states, names, catalog->count, &err);
         if (!data)
                 return;
-        hl_json_set_string(call->out, "object", "list");
-        hl_json_set(call->out, "data", data);
+        hl_json_set_string(ctx->reply, "object", "list");
+        hl_json_set(ctx->reply, "data", data);
 }
 
 /* ---- llama.cpp's router: it begins, and answers at once ---- */
 
-static int change(struct hl_call *call, enum hl_unit_verb verb)
+static int change(struct hl_context *ctx, enum hl_job_verb verb)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        const char *name = hl_json_get_string(call->body, "model");
+        const char *name = hl_json_get_string(ctx->body, "model");
         if (!name)
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send {\"model\": \"NAME\"}: GET /models lists those that are");
-        int r = hl_catalog_load_named(&app->config, name, &catalog, &call->err);
+        int r = hl_catalog_load_named(&service->config, name, &catalog, &ctx->err);
         if (r < 0)
                 return r;
         if (catalog.count == 0)
-                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
                                "there is no model \"%.200s\": GET /models lists those that are", name);
-        r = inference_change(call, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
-        hl_json_set_bool(call->out, "success", r == 0);
+        r = inference_change(ctx, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
+        hl_json_set_bool(ctx->reply, "success", r == 0);
         return r;
 }
 
 /* Its clients look for the sentence below "error", ours at the top: an error here has both. */
-static int answer(struct hl_call *call, int r)
+static int answer(struct hl_context *ctx, int r)
 {
         if (r == 0)
                 return 0;
-        bool ours = call->err.kind == HL_ERR_INTERNAL;
+        bool ours = ctx->err.kind == HL_ERR_INTERNAL;
         hl_json *error = hl_json_new();
         hl_json_set_string(error, "message",
-                           ours ? "something went wrong here; the journal says what" : call->err.message);
+                           ours ? "something went wrong here; the journal says what" : ctx->err.message);
         hl_json_set_string(error, "type", ours ? "server_error" : "invalid_request_error");
         hl_json_set(error, "param", NULL);
-        hl_json_set_string(error, "code", call->err.code);
-        hl_json_set(call->out, "error", error);
+        hl_json_set_string(error, "code", ctx->err.code);
+        hl_json_set(ctx->reply, "error", error);
         return r;
 }
 
-int inference_run_load(struct hl_call *call)
+int inference_run_load(struct hl_context *ctx)
 {
-        return answer(call, change(call, HL_UNIT_START));
+        return answer(ctx, change(ctx, HL_JOB_START));
 }
 
-int inference_run_unload(struct hl_call *call)
+int inference_run_unload(struct hl_context *ctx)
 {
-        return answer(call, change(call, HL_UNIT_STOP));
+        return answer(ctx, change(ctx, HL_JOB_STOP));
 }

@@ -12,12 +12,12 @@
 
 #include "service/service.h"
 
-int inference_run_openai_models(struct hl_call *call);
-int inference_run_openai_model(struct hl_call *call);
-int inference_run_load(struct hl_call *call);
-int inference_run_unload(struct hl_call *call);
+int inference_run_openai_models(struct hl_context *ctx);
+int inference_run_openai_model(struct hl_context *ctx);
+int inference_run_load(struct hl_context *ctx);
+int inference_run_unload(struct hl_context *ctx);
 
 /* Adds the list, as llama.cpp's clients look for it, to the answer of GET /models; not where systemd cannot be asked. */
-void inference_set_data(struct hl_call *call, const struct hl_catalog *catalog);
+void inference_set_data(struct hl_context *ctx, const struct hl_catalog *catalog);
 
 #endif

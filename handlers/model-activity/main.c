@@ -51,7 +51,7 @@ static void note(struct last *last, const char *name, uint64_t ready_us)
         if (r == 0) {
                 r = hl_catalog_load(&config, name, NULL, NULL, &catalog, &err);
                 if (r == 0 && catalog.count == 1) {
-                        r = hl_activity_touch(name, &err);
+                        r = hl_last_use_record(name, &err);
                         if (ready_us)
                                 hl_ready_mark(name, ready_us);
                 }
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         if (hl_version_asked(argc, argv))
                 return EXIT_SUCCESS;
         struct last last = { .name = "" };
-        uint64_t quiet_us = hl_idle_of_environment(QUIET_US);
+        uint64_t quiet_us = hl_idle_from_env(QUIET_US);
         int type = 0;
         socklen_t len = sizeof(type);
         hl_log_open("model-activity");

@@ -22,7 +22,7 @@ static void log_host(int priority, const char *decision, enum hl_host_reason rea
 }
 
 /* What is against it, if anything. who: one line for people where logind knows it, else "". */
-static int decide(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_memory *memory,
+static int decide(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_state *memory,
                   enum hl_host_reason *ret_reason, char who[HL_HOST_WHO_SIZE], struct hl_err *err)
 {
         who[0] = '\0';
@@ -30,17 +30,17 @@ static int decide(struct hl_bus *bus, const struct hl_config *config, const stru
         return *ret_reason == HL_HOST_IDLE ? hl_host_blocked(bus, ret_reason, who, err) : 0;
 }
 
-static void call_off(struct hl_bus *bus, struct hl_sweep_memory *memory, enum hl_host_reason reason, const char *who)
+static void call_off(struct hl_bus *bus, struct hl_sweep_state *memory, enum hl_host_reason reason, const char *who)
 {
         struct hl_shutdown cancelled;
         struct hl_err err = { 0 };
-        int r = hl_power_cancel(bus, &cancelled, &err);
+        int r = hl_shutdown_cancel(bus, &cancelled, &err);
         log_host(r < 0 ? LOG_ERR : LOG_NOTICE, r < 0 ? "cancel_failed" : "cancel", reason, r < 0 ? err.message : who);
         if (r == 0) /* it was this sweep that called it off: when all is quiet again it may be scheduled again */
                 memory->acted_us = memory->shutdown_at_us = 0;
 }
 
-static void schedule(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_memory *memory)
+static void schedule(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
 {
         struct hl_shutdown replaced;
         struct hl_err err = { 0 };
@@ -50,7 +50,7 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         char *message = hl_format("No model was used for %s. To stay on: shutdown -c, or "
                                   "curl -X POST http://127.0.0.1:5001/shutdown/cancel",
                                   hl_format_span(hl_clock_monotonic() - memory->used_us, idle));
-        if (hl_power_schedule(bus, config->host_idle_action, at_us, message, false, &replaced, &err) < 0) {
+        if (hl_shutdown_schedule(bus, config->host_idle_action, at_us, message, false, &replaced, &err) < 0) {
                 log_host(LOG_ERR, "schedule_failed", HL_HOST_IDLE, err.message);
                 return;
         }
@@ -60,12 +60,12 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         log_host(LOG_NOTICE, "schedule", HL_HOST_IDLE, text);
 }
 
-static bool is_ours(const struct hl_sweep_memory *memory, const struct hl_shutdown *s)
+static bool is_ours(const struct hl_sweep_state *memory, const struct hl_shutdown *s)
 {
         return memory->shutdown_at_us != 0 && s->scheduled && s->ours && s->at_us == memory->shutdown_at_us;
 }
 
-void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_memory *memory)
+void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
 {
         enum hl_host_reason reason;
         char who[HL_HOST_WHO_SIZE];
@@ -74,7 +74,7 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
         bool acted = memory->shutdown_at_us != 0;
         int r = decide(bus, config, memory, &reason, who, &err);
         if (r == 0 && (acted || reason == HL_HOST_IDLE))
-                r = hl_power_get(bus, &s, &err);
+                r = hl_shutdown_get(bus, &s, &err);
         if (r < 0) {
                 log_host(LOG_ERR, "unknown", HL_HOST_IDLE, err.message);
                 return;
@@ -84,7 +84,7 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
                 memory->acted_us = memory->shutdown_at_us = 0;
         } else if (acted && !ours) {
                 memory->shutdown_at_us = 0;
-                log_host(LOG_NOTICE, "keep", HL_HOST_CALLED_OFF,
+                log_host(LOG_NOTICE, "keep", HL_HOST_CANCELLED,
                          "the shutdown was called off; no other until a model was used");
         } else if (ours && reason != HL_HOST_IDLE) {
                 call_off(bus, memory, reason, *who ? who : hl_host_reason_name(reason));
@@ -96,36 +96,36 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
 int sweep_host_before_sleep(void)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
-        HL_CLEANUP(hl_sweep_memory_free) struct hl_sweep_memory memory;
+        HL_CLEANUP(hl_sweep_state_free) struct hl_sweep_state memory;
         struct hl_shutdown s;
         struct hl_err err = { 0 };
-        hl_sweep_memory_load(&memory);
+        hl_sweep_state_load(&memory);
         if (memory.shutdown_at_us == 0)
                 return 0;
-        int r = hl_power_get(&bus, &s, &err);
+        int r = hl_shutdown_get(&bus, &s, &err);
         if (r == 0 && is_ours(&memory, &s)) {
                 call_off(&bus, &memory, HL_HOST_GOES_TO_SLEEP,
                          "the host goes to sleep, and is not to be off when it wakes up");
-                r = hl_sweep_memory_save(&memory, &err);
+                r = hl_sweep_state_save(&memory, &err);
         }
         if (r < 0)
                 log_host(LOG_ERR, "unknown", HL_HOST_GOES_TO_SLEEP, err.message);
         return r;
 }
 
-void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_memory *memory)
+void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_state *memory)
 {
         enum hl_host_reason reason;
         char who[HL_HOST_WHO_SIZE], idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
         struct hl_shutdown s = { 0 };
         struct hl_err err = { 0 };
-        if (config->host_idle_us == HL_NEVER) {
+        if (config->host_idle_us == HL_USEC_INFINITY) {
                 printf("host: never switched off (host_idle_minutes is not set)\n");
                 return;
         }
         int r = decide(bus, config, memory, &reason, who, &err);
         if (r == 0 && reason == HL_HOST_IDLE)
-                r = hl_power_get(bus, &s, &err);
+                r = hl_shutdown_get(bus, &s, &err);
         if (r < 0) {
                 printf("host: not known: %s\n", err.message);
                 return;

@@ -27,7 +27,7 @@ static uint64_t last_use(const struct hl_model *model, const struct hl_usage *u,
         if (u->active != HL_UNIT_ACTIVE)
                 return before(now_us, u->request_age_us);
         if (u->in_flight > 0 ||
-            (model->port == 0 && model->idle_timeout_us == HL_NEVER)) /* nobody can tell of that one */
+            (model->port == 0 && model->idle_timeout_us == HL_USEC_INFINITY)) /* nobody can tell of that one */
                 return now_us;
         if (u->start_age_us <= model->start_timeout_us) /* it may be loading, for somebody who waits */
                 return now_us;
@@ -45,11 +45,10 @@ uint64_t hl_host_last_use(const struct hl_catalog *catalog, const struct hl_usag
         return latest_us;
 }
 
-enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_memory *memory,
-                                   uint64_t now_us)
+enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_state *memory, uint64_t now_us)
 {
-        if (config->host_idle_us == HL_NEVER)
-                return HL_HOST_NOT_WANTED;
+        if (config->host_idle_us == HL_USEC_INFINITY)
+                return HL_HOST_DISABLED;
         if (now_us < config->host_idle_us)
                 return HL_HOST_JUST_BOOTED;
         uint64_t since_us = now_us - config->host_idle_us;
@@ -58,7 +57,7 @@ enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct 
         if (memory->resumed_us > since_us)
                 return HL_HOST_JUST_RESUMED;
         if (memory->acted_us > memory->used_us && memory->shutdown_at_us == 0)
-                return HL_HOST_CALLED_OFF;
+                return HL_HOST_CANCELLED;
         return HL_HOST_IDLE;
 }
 
@@ -137,9 +136,9 @@ int hl_host_blocked(struct hl_bus *bus, enum hl_host_reason *ret_reason, char re
 const char *hl_host_reason_name(enum hl_host_reason reason)
 {
         static const char *const names[] = {
-                [HL_HOST_NOT_WANTED] = "not_wanted",   [HL_HOST_IN_USE] = "in_use",
+                [HL_HOST_DISABLED] = "not_wanted",     [HL_HOST_IN_USE] = "in_use",
                 [HL_HOST_JUST_BOOTED] = "just_booted", [HL_HOST_JUST_RESUMED] = "just_resumed",
-                [HL_HOST_CALLED_OFF] = "called_off",   [HL_HOST_USER_LOGGED_IN] = "user_logged_in",
+                [HL_HOST_CANCELLED] = "called_off",    [HL_HOST_USER_LOGGED_IN] = "user_logged_in",
                 [HL_HOST_INHIBITED] = "inhibited",     [HL_HOST_GOES_TO_SLEEP] = "goes_to_sleep",
                 [HL_HOST_SCHEDULED] = "scheduled",     [HL_HOST_IDLE] = "idle",
         };

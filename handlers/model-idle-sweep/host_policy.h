@@ -18,11 +18,11 @@
 #define HL_HOST_WHO_SIZE 160
 
 enum hl_host_reason {
-        HL_HOST_NOT_WANTED, /* host_idle_minutes is null */
+        HL_HOST_DISABLED, /* host_idle_minutes is null */
         HL_HOST_IN_USE,
         HL_HOST_JUST_BOOTED,
         HL_HOST_JUST_RESUMED,
-        HL_HOST_CALLED_OFF, /* somebody cancelled it, and no model was used since */
+        HL_HOST_CANCELLED, /* somebody cancelled it, and no model was used since */
         HL_HOST_USER_LOGGED_IN,
         HL_HOST_INHIBITED,
         HL_HOST_GOES_TO_SLEEP, /* what is scheduled would come as it wakes up */
@@ -34,7 +34,7 @@ enum hl_host_reason {
 uint64_t hl_host_last_use(const struct hl_catalog *catalog, const struct hl_usage *usages, uint64_t now_us);
 
 /* memory is that of this sweep: with its last use, and the last resume. */
-enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_memory *memory,
+enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_state *memory,
                                    uint64_t now_us);
 
 /* *ret_reason: HL_HOST_IDLE, or who is in the way; ret_who then is one line for people, else "". */

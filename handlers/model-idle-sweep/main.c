@@ -42,13 +42,13 @@ struct sweep {
         struct hl_catalog catalog;
         struct hl_usage *usages;
         bool *ended; /* of each model: a request has, and nobody told it */
-        struct hl_sweep_memory before, now;
+        struct hl_sweep_state before, now;
 };
 
 static void free_sweep(struct sweep *s)
 {
-        hl_sweep_memory_free(&s->before);
-        hl_sweep_memory_free(&s->now);
+        hl_sweep_state_free(&s->before);
+        hl_sweep_state_free(&s->now);
         free(s->usages);
         free(s->ended);
         hl_catalog_free(&s->catalog);
@@ -62,7 +62,7 @@ static int look(struct sweep *s, struct hl_err *err)
         if (r == 0)
                 r = hl_catalog_load(&s->config, NULL, NULL, NULL, &s->catalog, err);
         if (r == 0)
-                r = hl_usage_read(&s->bus, &s->config, &s->catalog, &s->usages, err);
+                r = hl_usage_ask(&s->bus, &s->config, &s->catalog, &s->usages, err);
         return r;
 }
 
@@ -71,11 +71,11 @@ static bool has_ended(const struct sweep *s, size_t i)
 {
         const struct hl_usage *u = &s->usages[i];
         const char *model = s->catalog.models[i].name;
-        if (u->active != HL_UNIT_ACTIVE || u->in_flight > 0 || u->untold > 0)
+        if (u->active != HL_UNIT_ACTIVE || u->in_flight > 0 || u->unreported > 0)
                 return false;
         bool is_untold = u->request_age_us > s->now.swept_us - s->before.swept_us;
-        return hl_sweep_memory_has(&s->before.in_flight, model) ||
-               (is_untold && hl_sweep_memory_has(&s->before.by_nginx, model));
+        return hl_sweep_state_has(&s->before.in_flight, model) ||
+               (is_untold && hl_sweep_state_has(&s->before.by_nginx, model));
 }
 
 /* Nothing tells when such a request ended. At most now, so now it is. */
@@ -87,7 +87,7 @@ static void count_ended(struct sweep *s)
                 s->ended[i] = has_ended(s, i);
                 if (s->ended[i]) {
                         u->request_age_us = u->idle_us = 0;
-                        u->is_over_time = u->is_idle = false;
+                        u->is_overdue = u->is_idle = false;
                 }
         }
 }
@@ -99,10 +99,11 @@ static int note(const struct sweep *s, size_t i, struct hl_err *err)
         const char *model = s->catalog.models[i].name;
         const struct hl_usage *u = &s->usages[i];
         if (s->ended[i])
-                return hl_activity_touch(model, err);
-        if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_NEVER && u->traffic_age_us == u->request_age_us)
-                return hl_activity_note(model, u->traffic_age_us, err);
-        return u->is_report_adoptable ? hl_activity_adopt(model, err) : 0;
+                return hl_last_use_record(model, err);
+        if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_USEC_INFINITY &&
+            u->traffic_age_us == u->request_age_us)
+                return hl_last_use_record_past(model, u->traffic_age_us, err);
+        return u->needs_rebase ? hl_last_use_rebase(model, err) : 0;
 }
 
 static void note_all(const struct sweep *s)
@@ -119,9 +120,9 @@ static void log_model(int priority, const struct hl_model *model, const char *wo
                       const struct hl_sweep_decision *decision, const char *more)
 {
         char idle[24] = "", threshold[24] = "", in_flight[16];
-        if (decision->idle_us != HL_NEVER)
+        if (decision->idle_us != HL_USEC_INFINITY)
                 snprintf(idle, sizeof(idle), "%llu", (unsigned long long)(decision->idle_us / HL_USEC_PER_SEC));
-        if (decision->threshold_us != HL_NEVER)
+        if (decision->threshold_us != HL_USEC_INFINITY)
                 snprintf(threshold, sizeof(threshold), "%llu",
                          (unsigned long long)(decision->threshold_us / HL_USEC_PER_SEC));
         snprintf(in_flight, sizeof(in_flight), "%u", decision->in_flight);
@@ -175,7 +176,7 @@ static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now
                         log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
                                   started_again ? "started_again" : "stop_unfinished", &decision, err.message);
                 hl_job_free(&stop->job);
-                stop->release_us = now_us + HL_ACTIVITY_ECHO_US;
+                stop->release_us = now_us + HL_STOP_GRACE_US;
         }
         if (stop->hold >= 0 && now_us < stop->release_us)
                 return true;
@@ -195,7 +196,7 @@ static void await(struct sweep *s, struct stop *stops)
                         if (step_stop(s, i, &stops[i], now_us, now_us >= deadline_us))
                                 left = true;
                 if (left)
-                        hl_pause(-1, STOP_LOOK_US);
+                        hl_sleep_or_hangup(-1, STOP_LOOK_US);
         }
 }
 
@@ -209,11 +210,11 @@ static void stop_idle(struct sweep *s)
                 const struct hl_usage *u = &s->usages[i];
                 struct hl_sweep_decision decision = hl_sweep_decide(model, u);
                 stops[i] = (struct stop){ .hold = -1 };
-                if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->untold > 0)
-                        hl_sweep_memory_add(u->untold > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
-                if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_over_time) {
-                        hl_sweep_memory_add(&s->now.kept, model->name);
-                        if (!hl_sweep_memory_has(&s->before.kept, model->name)) /* once, not at each sweep */
+                if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->unreported > 0)
+                        hl_sweep_state_add(u->unreported > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
+                if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_overdue) {
+                        hl_sweep_state_add(&s->now.kept, model->name);
+                        if (!hl_sweep_state_has(&s->before.kept, model->name)) /* once, not at each sweep */
                                 log_model(LOG_NOTICE, model, "keep", &decision, NULL);
                 }
                 if (decision.reason == HL_SWEEP_IDLE)
@@ -267,7 +268,7 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
                         hl_log(LOG_ERR, NULL, "nothing is stopped: %s", err.message);
                 return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
         }
-        hl_sweep_memory_load(&s.before);
+        hl_sweep_state_load(&s.before);
         s.now.swept_us = hl_clock_monotonic();
         count_ended(&s);
         remember(&s);
@@ -278,7 +279,7 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
         note_all(&s);
         stop_idle(&s);
         sweep_host(&s.bus, &s.config, &s.now);
-        if (hl_sweep_memory_save(&s.now, &err) < 0)
+        if (hl_sweep_state_save(&s.now, &err) < 0)
                 hl_log(LOG_WARNING, NULL, "what this sweep saw cannot be kept for the next one: %s", err.message);
         *ret_shutdown_at_us = s.now.shutdown_at_us;
         hl_log_status("%zu models, %u calls of the bus, %llu ms of CPU", s.catalog.count, s.bus.calls,
@@ -295,7 +296,7 @@ static bool watch(uint64_t shutdown_at_us)
         uint64_t pause_us = shutdown_at_us - LAST_LOOK_US - now_us;
         if (pause_us > WATCH_EVERY_US)
                 pause_us = WATCH_EVERY_US;
-        hl_pause(-1, pause_us);
+        hl_sleep_or_hangup(-1, pause_us);
         return true;
 }
 

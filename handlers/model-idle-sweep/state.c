@@ -21,7 +21,7 @@ static char *path(void)
 static void assign(void *data, unsigned line, const char *name, const char *value)
 {
         (void)line;
-        struct hl_sweep_memory *m = data;
+        struct hl_sweep_state *m = data;
         const struct {
                 const char *name;
                 uint64_t *number;
@@ -46,11 +46,11 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                 }
 }
 
-void hl_sweep_memory_load(struct hl_sweep_memory *ret_memory)
+void hl_sweep_state_load(struct hl_sweep_state *ret_memory)
 {
         HL_CLEANUP(hl_free_pointer) char *file = path();
         struct hl_buf text = { 0 };
-        struct hl_sweep_memory memory = { 0 };
+        struct hl_sweep_state memory = { 0 };
         if (hl_read_file(AT_FDCWD, file, FILE_SIZE_MAX, &text) == 0 && text.len > 0) {
                 memory.known = true;
                 hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, assign, &memory, NULL,
@@ -58,11 +58,11 @@ void hl_sweep_memory_load(struct hl_sweep_memory *ret_memory)
         }
         hl_buf_free(&text);
         if (!memory.known)
-                hl_sweep_memory_free(&memory);
+                hl_sweep_state_free(&memory);
         *ret_memory = memory;
 }
 
-int hl_sweep_memory_save(const struct hl_sweep_memory *m, struct hl_err *err)
+int hl_sweep_state_save(const struct hl_sweep_state *m, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *file = path();
         struct hl_buf text = { 0 };
@@ -79,20 +79,20 @@ int hl_sweep_memory_save(const struct hl_sweep_memory *m, struct hl_err *err)
         return r < 0 ? hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", file, strerror(-r)) : 0;
 }
 
-void hl_sweep_memory_free(struct hl_sweep_memory *memory)
+void hl_sweep_state_free(struct hl_sweep_state *memory)
 {
         hl_buf_free(&memory->in_flight);
         hl_buf_free(&memory->by_nginx);
         hl_buf_free(&memory->kept);
-        *memory = (struct hl_sweep_memory){ 0 };
+        *memory = (struct hl_sweep_state){ 0 };
 }
 
-bool hl_sweep_memory_has(const struct hl_buf *names, const char *model)
+bool hl_sweep_state_has(const struct hl_buf *names, const char *model)
 {
         return hl_in_list(names->data, model, strlen(model));
 }
 
-void hl_sweep_memory_add(struct hl_buf *names, const char *model)
+void hl_sweep_state_add(struct hl_buf *names, const char *model)
 {
         hl_buf_addf(names, "%s%s", names->len > 0 ? "," : "", model);
 }

@@ -3,8 +3,8 @@
  * Shape    one file in RUNTIME_DIRECTORY, gone at boot. Nothing is decided by it alone: if it is lost, a model whose
  *          request ended between two sweeps is stopped up to one period sooner, and the host is switched off later.
  * Units    *_us are CLOCK_MONOTONIC, 0: never; shutdown_at_us is CLOCK_REALTIME.
- * Errors   hl_sweep_memory_load() has none: what cannot be read is not known. Saving: -errno/INTERNAL.
- * Owner    hl_sweep_memory_free().
+ * Errors   hl_sweep_state_load() has none: what cannot be read is not known. Saving: -errno/INTERNAL.
+ * Owner    hl_sweep_state_free().
  * Tests    tests/unit/models/test_verdict.c
  */
 #ifndef HL_MODEL_IDLE_SWEEP_STATE_H
@@ -17,7 +17,7 @@
 
 struct hl_err;
 
-struct hl_sweep_memory {
+struct hl_sweep_state {
         bool known;
         uint64_t suspended_total_us; /* how long the host has been suspended since boot */
         uint64_t resumed_us;
@@ -30,12 +30,12 @@ struct hl_sweep_memory {
         struct hl_buf kept;      /* of all these, those that are over their time */
 };
 
-void hl_sweep_memory_load(struct hl_sweep_memory *ret_memory);
-int hl_sweep_memory_save(const struct hl_sweep_memory *memory, struct hl_err *err);
-void hl_sweep_memory_free(struct hl_sweep_memory *memory);
+void hl_sweep_state_load(struct hl_sweep_state *ret_memory);
+int hl_sweep_state_save(const struct hl_sweep_state *memory, struct hl_err *err);
+void hl_sweep_state_free(struct hl_sweep_state *memory);
 
 /* One of the lists. */
-bool hl_sweep_memory_has(const struct hl_buf *names, const char *model);
-void hl_sweep_memory_add(struct hl_buf *names, const char *model);
+bool hl_sweep_state_has(const struct hl_buf *names, const char *model);
+void hl_sweep_state_add(struct hl_buf *names, const char *model);
 
 #endif

@@ -11,29 +11,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_usage(struct hl_call *call, struct hl_catalog *catalog, struct hl_usage **ret_usages)
+static int read_usage(struct hl_context *ctx, struct hl_catalog *catalog, struct hl_usage **ret_usages)
 {
-        struct hl_app *app = call->app;
-        int r = hl_app_catalog(call, catalog);
+        struct hl_service *service = ctx->service;
+        int r = hl_service_catalog(ctx, catalog);
         if (r == 0)
-                r = hl_usage_read(&app->bus, &app->config, catalog, ret_usages, &call->err);
+                r = hl_usage_ask(&service->bus, &service->config, catalog, ret_usages, &ctx->err);
         if (r == 0)
-                hl_json_set_time(call->out, "timestamp", hl_clock_realtime());
+                hl_json_set_time(ctx->reply, "timestamp", hl_clock_realtime());
         return r;
 }
 
-static int list(struct hl_call *call, const char *key, bool (*belongs)(const struct hl_usage *))
+static int list(struct hl_context *ctx, const char *key, bool (*belongs)(const struct hl_usage *))
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
-        int r = read_usage(call, &catalog, &usages);
+        int r = read_usage(ctx, &catalog, &usages);
         if (r < 0)
                 return r;
         hl_json *names = hl_json_new_array();
         for (size_t i = 0; i < catalog.count; i++)
                 if (belongs(&usages[i]))
                         hl_json_push_string(names, catalog.models[i].name);
-        hl_json_set(call->out, key, names);
+        hl_json_set(ctx->reply, key, names);
         return 0;
 }
 
@@ -47,14 +47,14 @@ static bool is_idle(const struct hl_usage *usage)
         return usage->is_idle;
 }
 
-static int run_active(struct hl_call *call)
+static int run_active(struct hl_context *ctx)
 {
-        return list(call, "active_models", is_active);
+        return list(ctx, "active_models", is_active);
 }
 
-static int run_idle(struct hl_call *call)
+static int run_idle(struct hl_context *ctx)
 {
-        return list(call, "idle_models", is_idle);
+        return list(ctx, "idle_models", is_idle);
 }
 
 static hl_json *usage_json(const struct hl_usage *usage)
@@ -63,7 +63,7 @@ static hl_json *usage_json(const struct hl_usage *usage)
         hl_json_set_time(json, "last_activity", hl_usage_last_activity(usage));
         hl_json_set_bool(json, "is_active", usage->is_active);
         hl_json_set_bool(json, "is_idle", usage->is_idle);
-        if (usage->idle_us == HL_NEVER)
+        if (usage->idle_us == HL_USEC_INFINITY)
                 hl_json_set(json, "idle_seconds", NULL);
         else
                 hl_json_set_int(json, "idle_seconds", (int64_t)(usage->idle_us / HL_USEC_PER_SEC));
@@ -75,51 +75,51 @@ static hl_json *usage_json(const struct hl_usage *usage)
         return json;
 }
 
-static int run_activity(struct hl_call *call)
+static int run_activity(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
-        int r = read_usage(call, &catalog, &usages);
+        int r = read_usage(ctx, &catalog, &usages);
         if (r < 0)
                 return r;
         hl_json *status = hl_json_new();
         for (size_t i = 0; i < catalog.count; i++)
                 hl_json_set(status, catalog.models[i].name, usage_json(&usages[i]));
-        hl_json_set(call->out, "activity_status", status);
+        hl_json_set(ctx->reply, "activity_status", status);
         return 0;
 }
 
-static int run_report(struct hl_call *call)
+static int run_report(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model;
-        int r = hl_call_read_body(call, NULL, 0);
+        int r = hl_context_read_body(ctx, NULL, 0);
         if (r == 0)
-                r = hl_app_model(call, &catalog, &model);
+                r = hl_service_model(ctx, &catalog, &model);
         if (r == 0)
-                r = hl_activity_touch(model->name, &call->err);
+                r = hl_last_use_record(model->name, &ctx->err);
         if (r < 0)
                 return r;
         HL_CLEANUP(hl_free_pointer) char *message = hl_format("Activity reported for model %s", model->name);
-        hl_json_set_string(call->out, "message", message);
-        hl_json_set_string(call->out, "model_name", model->name);
-        hl_json_set_time(call->out, "last_activity", hl_activity_last(model->name));
+        hl_json_set_string(ctx->reply, "message", message);
+        hl_json_set_string(ctx->reply, "model_name", model->name);
+        hl_json_set_time(ctx->reply, "last_activity", hl_last_use_at(model->name));
         return 0;
 }
 
-static int run_health(struct hl_call *call)
+static int run_health(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_free_pointer) char *folder = hl_format("%s/activity", hl_state_dir());
         struct hl_err err = { 0 };
         int r = access(folder, W_OK | X_OK) == 0
                         ? 0
                         : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
-        hl_app_health_note(call, "activity_dir", r, &err);
-        hl_app_health_systemd(call);
-        return hl_app_health(call);
+        hl_service_health_note(ctx, "activity_dir", r, &err);
+        hl_service_health_systemd(ctx);
+        return hl_service_health(ctx);
 }
 
-static const struct hl_route routes[] = {
+static const struct hl_route table[] = {
         { HL_GET, "/models/active", run_active, HL_SCOPE_READ, NULL,
           "Models with a request in the last active_threshold_minutes" },
         { HL_GET, "/models/idle", run_idle, HL_SCOPE_READ, NULL,
@@ -136,7 +136,7 @@ static const struct hl_route routes[] = {
 
 int main(int argc, char **argv)
 {
-        static const struct hl_service service = { "model-monitor-service", "Model Monitor Service", routes,
-                                                   HL_COUNT(routes), hl_app_error_status };
-        return hl_app_main(&service, argc, argv);
+        static const struct hl_routes routes = { "model-monitor-service", "Model Monitor Service", table,
+                                                 HL_COUNT(table), hl_service_error_status };
+        return hl_service_main(&routes, argc, argv);
 }

@@ -62,14 +62,14 @@ static bool get_timeout(const struct hl_model *model, const struct model_numbers
 {
         (void)n;
         *ret = seconds(model->idle_timeout_us);
-        return model->idle_timeout_us != HL_NEVER;
+        return model->idle_timeout_us != HL_USEC_INFINITY;
 }
 
 static bool get_idle(const struct hl_model *model, const struct model_numbers *n, double *ret)
 {
         (void)model;
         *ret = seconds(n->usage.idle_us);
-        return n->runs && n->usage.idle_us != HL_NEVER;
+        return n->runs && n->usage.idle_us != HL_USEC_INFINITY;
 }
 
 static bool get_cpu(const struct hl_model *model, const struct model_numbers *n, double *ret)
@@ -111,11 +111,11 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
         }
 }
 
-static int add_shutdown(struct hl_buf *out, struct hl_call *call)
+static int add_shutdown(struct hl_buf *out, struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown s;
-        int r = hl_power_get(&app->bus, &s, &call->err);
+        int r = hl_shutdown_get(&service->bus, &s, &ctx->err);
         if (r < 0)
                 return r;
         head(out, "hls_shutdown_scheduled_timestamp_seconds", "gauge",
@@ -127,37 +127,37 @@ static int add_shutdown(struct hl_buf *out, struct hl_call *call)
 }
 
 /* The usage of all models at once, and the details of those that run, one call each. */
-static int read_numbers(struct hl_call *call, const struct hl_catalog *catalog, struct model_numbers *numbers)
+static int read_numbers(struct hl_context *ctx, const struct hl_catalog *catalog, struct model_numbers *numbers)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
-        int r = hl_usage_look(&app->bus, &app->config, catalog, &usages, &call->err);
+        int r = hl_usage_observe(&service->bus, &service->config, catalog, &usages, &ctx->err);
         for (size_t i = 0; r >= 0 && i < catalog->count; i++) {
                 numbers[i].usage = usages[i];
                 numbers[i].runs = usages[i].active == HL_UNIT_ACTIVE;
                 if (numbers[i].runs)
-                        r = hl_units_detail(&app->bus, catalog->models[i].unit, &numbers[i].detail, &call->err);
+                        r = hl_units_detail(&service->bus, catalog->models[i].unit, &numbers[i].detail, &ctx->err);
         }
         return r;
 }
 
-int monitor_run_metrics(struct hl_call *call)
+int monitor_run_metrics(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        struct hl_buf *out = &call->response->body;
-        int r = hl_app_catalog(call, &catalog);
+        struct hl_buf *out = &ctx->response->body;
+        int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
                 return r;
         HL_CLEANUP(hl_free_pointer) struct model_numbers *numbers = hl_alloc(catalog.count * sizeof(*numbers));
-        r = read_numbers(call, &catalog, numbers);
+        r = read_numbers(ctx, &catalog, numbers);
         if (r == 0)
-                r = add_shutdown(out, call);
+                r = add_shutdown(out, ctx);
         if (r < 0)
                 return r;
         add_models(out, &catalog, numbers);
         head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
         hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
-        call->response->status = 200;
-        call->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        ctx->response->status = 200;
+        ctx->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
         return 0;
 }

@@ -9,9 +9,9 @@
 #include "service/service.h"
 
 /* GET /models/{model}/why: what the sweep would do with it now, and what it has decided of late. */
-int monitor_run_why(struct hl_call *call);
+int monitor_run_why(struct hl_context *ctx);
 
 /* GET /metrics: Prometheus' text format, of what systemd, the kernel and files say. No model and no GPU notices. */
-int monitor_run_metrics(struct hl_call *call);
+int monitor_run_metrics(struct hl_context *ctx);
 
 #endif

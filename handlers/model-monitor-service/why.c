@@ -15,7 +15,7 @@
 
 static void set_seconds(hl_json *json, const char *key, uint64_t us)
 {
-        if (us == HL_NEVER)
+        if (us == HL_USEC_INFINITY)
                 hl_json_set(json, key, NULL);
         else
                 hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
@@ -37,7 +37,7 @@ static void set_now(struct hl_bus *bus, hl_json *out, const struct hl_model *mod
         set_seconds(out, "threshold_seconds", decision.threshold_us);
         hl_json_set_int(out, "in_flight", decision.in_flight);
         hl_json_set_time(out, "stops_at",
-                         decision.stops_in_us == HL_NEVER ? 0 : hl_clock_realtime() + decision.stops_in_us);
+                         decision.stops_in_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() + decision.stops_in_us);
 }
 
 enum { MESSAGE, DECISION, REASON, IDLE_SECONDS, IN_FLIGHT, THRESHOLD_SECONDS, FIELDS };
@@ -73,28 +73,28 @@ static void add_decision(void *data, const struct hl_journal_entry *entry)
 }
 
 /* _UID is journald's own word: nobody else's lines look like decisions of ours. */
-static int set_decisions(struct hl_call *call, const char *model)
+static int set_decisions(struct hl_context *ctx, const char *model)
 {
         HL_CLEANUP(hl_free_pointer) char *by_model = hl_format("HL_MODEL=%s", model);
         HL_CLEANUP(hl_free_pointer) char *by_user = hl_format("_UID=%u", (unsigned)getuid());
         const char *const matches[] = { "MESSAGE_ID=" HL_SWEEP_MESSAGE_ID, by_user, by_model, NULL };
         const struct hl_journal_query query = { .matches = matches, .fields = fields, .last = DECISIONS_MAX };
         hl_json *decisions = hl_json_new_array();
-        hl_json_set(call->out, "decisions", decisions);
-        return hl_journal_read(&query, add_decision, decisions, &call->err);
+        hl_json_set(ctx->reply, "decisions", decisions);
+        return hl_journal_read(&query, add_decision, decisions, &ctx->err);
 }
 
-int monitor_run_why(struct hl_call *call)
+int monitor_run_why(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
         const struct hl_model *model;
-        int r = hl_app_model(call, &catalog, &model);
+        int r = hl_service_model(ctx, &catalog, &model);
         if (r == 0)
-                r = hl_usage_read(&app->bus, &app->config, &catalog, &usage, &call->err);
+                r = hl_usage_ask(&service->bus, &service->config, &catalog, &usage, &ctx->err);
         if (r < 0)
                 return r;
-        set_now(&app->bus, call->out, model, usage);
-        return set_decisions(call, model->name);
+        set_now(&service->bus, ctx->reply, model, usage);
+        return set_decisions(ctx, model->name);
 }

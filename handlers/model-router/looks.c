@@ -77,7 +77,7 @@ enum hl_router_look hl_router_look(const struct hl_router_request *request, cons
 
 static hl_json *entry_of(const struct hl_model *model, const char *id)
 {
-        return hl_openai_model(model, id, hl_units_started_about(model->unit) ? "loading" : "unloaded");
+        return hl_openai_model(model, id, hl_unit_start_hint(model->unit) ? "loading" : "unloaded");
 }
 
 static void answer_list(struct hl_router_request *request, const struct hl_model *model)

@@ -54,7 +54,7 @@ static void hold(struct router *router, struct hl_router_request *request, const
         struct hl_err err = { 0 };
         const char *rest = NULL;
         enum hl_router_look look = hl_router_look(request, &rest);
-        bool runs = hl_units_started_about(model->unit) > 0, may_be_ready = request->page == HL_PAGE_NAMED && runs;
+        bool runs = hl_unit_start_hint(model->unit) > 0, may_be_ready = request->page == HL_PAGE_NAMED && runs;
         if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
         } else if (request->call != HL_ROUTER_WAKE && !runs && hl_nginx_ports_check(&router->bus, model, &err) < 0) {
@@ -74,7 +74,7 @@ static void hold(struct router *router, struct hl_router_request *request, const
 /* Whether what runs now ran already when the request was sent. What has ended since may have begun with it. */
 static bool is_the_same(const struct hl_router_request *request, const struct hl_model *model)
 {
-        return request->sent_us == 0 || hl_units_started_about(model->unit) <= request->sent_us;
+        return request->sent_us == 0 || hl_unit_start_hint(model->unit) <= request->sent_us;
 }
 
 /* The model, or what listens in its place, closed the connection. A container's published port does so while its server
@@ -84,14 +84,14 @@ static void wake(struct router *router, struct hl_router_request *request, const
 {
         struct hl_unit_detail detail;
         struct hl_err err = { 0 };
-        bool had_it = request->was_sent && !request->is_again && !hl_activity_is_being_stopped(model->name);
+        bool had_it = request->was_sent && !request->is_again && !hl_last_use_is_stopping(model->name);
         if (!had_it) {
                 hold(router, request, config, model);
                 return;
         }
         bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
         if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE && is_the_same(request, model) &&
-            !hl_ready_seen_since(model->name, detail.active_since_monotonic_us))
+            !hl_ready_mark_since(model->name, detail.active_since_monotonic_us))
                 hold(router, request, config, model);
         else
                 hl_router_refuse_cut(&router->cuts, request, model); /* to send it once more could do it twice */
@@ -108,8 +108,8 @@ static void pass(struct router *router, struct hl_router_request *request, const
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else if (request->call == HL_ROUTER_WAKE) {
                 wake(router, request, config, model);
-        } else if (request->page == HL_PAGE_NAMED || hl_units_started_about(model->unit) == 0 ||
-                   hl_ready_is_strangers(model)) {
+        } else if (request->page == HL_PAGE_NAMED || hl_unit_start_hint(model->unit) == 0 ||
+                   hl_readiness_is_strangers(model)) {
                 /* What listens on the port of one that does not run is another's. */
                 hold(router, request, config, model);
         } else {
@@ -240,7 +240,7 @@ static int prepare(struct router *router)
         if (r >= 0) /* without a handler it ends the loop */
                 r = sd_event_add_signal(router->event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
-                r = hl_router_waits_new(router->event, &router->bus, hl_idle_of_environment(hl_fastcgi_limits.idle_us),
+                r = hl_router_waits_new(router->event, &router->bus, hl_idle_from_env(hl_fastcgi_limits.idle_us),
                                         &router->waits);
         if (r >= 0)
                 r = sd_event_add_io(router->event, NULL, STDIN_FILENO, EPOLLIN, on_connection, router);

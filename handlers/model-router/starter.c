@@ -15,22 +15,22 @@
 
 #define ACCURACY_US HL_USEC_PER_MSEC
 
-struct hl_wait {
-        struct hl_wait *next, **link;
-        hl_wake_fn *told;
+struct hl_waiter {
+        struct hl_waiter *next, **link;
+        hl_starter_fn *told;
         void *data;
 };
 
 /* One model on its way up. */
 struct start {
-        struct hl_wake *wake;
+        struct hl_starter *wake;
         struct start *next, **link;
-        struct hl_wait *waits;
+        struct hl_waiter *waits;
         struct hl_model model;
         uint64_t deadline_us, watch_us; /* when its unit is looked at next */
         struct hl_job job;
         struct hl_ask ask;
-        struct hl_ready_watch watch;
+        struct hl_readiness_watch watch;
         sd_event_source *io, *timer;
         struct hl_err err;
         uint64_t since_us; /* of the start, CLOCK_REALTIME */
@@ -38,7 +38,7 @@ struct start {
         char cause[HL_CAUSE_SIZE];
 };
 
-struct hl_wake {
+struct hl_starter {
         sd_event *event;
         struct hl_bus *bus;
         uint64_t grace_us;
@@ -56,7 +56,7 @@ static void end_asking(struct start *s)
 
 static void free_start(struct start *s)
 {
-        for (struct hl_wait *wait = s->waits, *next; wait; wait = next) {
+        for (struct hl_waiter *wait = s->waits, *next; wait; wait = next) {
                 next = wait->next;
                 free(wait);
         }
@@ -78,14 +78,14 @@ static void finish(struct start *s)
         struct hl_err err = s->err;
         char cause[HL_CAUSE_SIZE];
         memcpy(cause, s->cause, sizeof(cause));
-        struct hl_wait *waits = hl_steal(s->waits);
+        struct hl_waiter *waits = hl_steal(s->waits);
         if (waits)
                 waits->link = &waits;
         free_start(s);
         while (waits) {
-                hl_wake_fn *told = waits->told;
+                hl_starter_fn *told = waits->told;
                 void *data = waits->data;
-                hl_wake_leave(waits);
+                hl_starter_leave(waits);
                 told(data, &err, cause);
         }
 }
@@ -129,10 +129,10 @@ static void finish_failure(struct start *s)
 static int judge(struct start *s, int status, uint64_t asked_us)
 {
         struct hl_err err = { 0 };
-        int r = hl_ready_watch_judge(&s->watch, status, asked_us, &err);
+        int r = hl_readiness_watch_check(&s->watch, status, asked_us, &err);
         bool unknown = r < 0 && err.kind != HL_ERR_UPSTREAM, late = hl_clock_monotonic() >= s->deadline_us;
         if (r == 0 && late)
-                r = hl_ready_timeout(&s->model, s->watch.status, &err);
+                r = hl_fail_not_ready(&s->model, s->watch.status, &err);
         if (r == 0 || (unknown && !late))
                 return 0;
         s->err = err;
@@ -175,7 +175,7 @@ static void begin_asking(struct start *s)
                 r = sd_event_add_io(s->wake->event, &s->io, s->ask.epoll, EPOLLIN, on_answer, s);
         if (r < 0)
                 hl_fail(&s->err, HL_ERR_INTERNAL, -r, "internal_error", "epoll: %s", strerror(-r));
-        s->watch = (struct hl_ready_watch){ .bus = s->wake->bus, .model = &s->model, .status = -ETIMEDOUT };
+        s->watch = (struct hl_readiness_watch){ .bus = s->wake->bus, .model = &s->model, .status = -ETIMEDOUT };
 }
 
 /* A failure to be told, a job that takes too long, or the next step. */
@@ -200,7 +200,7 @@ static void on_job_ended(void *data)
 {
         struct start *s = data;
         struct hl_unit_detail detail;
-        if (hl_job_judge(&s->job, &s->err) < 0 || hl_units_detail(s->wake->bus, s->model.unit, &detail, &s->err) < 0) {
+        if (hl_job_result(&s->job, &s->err) < 0 || hl_units_detail(s->wake->bus, s->model.unit, &detail, &s->err) < 0) {
                 fail_soon(s); /* not now: this is called by the job that finish() would free */
                 return;
         }
@@ -214,7 +214,7 @@ static void on_job_ended(void *data)
 
 static int begin_job(struct start *s)
 {
-        struct hl_wake *wake = s->wake;
+        struct hl_starter *wake = s->wake;
         int r = hl_bus_open(wake->bus, &s->err);
         if (r == 0 && !sd_bus_get_event(wake->bus->bus)) {
                 r = sd_bus_attach_event(wake->bus->bus, wake->event, SD_EVENT_PRIORITY_NORMAL);
@@ -224,11 +224,11 @@ static int begin_job(struct start *s)
                         r = hl_bus_fail(&s->err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
         }
         if (r >= 0)
-                r = hl_ready_check_port(wake->bus, &s->model, &s->err);
+                r = hl_port_check_free(wake->bus, &s->model, &s->err);
         return r < 0 ? r : hl_job_begin(&s->job, &s->err);
 }
 
-static struct start *begin_start(struct hl_wake *wake, const struct hl_model *model)
+static struct start *begin_start(struct hl_starter *wake, const struct hl_model *model)
 {
         struct start *s = hl_alloc(sizeof(*s));
         *s = (struct start){ .wake = wake,
@@ -245,7 +245,7 @@ static struct start *begin_start(struct hl_wake *wake, const struct hl_model *mo
         s->model.unit = hl_strdup(model->unit);
         s->model.health_path = hl_strdup(model->health_path);
         s->job = (struct hl_job){ .bus = wake->bus,
-                                  .verb = HL_UNIT_START,
+                                  .verb = HL_JOB_START,
                                   .name = s->model.unit,
                                   .ended = on_job_ended,
                                   .data = s,
@@ -257,36 +257,37 @@ static struct start *begin_start(struct hl_wake *wake, const struct hl_model *mo
         return s;
 }
 
-struct hl_wake *hl_wake_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us)
+struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us)
 {
-        struct hl_wake *wake = hl_alloc(sizeof(*wake));
-        *wake = (struct hl_wake){ .event = event, .bus = bus, .grace_us = grace_us };
+        struct hl_starter *wake = hl_alloc(sizeof(*wake));
+        *wake = (struct hl_starter){ .event = event, .bus = bus, .grace_us = grace_us };
         return wake;
 }
 
-void hl_wake_free(struct hl_wake *wake)
+void hl_starter_free(struct hl_starter *wake)
 {
         while (wake->starts)
                 free_start(wake->starts);
         free(wake);
 }
 
-struct hl_wait *hl_wake_wait(struct hl_wake *wake, const struct hl_model *model, hl_wake_fn *told, void *data)
+struct hl_waiter *hl_starter_wait(struct hl_starter *wake, const struct hl_model *model, hl_starter_fn *told,
+                                  void *data)
 {
         struct start *s = wake->starts;
         while (s && (strcmp(s->model.name, model->name) != 0 || s->model.port != model->port))
                 s = s->next;
         if (!s)
                 s = begin_start(wake, model);
-        struct hl_wait *wait = hl_alloc(sizeof(*wait));
-        *wait = (struct hl_wait){ .next = s->waits, .link = &s->waits, .told = told, .data = data };
+        struct hl_waiter *wait = hl_alloc(sizeof(*wait));
+        *wait = (struct hl_waiter){ .next = s->waits, .link = &s->waits, .told = told, .data = data };
         if (wait->next)
                 wait->next->link = &wait->next;
         s->waits = wait;
         return wait;
 }
 
-void hl_wake_leave(struct hl_wait *wait)
+void hl_starter_leave(struct hl_waiter *wait)
 {
         if (wait->next)
                 wait->next->link = wait->link;

@@ -1,15 +1,15 @@
 /* starter.h - starts models for those who wait for them: each model once, however many wait.
  *
- * Shape    a hl_wake belongs to one event loop. hl_wake_wait() joins the start of a model that is under way, or begins
+ * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or begins
  *          one: systemd's job first, then the model's health path until it says that it has loaded.
  * Errors   how it went comes to `told`: an err of kind NONE when the model is ready, else as in jobs.h and readiness.h, and
  *          then with the cause (cause.h), or "".
  *          A model that has been running for longer than its START_TIMEOUT is not waited for that long again, only
  *          for grace_us.
- * Owner    a hl_wait is gone once it was told; hl_wake_leave() ends it untold. The start goes on either way: it is
+ * Owner    a hl_waiter is gone once it was told; hl_starter_leave() ends it unreported. The start goes on either way: it is
  *          systemd's. The model is copied.
  * Process  one thread. What systemd is asked for is asked at once (milliseconds); what takes long is waited for by the
- *          event loop. `told` is called from the event loop, never from hl_wake_wait().
+ *          event loop. `told` is called from the event loop, never from hl_starter_wait().
  * Source   sd-event(3); jobs.h, readiness.h, ask.h.
  * Tests    tests/unit/model-router/test_starter.c, tests/system/test_nginx.py
  */
@@ -22,18 +22,19 @@
 
 #include <systemd/sd-event.h>
 
-#define HL_WAKE_GRACE_US (UINT64_C(10) * 1000000) /* the product's */
+#define HL_STARTER_GRACE_US (UINT64_C(10) * 1000000) /* the product's */
 
-typedef void hl_wake_fn(void *data, const struct hl_err *err, const char *cause);
+typedef void hl_starter_fn(void *data, const struct hl_err *err, const char *cause);
 
-struct hl_wake;
-struct hl_wait;
+struct hl_starter;
+struct hl_waiter;
 
-/* bus is the caller's, and is attached to the event loop when it is first needed. hl_wake_free() tells nobody. */
-struct hl_wake *hl_wake_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us);
-void hl_wake_free(struct hl_wake *wake);
+/* bus is the caller's, and is attached to the event loop when it is first needed. hl_starter_free() tells nobody. */
+struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us);
+void hl_starter_free(struct hl_starter *wake);
 
-struct hl_wait *hl_wake_wait(struct hl_wake *wake, const struct hl_model *model, hl_wake_fn *told, void *data);
-void hl_wake_leave(struct hl_wait *wait);
+struct hl_waiter *hl_starter_wait(struct hl_starter *wake, const struct hl_model *model, hl_starter_fn *told,
+                                  void *data);
+void hl_starter_leave(struct hl_waiter *wait);
 
 #endif

@@ -20,7 +20,7 @@ struct hl_router_waits {
         sd_event_source *timer;
         uint64_t idle_us;
         struct hl_bus *bus;
-        struct hl_wake *wake;
+        struct hl_starter *wake;
         struct waiting *first;
         unsigned count;
 };
@@ -31,7 +31,7 @@ struct waiting {
         struct waiting *next, **link;
         struct hl_router_request *request; /* NULL once it was answered */
         sd_event_source *left;             /* NGINX closes the connection when the client has left */
-        struct hl_wait *wait;
+        struct hl_waiter *wait;
         uint64_t since_us;
         char model[HL_MODEL_NAME_MAX + 1];
         char *unit;
@@ -77,7 +77,7 @@ static void hand_back(struct waiting *w)
 static void note_use(const struct waiting *w)
 {
         struct hl_err err = { 0 };
-        if (w->request->counts && hl_activity_touch(w->model, &err) < 0)
+        if (w->request->counts && hl_last_use_record(w->model, &err) < 0)
                 hl_log(LOG_WARNING, NULL, "%s", err.message);
 }
 
@@ -99,9 +99,9 @@ static void go_on(struct waiting *w)
 static void pass_on(struct waiting *w)
 {
         struct hl_err err = { 0 };
-        enum hl_unit_active active = HL_UNIT_ACTIVE;
+        enum hl_unit_state active = HL_UNIT_ACTIVE;
         note_use(w);
-        if (hl_activity_is_being_stopped(w->model))
+        if (hl_last_use_is_stopping(w->model))
                 hl_units_states(w->all->bus, (const char *const[]){ w->unit }, 1, &active, &err);
         if (active != HL_UNIT_ACTIVE)
                 hand_back(w);
@@ -130,7 +130,7 @@ static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
         (void)fd;
         (void)events;
         struct waiting *w = data;
-        hl_wake_leave(w->wait);
+        hl_starter_leave(w->wait);
         hl_router_request_free(hl_steal(w->request));
         forget(w);
         return 0;
@@ -147,7 +147,7 @@ static bool is_waited_for(const struct hl_router_waits *all, const char *model)
 void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_config *config,
                     const struct hl_model *model)
 {
-        if (!is_waited_for(all, model->name) && hl_units_started_about(model->unit) == 0) {
+        if (!is_waited_for(all, model->name) && hl_unit_start_hint(model->unit) == 0) {
                 const struct hl_log_field fields[] = { { "HL_MODEL", model->name }, { NULL, NULL } };
                 hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name, request->http.peer.name);
         }
@@ -166,7 +166,7 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
         all->count++;
         if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
                 w->left = NULL; /* then it is found out when it is answered */
-        w->wait = hl_wake_wait(all->wake, model, on_told, w);
+        w->wait = hl_starter_wait(all->wake, model, on_told, w);
         note_use(w);
         if (all->count == 1)
                 rearm_timer(all);
@@ -196,14 +196,14 @@ int hl_router_waits_new(sd_event *event, struct hl_bus *bus, uint64_t idle_us, s
                 free(all);
                 return r;
         }
-        all->wake = hl_wake_new(event, bus, HL_WAKE_GRACE_US);
+        all->wake = hl_starter_new(event, bus, HL_STARTER_GRACE_US);
         *ret_waits = all;
         return 0;
 }
 
 void hl_router_waits_free(struct hl_router_waits *all)
 {
-        hl_wake_free(all->wake);
+        hl_starter_free(all->wake);
         while (all->first) { /* for the successor, which systemd's socket starts */
                 struct waiting *w = all->first;
                 hand_back(w);

@@ -35,7 +35,7 @@ void hl_nginx_add_location(struct hl_buf *out, const char *prefix, const char *n
 static void add_source(struct hl_buf *out, const char *host)
 {
         if (strncmp(host, "127.", 4) == 0)
-                hl_buf_adds(out, "    proxy_bind " HL_INFLIGHT_NGINX_ADDRESS ";\n");
+                hl_buf_adds(out, "    proxy_bind " HL_SOCKETS_NGINX_ADDRESS ";\n");
 }
 
 /* An upstream's name: of each address and port one, so that one that was written stays right when models change. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int hl_app_error_status(enum hl_err_kind kind)
+int hl_service_error_status(enum hl_err_kind kind)
 {
         switch (kind) {
         case HL_ERR_INVALID:
@@ -41,8 +41,8 @@ int hl_app_error_status(enum hl_err_kind kind)
 
 static int scopes_of(void *data, const char *secret)
 {
-        struct hl_app *app = data;
-        return hl_tokens_scopes(secret, &app->token, &app->token_err);
+        struct hl_service *service = data;
+        return hl_tokens_scopes(secret, &service->token, &service->token_err);
 }
 
 static const char *method_name(enum hl_method method)
@@ -54,19 +54,19 @@ static const char *method_name(enum hl_method method)
         return names[method];
 }
 
-static void log_request(const struct hl_app *app, const struct hl_request *request, int status,
+static void log_request(const struct hl_service *service, const struct hl_request *request, int status,
                         const struct hl_err *err)
 {
         char status_text[16];
         snprintf(status_text, sizeof(status_text), "%d", status);
-        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", app->service->name);
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", service->routes->name);
         const struct hl_log_field fields[] = {
                 { "HL_REQUEST_ID", request->id },
                 { "HL_METHOD", method_name(request->method) },
                 { "HL_PATH", request->path },
                 { "HL_STATUS", status_text },
                 { "HL_PEER", request->peer.name },
-                { "HL_TOKEN", *app->token.name ? app->token.name : NULL },
+                { "HL_TOKEN", *service->token.name ? service->token.name : NULL },
                 { "HL_UNIT", unit },
                 { NULL, NULL },
         };
@@ -76,119 +76,119 @@ static void log_request(const struct hl_app *app, const struct hl_request *reque
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
         hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", method_name(request->method), request->path,
-               request->peer.name, *app->token.name ? " with token " : "", app->token.name, status,
+               request->peer.name, *service->token.name ? " with token " : "", service->token.name, status,
                err->kind ? ": " : "", err->kind ? err->message : "", request->id);
 }
 
-static struct hl_guard guard_of(struct hl_app *app)
+static struct hl_guard guard_of(struct hl_service *service)
 {
-        return (struct hl_guard){ .trust_local = app->config.trust_loopback,
-                                  .host_names = app->config.allowed_hosts,
-                                  .origins = app->config.allowed_origins,
+        return (struct hl_guard){ .trust_local = service->config.trust_loopback,
+                                  .host_names = service->config.allowed_hosts,
+                                  .origins = service->config.allowed_origins,
                                   .scopes_of = scopes_of,
-                                  .data = app };
+                                  .data = service };
 }
 
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
-        struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
-        app.bus.client_fd = request->client_fd;
+        struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
+        service.bus.client_fd = request->client_fd;
         struct hl_err err = { 0 };
-        if (hl_config_load(NULL, NULL, NULL, &app.config, &err) < 0) {
+        if (hl_config_load(NULL, NULL, NULL, &service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem = { 0 };
                 hl_problem(&problem, 500, "configuration_invalid",
                            "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, request, &problem);
         } else {
-                const struct hl_guard guard = guard_of(&app);
-                hl_service_answer(app.service, &guard, &app, request, response, &err);
-                hl_config_free(&app.config);
+                const struct hl_guard guard = guard_of(&service);
+                hl_routes_answer(service.routes, &guard, &service, request, response, &err);
+                hl_config_free(&service.config);
         }
-        log_request(&app, request, response->status, app.token_err.kind ? &app.token_err : &err);
-        hl_bus_free(&app.bus);
+        log_request(&service, request, response->status, service.token_err.kind ? &service.token_err : &err);
+        hl_bus_free(&service.bus);
 }
 
 /* A request that is not whole is not logged: nobody has asked for anything yet. */
 static void refuse(const void *data, const struct hl_request *request, const struct hl_problem *problem,
                    struct hl_response *response)
 {
-        struct hl_app app = { .service = data, .bus = HL_BUS_INIT };
+        struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
         struct hl_err ignored = { 0 };
-        if (hl_config_load(NULL, NULL, NULL, &app.config, &ignored) < 0) {
+        if (hl_config_load(NULL, NULL, NULL, &service.config, &ignored) < 0) {
                 hl_response_problem(response, request, problem);
                 return;
         }
-        const struct hl_guard guard = guard_of(&app);
-        hl_service_refuse(&guard, request, problem, response);
-        hl_config_free(&app.config);
+        const struct hl_guard guard = guard_of(&service);
+        hl_routes_refuse(&guard, request, problem, response);
+        hl_config_free(&service.config);
 }
 
-int hl_app_main(const struct hl_service *service, int argc, char **argv)
+int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
 {
         if (hl_version_asked(argc, argv))
                 return EXIT_SUCCESS;
-        struct hl_door door = { .name = service->name, .answer = answer, .refuse = refuse, .app = service };
-        hl_log_open(service->name);
-        return hl_door_run(&door);
+        struct hl_server server = { .name = routes->name, .answer = answer, .refuse = refuse, .service = routes };
+        hl_log_open(routes->name);
+        return hl_serve(&server);
 }
 
-int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog)
+int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)
 {
-        struct hl_app *app = call->app;
-        return hl_catalog_load(&app->config, NULL, NULL, NULL, ret_catalog, &call->err);
+        struct hl_service *service = ctx->service;
+        return hl_catalog_load(&service->config, NULL, NULL, NULL, ret_catalog, &ctx->err);
 }
 
-int hl_app_states(struct hl_app *app, const struct hl_catalog *catalog, enum hl_unit_active **ret_states,
-                  struct hl_err *err)
+int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
+                      struct hl_err *err)
 {
         size_t count = catalog->count;
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc(count * sizeof(*states));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(count * sizeof(*states));
         for (size_t i = 0; i < count; i++)
                 units[i] = catalog->models[i].unit;
-        int r = hl_units_states(&app->bus, units, count, states, err);
+        int r = hl_units_states(&service->bus, units, count, states, err);
         if (r == 0)
                 *ret_states = hl_steal(states);
         return r;
 }
 
-int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)
+int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)
 {
-        struct hl_app *app = call->app;
-        if (!hl_model_name_valid(call->param))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
+        struct hl_service *service = ctx->service;
+        if (!hl_model_name_valid(ctx->param))
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
                                "a model's name is letters, digits and . _ : -, begins with a letter or digit, and has "
                                "at most %d bytes",
                                HL_MODEL_NAME_MAX);
-        int r = hl_catalog_load(&app->config, call->param, NULL, NULL, ret_catalog, &call->err);
+        int r = hl_catalog_load(&service->config, ctx->param, NULL, NULL, ret_catalog, &ctx->err);
         if (r < 0)
                 return r;
         if (ret_catalog->count == 0)
-                return hl_fail(&call->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                               "there is no model \"%s\": GET /models lists those that are", call->param);
+                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                               "there is no model \"%s\": GET /models lists those that are", ctx->param);
         *ret_model = &ret_catalog->models[0];
         return 0;
 }
 
-void hl_app_health_note(struct hl_call *call, const char *what, int result, const struct hl_err *err)
+void hl_service_health_note(struct hl_context *ctx, const char *what, int result, const struct hl_err *err)
 {
-        hl_json_set_string(call->out, what, result < 0 ? err->message : "ok");
+        hl_json_set_string(ctx->reply, what, result < 0 ? err->message : "ok");
         if (result < 0)
-                hl_fail(&call->err, HL_ERR_BUSY, -result, "unhealthy", "%s: %s", what, err->message);
+                hl_fail(&ctx->err, HL_ERR_BUSY, -result, "unhealthy", "%s: %s", what, err->message);
 }
 
-void hl_app_health_systemd(struct hl_call *call)
+void hl_service_health_systemd(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_err err = { 0 };
         const char *unit = "home-lab-services.service";
-        enum hl_unit_active ignored;
-        int r = hl_units_states(&app->bus, &unit, 1, &ignored, &err);
-        hl_app_health_note(call, "systemd", r, &err);
+        enum hl_unit_state ignored;
+        int r = hl_units_states(&service->bus, &unit, 1, &ignored, &err);
+        hl_service_health_note(ctx, "systemd", r, &err);
 }
 
-int hl_app_health(struct hl_call *call)
+int hl_service_health(struct hl_context *ctx)
 {
-        return call->err.kind ? -call->err.errnum : 0;
+        return ctx->err.kind ? -ctx->err.errnum : 0;
 }

@@ -1,6 +1,6 @@
-/* routes.h - what the three services share: where a request's route meets the lab.
+/* service.h - what the three services share: where a route meets the host.
  *
- * Shape    a struct hl_app is one request's: configuration and tokens are read anew, the bus is
+ * Shape    a struct hl_service is one request's: configuration and tokens are read anew, the bus is
  *          opened if a route needs it, and nothing is kept.
  * Errors   this is where an error's kind becomes an HTTP status, and where requests are
  *          logged: what changes something at "notice", what failed at "err".
@@ -17,8 +17,8 @@
 #include "systemd/bus.h"
 #include "systemd/units.h"
 
-struct hl_app {
-        const struct hl_service *service;
+struct hl_service {
+        const struct hl_routes *routes;
         struct hl_bus bus;
         struct hl_config config;
         struct hl_token token;   /* that let its peer in; .name "" where none was needed */
@@ -26,24 +26,24 @@ struct hl_app {
 };
 
 /* The whole main() of a service. */
-int hl_app_main(const struct hl_service *service, int argc, char **argv);
+int hl_service_main(const struct hl_routes *routes, int argc, char **argv);
 
-int hl_app_error_status(enum hl_err_kind kind);
+int hl_service_error_status(enum hl_err_kind kind);
 
 /* The catalogue, for a service's answer. */
-int hl_app_catalog(struct hl_call *call, struct hl_catalog *ret_catalog);
+int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog);
 
 /* The state of each unit in a catalogue, in one call. *ret_states: free() */
-int hl_app_states(struct hl_app *app, const struct hl_catalog *catalog, enum hl_unit_active **ret_states,
-                  struct hl_err *err);
+int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
+                      struct hl_err *err);
 
 /* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */
-int hl_app_model(struct hl_call *call, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);
+int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);
 
 /* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
- * hl_app_health(). */
-void hl_app_health_note(struct hl_call *call, const char *what, int result, const struct hl_err *err);
-void hl_app_health_systemd(struct hl_call *call); /* the note on whether systemd answers */
-int hl_app_health(struct hl_call *call);
+ * hl_service_health(). */
+void hl_service_health_note(struct hl_context *ctx, const char *what, int result, const struct hl_err *err);
+void hl_service_health_systemd(struct hl_context *ctx); /* the note on whether systemd answers */
+int hl_service_health(struct hl_context *ctx);
 
 #endif

@@ -28,7 +28,7 @@ static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown
         hl_json_set(out, key, json);
 }
 
-struct order {
+struct schedule_request {
         bool scheduled; /* what the resource is to be; of no meaning to /shutdown/schedule */
         double minutes; /* NaN: not given */
         const char *at, *action, *message;
@@ -60,166 +60,167 @@ static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
 }
 
 /* resource: it must also say "scheduled". */
-static int read_order(struct hl_call *call, bool resource, struct order *order, uint64_t *ret_at_us)
+static int read_schedule_request(struct hl_context *ctx, bool resource, struct schedule_request *wanted,
+                                 uint64_t *ret_at_us)
 {
-        const struct hl_app *app = call->app;
+        const struct hl_service *service = ctx->service;
         const struct hl_json_field fields[] = {
-                { "minutes", HL_JSON_NUMBER, &order->minutes,
+                { "minutes", HL_JSON_NUMBER, &wanted->minutes,
                   "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX,
                   .in_text = true },
-                { "at", HL_JSON_STRING, &order->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
-                { "action", HL_JSON_STRING, &order->action, "\"poweroff\", \"reboot\" or \"halt\"",
+                { "at", HL_JSON_STRING, &wanted->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
+                { "action", HL_JSON_STRING, &wanted->action, "\"poweroff\", \"reboot\" or \"halt\"",
                   .choices = "poweroff,reboot,halt" },
-                { "message", HL_JSON_STRING, &order->message, "a string of at most 200 bytes",
-                  .max = HL_POWER_MESSAGE_MAX },
-                { "replace", HL_JSON_BOOL, &order->replace, "true or false" },
-                { "scheduled", HL_JSON_BOOL, &order->scheduled, "true or false" },
+                { "message", HL_JSON_STRING, &wanted->message, "a string of at most 200 bytes",
+                  .max = HL_SHUTDOWN_MESSAGE_MAX },
+                { "replace", HL_JSON_BOOL, &wanted->replace, "true or false" },
+                { "scheduled", HL_JSON_BOOL, &wanted->scheduled, "true or false" },
         };
-        int r = hl_call_read_body(call, fields, HL_COUNT(fields) - !resource);
+        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields) - !resource);
         if (r < 0)
                 return r;
-        if (resource && !hl_json_has(call->body, "scheduled"))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+        if (resource && !hl_json_has(ctx->body, "scheduled"))
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send \"scheduled\": true, with what POST /shutdown/schedule takes, or false");
-        if (order->at && !isnan(order->minutes))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+        if (wanted->at && !isnan(wanted->minutes))
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send either \"minutes\" or \"at\", not both");
-        if (order->message && !is_one_line(order->message))
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+        if (wanted->message && !is_one_line(wanted->message))
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "\"message\" must be one line without control characters");
 
         uint64_t now_us = hl_clock_realtime(), at_us = 0;
-        if (!order->at) {
-                double minutes = isnan(order->minutes) ? app->config.default_minutes : order->minutes;
+        if (!wanted->at) {
+                double minutes = isnan(wanted->minutes) ? service->config.default_minutes : wanted->minutes;
                 at_us = now_us + (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
-        } else if ((r = parse_at(order->at, &at_us, &call->err)) < 0) {
+        } else if ((r = parse_at(wanted->at, &at_us, &ctx->err)) < 0) {
                 return r;
         }
         if (at_us > now_us + HL_MINUTES_MAX * HL_USEC_PER_MINUTE)
-                return hl_fail(&call->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "\"at\" must be at most 525600 minutes (a year) from now");
         *ret_at_us = at_us;
         return 0;
 }
 
-static int schedule(struct hl_call *call, const struct order *order, uint64_t at_us)
+static int schedule(struct hl_context *ctx, const struct schedule_request *wanted, uint64_t at_us)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown replaced, shutdown;
-        int r = hl_power_schedule(&app->bus, order->action, at_us, order->message, order->replace, &replaced,
-                                  &call->err);
-        if (r == -EEXIST && hl_power_get(&app->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
-                set_shutdown(call->out, "shutdown", &shutdown);
+        int r = hl_shutdown_schedule(&service->bus, wanted->action, at_us, wanted->message, wanted->replace, &replaced,
+                                     &ctx->err);
+        if (r == -EEXIST && hl_shutdown_get(&service->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
+                set_shutdown(ctx->reply, "shutdown", &shutdown);
         if (r < 0)
                 return r;
-        r = hl_power_get(&app->bus, &shutdown, &call->err);
+        r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
 
         char at[HL_RFC3339_SIZE];
         HL_CLEANUP(hl_free_pointer)
-        char *message = hl_format("Shutdown (%s) scheduled for %s", order->action, hl_format_rfc3339(at_us, at));
-        hl_json_set_string(call->out, "message", message);
-        set_shutdown(call->out, "shutdown", &shutdown);
+        char *message = hl_format("Shutdown (%s) scheduled for %s", wanted->action, hl_format_rfc3339(at_us, at));
+        hl_json_set_string(ctx->reply, "message", message);
+        set_shutdown(ctx->reply, "shutdown", &shutdown);
         if (replaced.scheduled)
-                set_shutdown(call->out, "replaced", &replaced);
+                set_shutdown(ctx->reply, "replaced", &replaced);
         return 0;
 }
 
-static int run_schedule(struct hl_call *call)
+static int run_schedule(struct hl_context *ctx)
 {
-        const struct hl_app *app = call->app;
-        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        const struct hl_service *service = ctx->service;
+        struct schedule_request wanted = { .minutes = NAN, .action = service->config.default_action };
         uint64_t at_us = 0;
-        int r = read_order(call, false, &order, &at_us);
-        return r < 0 ? r : schedule(call, &order, at_us);
+        int r = read_schedule_request(ctx, false, &wanted, &at_us);
+        return r < 0 ? r : schedule(ctx, &wanted, at_us);
 }
 
-static int run_next(struct hl_call *call)
+static int run_next(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
         if (shutdown.scheduled)
-                set_shutdown(call->out, "shutdown", &shutdown);
+                set_shutdown(ctx->reply, "shutdown", &shutdown);
         else
-                hl_json_set_string(call->out, "message", "No shutdown scheduled");
+                hl_json_set_string(ctx->reply, "message", "No shutdown scheduled");
         return 0;
 }
 
-static int cancel(struct hl_call *call)
+static int cancel(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown cancelled;
-        int r = hl_power_cancel(&app->bus, &cancelled, &call->err);
+        int r = hl_shutdown_cancel(&service->bus, &cancelled, &ctx->err);
         if (r < 0)
                 return r;
-        hl_json_set_string(call->out, "message", "Shutdown cancelled");
-        set_shutdown(call->out, "cancelled_shutdown", &cancelled);
+        hl_json_set_string(ctx->reply, "message", "Shutdown cancelled");
+        set_shutdown(ctx->reply, "cancelled_shutdown", &cancelled);
         return 0;
 }
 
-static int run_cancel(struct hl_call *call)
+static int run_cancel(struct hl_context *ctx)
 {
-        int r = hl_call_read_body(call, NULL, 0);
-        return r < 0 ? r : cancel(call);
+        int r = hl_context_read_body(ctx, NULL, 0);
+        return r < 0 ? r : cancel(ctx);
 }
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
 
-static int run_get(struct hl_call *call)
+static int run_get(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
-        hl_json_set_bool(call->out, "scheduled", shutdown.scheduled);
-        set_shutdown(call->out, "shutdown", &shutdown);
+        hl_json_set_bool(ctx->reply, "scheduled", shutdown.scheduled);
+        set_shutdown(ctx->reply, "shutdown", &shutdown);
         return 0;
 }
 
-static int cancel_if_any(struct hl_call *call)
+static int cancel_if_any(struct hl_context *ctx)
 {
-        int r = cancel(call);
-        if (r != -ENOENT || call->err.kind != HL_ERR_NOT_FOUND)
+        int r = cancel(ctx);
+        if (r != -ENOENT || ctx->err.kind != HL_ERR_NOT_FOUND)
                 return r;
-        call->err = (struct hl_err){ 0 };
-        hl_json_set_string(call->out, "message", "No shutdown scheduled");
-        hl_json_set(call->out, "cancelled_shutdown", NULL);
+        ctx->err = (struct hl_err){ 0 };
+        hl_json_set_string(ctx->reply, "message", "No shutdown scheduled");
+        hl_json_set(ctx->reply, "cancelled_shutdown", NULL);
         return 0;
 }
 
-static int run_set(struct hl_call *call)
+static int run_set(struct hl_context *ctx)
 {
-        const struct hl_app *app = call->app;
-        struct order order = { .minutes = NAN, .action = app->config.default_action };
+        const struct hl_service *service = ctx->service;
+        struct schedule_request wanted = { .minutes = NAN, .action = service->config.default_action };
         uint64_t at_us = 0;
-        int r = read_order(call, true, &order, &at_us);
+        int r = read_schedule_request(ctx, true, &wanted, &at_us);
         if (r == 0)
-                r = order.scheduled ? schedule(call, &order, at_us) : cancel_if_any(call);
+                r = wanted.scheduled ? schedule(ctx, &wanted, at_us) : cancel_if_any(ctx);
         if (r == 0)
-                hl_json_set_bool(call->out, "scheduled", order.scheduled);
+                hl_json_set_bool(ctx->reply, "scheduled", wanted.scheduled);
         return r;
 }
 
-static int run_status(struct hl_call *call)
+static int run_status(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_power_get(&app->bus, &shutdown, &call->err);
+        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
-        hl_json_set_bool(call->out, "has_shutdown", shutdown.scheduled);
-        set_shutdown(call->out, "next_shutdown", &shutdown);
+        hl_json_set_bool(ctx->reply, "has_shutdown", shutdown.scheduled);
+        set_shutdown(ctx->reply, "next_shutdown", &shutdown);
         return 0;
 }
 
-static int run_system(struct hl_call *call)
+static int run_system(struct hl_context *ctx)
 {
-        const struct hl_app *app = call->app;
+        const struct hl_service *service = ctx->service;
         uint64_t up_us = hl_clock_boottime();
         int64_t up = (int64_t)(up_us / HL_USEC_PER_SEC);
         hl_json *uptime = hl_json_new(), *config = hl_json_new();
@@ -228,25 +229,25 @@ static int run_system(struct hl_call *call)
         hl_json_set_int(uptime, "minutes", up % 3600 / 60);
         hl_json_set_int(uptime, "seconds", up % 60);
         hl_json_set_int(uptime, "total_seconds", up);
-        hl_json_set(call->out, "uptime", uptime);
-        hl_json_set_time(call->out, "boot_time", hl_clock_realtime() - up_us);
-        hl_json_set_decimal(config, "default_minutes", app->config.default_minutes, 2);
-        hl_json_set_string(config, "default_action", app->config.default_action);
-        hl_json_set(call->out, "service_config", config);
+        hl_json_set(ctx->reply, "uptime", uptime);
+        hl_json_set_time(ctx->reply, "boot_time", hl_clock_realtime() - up_us);
+        hl_json_set_decimal(config, "default_minutes", service->config.default_minutes, 2);
+        hl_json_set_string(config, "default_action", service->config.default_action);
+        hl_json_set(ctx->reply, "service_config", config);
         return 0;
 }
 
-static int run_health(struct hl_call *call)
+static int run_health(struct hl_context *ctx)
 {
-        struct hl_app *app = call->app;
+        struct hl_service *service = ctx->service;
         struct hl_err err = { 0 };
         struct hl_shutdown shutdown;
-        int r = hl_power_get(&app->bus, &shutdown, &err);
-        hl_app_health_note(call, "logind", r, &err);
-        return hl_app_health(call);
+        int r = hl_shutdown_get(&service->bus, &shutdown, &err);
+        hl_service_health_note(ctx, "logind", r, &err);
+        return hl_service_health(ctx);
 }
 
-static const struct hl_route routes[] = {
+static const struct hl_route table[] = {
         { HL_GET, "/shutdown", run_get, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled, and which" },
         { HL_POST, "/shutdown", run_set, HL_SCOPE_POWER, NULL,
           "Set that: scheduled, true or false; with true what /shutdown/schedule takes",
@@ -263,7 +264,7 @@ static const struct hl_route routes[] = {
 
 int main(int argc, char **argv)
 {
-        static const struct hl_service service = { "shutdown-service", "Shutdown Service", routes, HL_COUNT(routes),
-                                                   hl_app_error_status };
-        return hl_app_main(&service, argc, argv);
+        static const struct hl_routes routes = { "shutdown-service", "Shutdown Service", table, HL_COUNT(table),
+                                                 hl_service_error_status };
+        return hl_service_main(&routes, argc, argv);
 }

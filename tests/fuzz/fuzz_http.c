@@ -10,17 +10,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int run_item(struct hl_call *call)
+static int run_item(struct hl_context *ctx)
 {
         int64_t count = 0;
         HL_CLEANUP(hl_free_pointer) char *wait = NULL;
         const struct hl_json_field fields[] = { { "count", HL_JSON_INTEGER, &count, NULL, 0, 9 } };
-        if (call->body && hl_call_read_body(call, fields, HL_COUNT(fields)) < 0)
+        if (ctx->body && hl_context_read_body(ctx, fields, HL_COUNT(fields)) < 0)
                 return -EINVAL;
-        if (hl_call_choice(call, "wait", "job,none", &wait) < 0)
+        if (hl_context_choice(ctx, "wait", "job,none", &wait) < 0)
                 return -EINVAL;
-        hl_json_set_string(call->out, "item", call->param);
-        hl_response_header(call->response, "X-Item", call->param);
+        hl_json_set_string(ctx->reply, "item", ctx->param);
+        hl_response_header(ctx->response, "X-Item", ctx->param);
         return 0;
 }
 
@@ -37,17 +37,17 @@ static int scope_of(void *data, const char *secret)
 
 static void answer(const struct hl_request *request)
 {
-        static const struct hl_route routes[] = {
+        static const struct hl_route table[] = {
                 { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, "wait", "" },
                 { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, "wait", "" },
         };
-        static const struct hl_service service = { "fuzz", "Fuzz", routes, HL_COUNT(routes), error_status };
+        static const struct hl_routes routes = { "fuzz", "Fuzz", table, HL_COUNT(table), error_status };
         static const char *const origins[] = { "http://a", "app://*", NULL };
         const struct hl_guard guard = { .origins = origins, .scopes_of = scope_of };
         struct hl_response response = { 0 };
         struct hl_buf head = { 0 };
         struct hl_err err;
-        hl_service_answer(&service, &guard, NULL, request, &response, &err);
+        hl_routes_answer(&routes, &guard, NULL, request, &response, &err);
         hl_response_head(&response, request, HL_HEAD_HTTP, "close", &head);
         /* One empty line, and that at the end: nothing that was sent has added a header. */
         if (strstr(head.data, "\r\n\r\n") != head.data + head.len - 4)

@@ -43,7 +43,7 @@ static void check_port(struct hl_check *c, uint16_t port, const char *socket, bo
 {
         struct hl_listener listener;
         struct hl_err err = { 0 };
-        int r = hl_inflight_listener(port, &listener, &err);
+        int r = hl_sockets_listener(port, &listener, &err);
         if (r < 0)
                 hl_check_problem(c, "port %u: %s", port, err.message);
         if (r <= 0 || (ours && listener.uid == 0))
@@ -59,7 +59,7 @@ static bool listens(struct hl_check *c, const char *unit, uint16_t port)
         HL_CLEANUP(hl_free_pointer) char *end = hl_format(":%u", port);
         struct hl_buf addresses = { 0 };
         struct hl_err err = { 0 };
-        bool it_does = hl_units_add_addresses(&c->bus, unit, &addresses, &err) < 0 ||
+        bool it_does = hl_socket_addresses(&c->bus, unit, &addresses, &err) < 0 ||
                        (addresses.data && strstr(addresses.data, end));
         hl_buf_free(&addresses);
         return it_does;
@@ -68,7 +68,7 @@ static bool listens(struct hl_check *c, const char *unit, uint16_t port)
 static void check_bus_and_sockets(struct hl_check *c)
 {
         const char *units[HL_COUNT(sockets)];
-        enum hl_unit_active states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
+        enum hl_unit_state states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
         struct hl_err err = { 0 };
         for (size_t i = 0; i < HL_COUNT(sockets); i++)
                 units[i] = sockets[i].unit;
@@ -118,7 +118,7 @@ static void check_rule_by_asking(struct hl_check *c)
                 hl_check_problem(c, "polkit does not answer (%s): apt-get install polkitd", err.message);
         else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
                 hl_check_line("ok", "polkit answers; whether its rule is in place, only root can see");
-        else if (hl_power_can(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
+        else if (hl_shutdown_permission(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
                 hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run \"make install\" again",
                                  *word ? word : err.message);
         else
@@ -166,7 +166,7 @@ static void note_what_is_stopped(struct hl_check *c)
                   FOR_NGINX | MAY_REST },
         };
         const char *units[HL_COUNT(known)];
-        enum hl_unit_active states[HL_COUNT(known)];
+        enum hl_unit_state states[HL_COUNT(known)];
         struct hl_err ignored = { 0 };
         bool with_nginx = hl_check_has_nginx_site();
         for (size_t i = 0; i < HL_COUNT(known); i++)

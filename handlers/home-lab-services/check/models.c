@@ -166,7 +166,7 @@ static void note_stray(void *data, const char *sentence)
         note(data, sentence);
 }
 
-static void note_state(struct hl_check *c, const struct hl_model *model, enum hl_unit_active active)
+static void note_state(struct hl_check *c, const struct hl_model *model, enum hl_unit_state active)
 {
         struct hl_unit_detail detail;
         struct hl_err ignored = { 0 };
@@ -192,7 +192,7 @@ static void note_units(struct hl_check *c, const struct hl_catalog *catalog)
 {
         struct hl_err ignored = { 0 };
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog->count + 1) * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc((catalog->count + 1) * sizeof(*states));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc((catalog->count + 1) * sizeof(*states));
         for (size_t i = 0; i < catalog->count; i++)
                 units[i] = catalog->models[i].unit;
         hl_check_strays(&c->bus, &c->config, catalog, note_stray, c);

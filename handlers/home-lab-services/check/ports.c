@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports, const struct hl_model *model,
-                          enum hl_unit_active active)
+                          enum hl_unit_state active)
 {
         const struct hl_nginx_listen *listen = hl_nginx_ports_find(ports, model->port);
         if (listen) {
@@ -37,7 +37,7 @@ void hl_check_model_ports(struct hl_check *c)
         if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, NULL, &catalog, &ignored) < 0)
                 return;
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog.count + 1) * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_active *states = hl_alloc((catalog.count + 1) * sizeof(*states));
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc((catalog.count + 1) * sizeof(*states));
         for (size_t i = 0; i < catalog.count; i++) {
                 units[i] = catalog.models[i].unit;
                 states[i] = HL_UNIT_ACTIVE; /* where systemd cannot be asked, nobody is a stranger */

@@ -55,12 +55,12 @@ int cli_api_open(const struct cli *cli, struct cli_api *ret_api, struct hl_err *
         ret_api->is_local = !host || !*host;
         ret_api->token = token && *token ? token : NULL;
         set_bases(ret_api, ret_api->is_local ? HERE : host);
-        return hl_fetch_open(&ret_api->fetch, err);
+        return hl_http_client_open(&ret_api->client, err);
 }
 
 void cli_api_close(struct cli_api *api)
 {
-        hl_fetch_free(api->fetch);
+        hl_http_client_free(api->client);
         for (size_t i = 0; i < HL_COUNT(services); i++)
                 free(api->bases[i]);
         hl_buf_free(&api->answer.body);
@@ -126,18 +126,18 @@ int cli_api_ask(struct cli_api *api, const struct cli_call *call, hl_json **ret_
         HL_CLEANUP(hl_free_pointer) char *url = hl_format("%s%s", api->bases[call->service], path);
         HL_CLEANUP(hl_json_cleanup) hl_json *json = NULL;
         bool posts = strcmp(call->method, "POST") == 0;
-        const struct hl_fetch_request request = { .method = call->method,
-                                                  .url = url,
-                                                  .token = api->token,
-                                                  .content_type = posts ? "application/json" : NULL,
-                                                  .body = posts ? "{}" : NULL,
-                                                  .body_len = posts ? 2 : 0,
-                                                  .deadline_us = hl_clock_monotonic() + call->wait_us,
-                                                  .take = call->take,
-                                                  .tick = call->tick,
-                                                  .data = call->data };
+        const struct hl_http_client_request request = { .method = call->method,
+                                                        .url = url,
+                                                        .token = api->token,
+                                                        .content_type = posts ? "application/json" : NULL,
+                                                        .body = posts ? "{}" : NULL,
+                                                        .body_len = posts ? 2 : 0,
+                                                        .deadline_us = hl_clock_monotonic() + call->wait_us,
+                                                        .take = call->take,
+                                                        .tick = call->tick,
+                                                        .data = call->data };
         struct hl_err why = { 0 }, ignored = { 0 };
-        int r = hl_fetch(api->fetch, &request, &api->answer, &why);
+        int r = hl_http_client_ask(api->client, &request, &api->answer, &why);
         if (r == -ECONNREFUSED)
                 return unreachable(api, call, &why, err);
         if (r < 0)

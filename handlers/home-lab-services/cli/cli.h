@@ -67,11 +67,11 @@ bool cli_output_is_gone(void);
 enum cli_service { CLI_INFERENCE, CLI_MONITOR };
 
 struct cli_api {
-        struct hl_fetch *fetch;
+        struct hl_http_client *client;
         char *bases[2]; /* by enum cli_service */
         const char *token;
         bool is_local;
-        struct hl_fetch_answer answer; /* the last one, as it came */
+        struct hl_http_client_answer answer; /* the last one, as it came */
 };
 
 struct cli_call {

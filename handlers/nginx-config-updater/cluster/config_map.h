@@ -8,7 +8,7 @@
  *          -EACCES/FORBIDDEN: 401 (kubernetes_unauthorized), 403 (kubernetes_forbidden);
  *          -ENOENT/NOT_FOUND: 404; -EEXIST/CONFLICT: 409, another manager owns a key, which
  *          the sentence names; -EINVAL/INVALID: 400, 422; -EAGAIN/BUSY: 429, 5xx;
- *          -EPROTO/UPSTREAM: an answer that makes no sense; and hl_fetch()'s own.
+ *          -EPROTO/UPSTREAM: an answer that makes no sense; and hl_http_client_ask()'s own.
  * Owner    *ret_configmap: hl_json_free().
  * Source   kubernetes.io: "Server-Side Apply", "Kubernetes API Concepts".
  * Tests    tests/kubernetes/test_publish.py (a real API server), test_faults.py
@@ -22,11 +22,11 @@
 
 #include <stdbool.h>
 
-#define HL_CONFIGMAP_SIZE_MAX (1024 * 1024)      /* bytes of data; the API server's own limit */
-#define HL_KUBE_ANSWER_MAX (4 * 1024 * 1024 + 1) /* bytes: a full ConfigMap, escaped, and who manages it */
+#define HL_CONFIGMAP_SIZE_MAX (1024 * 1024)            /* bytes of data; the API server's own limit */
+#define HL_CONFIG_MAP_ANSWER_MAX (4 * 1024 * 1024 + 1) /* bytes: a full ConfigMap, escaped, and who manages it */
 
-struct hl_kube {
-        struct hl_fetch *fetch;
+struct hl_api_server {
+        struct hl_http_client *client;
         const struct hl_kubeconfig *config;
         const char *namespace;
         const char *configmap;
@@ -34,10 +34,11 @@ struct hl_kube {
         uint64_t deadline_us;
 };
 
-int hl_kube_get(const struct hl_kube *kube, hl_json **ret_configmap, unsigned *ret_wait_seconds, struct hl_err *err);
+int hl_config_map_get(const struct hl_api_server *server, hl_json **ret_configmap, unsigned *ret_wait_seconds,
+                      struct hl_err *err);
 
 /* data is an object of strings, and stays the caller's. force: takes keys over from other managers. */
-int hl_kube_apply(const struct hl_kube *kube, hl_json *data, bool force, hl_json **ret_configmap,
-                  unsigned *ret_wait_seconds, struct hl_err *err);
+int hl_config_map_apply(const struct hl_api_server *server, hl_json *data, bool force, hl_json **ret_configmap,
+                        unsigned *ret_wait_seconds, struct hl_err *err);
 
 #endif

@@ -150,14 +150,16 @@ static int refused(const char *url, int status, bool with_token, const hl_json *
                        status, said);
 }
 
-int hl_fleet_ask(struct hl_fleet_host *host, struct hl_fetch *fetch, const char *token, uint64_t deadline_us,
+int hl_fleet_ask(struct hl_fleet_host *host, struct hl_http_client *client, const char *token, uint64_t deadline_us,
                  struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *url = hl_format("%s/models", host->url);
-        struct hl_fetch_request request = { .method = "GET", .url = url, .token = token, .deadline_us = deadline_us };
-        struct hl_fetch_answer answer = { .body.max = HL_FLEET_ANSWER_MAX };
+        struct hl_http_client_request request = {
+                .method = "GET", .url = url, .token = token, .deadline_us = deadline_us
+        };
+        struct hl_http_client_answer answer = { .body.max = HL_FLEET_ANSWER_MAX };
         HL_CLEANUP(hl_json_cleanup) hl_json *json = NULL;
-        int r = hl_fetch(fetch, &request, &answer, err);
+        int r = hl_http_client_ask(client, &request, &answer, err);
         if (r == 0) {
                 struct hl_err not_json = { 0 };
                 hl_json_parse(answer.body.data ? answer.body.data : "", answer.body.len, &json, &not_json);

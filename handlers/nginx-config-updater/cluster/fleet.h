@@ -4,7 +4,7 @@
  *          a host said last is kept as JSON by who publishes it, and taken up again for a
  *          host that cannot be asked now: its models wait for it.
  * Units    deadline_us is CLOCK_MONOTONIC.
- * Errors   hl_fleet_parse(): -EINVAL/INVALID, with the URL. hl_fleet_ask(): what hl_fetch()
+ * Errors   hl_fleet_parse(): -EINVAL/INVALID, with the URL. hl_fleet_ask(): what hl_http_client_ask()
  *          says; -EACCES/FORBIDDEN: the host wants another token, and what to do;
  *          -EPROTO/UPSTREAM: its answer is not a list of models, and none of it is taken.
  *          hl_fleet_recall(): -EINVAL/INTERNAL: this is not what hl_fleet_document() wrote.
@@ -45,7 +45,7 @@ int hl_fleet_parse(const char *urls, struct hl_fleet *ret_fleet, struct hl_err *
 void hl_fleet_free(struct hl_fleet *fleet);
 
 /* token NULL: none is sent. The host's models and address are replaced as a whole, or stay. */
-int hl_fleet_ask(struct hl_fleet_host *host, struct hl_fetch *fetch, const char *token, uint64_t deadline_us,
+int hl_fleet_ask(struct hl_fleet_host *host, struct hl_http_client *client, const char *token, uint64_t deadline_us,
                  struct hl_err *err);
 
 /* {"hosts":[{"url","address","models":[{"name","port"}]}]}; hl_json_free(). */

@@ -131,12 +131,12 @@ int hl_kubernetes_main(int argc, char **argv)
         signal(SIGTERM, end);
         signal(SIGINT, end);
         struct hl_err err = { 0 };
-        HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *fetch = NULL;
-        if (hl_fetch_open(&fetch, &err) < 0) {
+        HL_CLEANUP(hl_http_client_cleanup) struct hl_http_client *client = NULL;
+        if (hl_http_client_open(&client, &err) < 0) {
                 fprintf(stderr, "nginx-config-updater: %s\n", err.message);
                 return EX_SOFTWARE;
         }
-        publish.fetch = fetch;
+        publish.client = client;
         if (interval_us)
                 run_for_ever(&publish, interval_us);
         int status = hl_publish(&publish);

@@ -86,7 +86,8 @@ static int ask_hosts(struct hl_publish *publish, struct hl_fleet *fleet, const h
         for (size_t i = 0; r == 0 && i < fleet->count; i++) {
                 struct hl_fleet_host *host = &fleet->hosts[i];
                 struct hl_err host_err = { 0 };
-                if (hl_fleet_ask(host, publish->fetch, token, hl_clock_monotonic() + HOST_TIMEOUT_US, &host_err) == 0) {
+                if (hl_fleet_ask(host, publish->client, token, hl_clock_monotonic() + HOST_TIMEOUT_US, &host_err) ==
+                    0) {
                         answered++;
                         continue;
                 }
@@ -169,16 +170,16 @@ static int call_api(struct hl_publish *publish, struct hl_kubeconfig *config, hl
                     struct hl_err *err)
 {
         for (int attempt = 0;; attempt++) {
-                const struct hl_kube kube = { .fetch = publish->fetch,
-                                              .config = config,
-                                              .namespace = publish->namespace,
-                                              .configmap = publish->configmap,
-                                              .manager = "nginx-config-updater",
-                                              .deadline_us = hl_clock_monotonic() + API_TIMEOUT_US };
+                const struct hl_api_server kube = { .client = publish->client,
+                                                    .config = config,
+                                                    .namespace = publish->namespace,
+                                                    .configmap = publish->configmap,
+                                                    .manager = "nginx-config-updater",
+                                                    .deadline_us = hl_clock_monotonic() + API_TIMEOUT_US };
                 struct hl_err call_err = { 0 };
-                int r = data ? hl_kube_apply(&kube, data, publish->force, ret_configmap, &publish->wait_seconds,
-                                             &call_err)
-                             : hl_kube_get(&kube, ret_configmap, &publish->wait_seconds, &call_err);
+                int r = data ? hl_config_map_apply(&kube, data, publish->force, ret_configmap, &publish->wait_seconds,
+                                                   &call_err)
+                             : hl_config_map_get(&kube, ret_configmap, &publish->wait_seconds, &call_err);
                 if (r == 0)
                         return 0;
                 struct hl_kubeconfig fresh = { 0 };

@@ -17,7 +17,7 @@ struct hl_publish {
         const char *configmap;
         const char *health_file; /* NULL: none */
         bool force;
-        struct hl_fetch *fetch;
+        struct hl_http_client *client;
         unsigned wait_seconds; /* after a run: how long the API server asked to be left alone */
         struct hl_buf said;    /* in this run */
         struct hl_buf before;  /* in the one before */

@@ -46,7 +46,7 @@ static void models_are_read_and_sorted(void **state)
         assert_true(catalog.models[0].idle_timeout_us == 90 * HL_USEC_PER_MINUTE);
         assert_string_equal(catalog.models[1].name, "a_1");
         assert_string_equal(catalog.models[1].health_path, "/ok");
-        assert_true(catalog.models[1].idle_timeout_us == HL_NEVER);
+        assert_true(catalog.models[1].idle_timeout_us == HL_USEC_INFINITY);
         assert_true(catalog.models[1].start_timeout_us == 2 * HL_USEC_PER_MINUTE);
         assert_string_equal(catalog.models[2].unit, "model@b:7b-q4.gguf.service");
         assert_int_equal(catalog.models[2].port, 8198);
@@ -111,7 +111,7 @@ static void wrong_values_are_told_and_left_out(void **state)
                 assert_int_equal(catalog.models[0].port, strncmp(wrong[i].text, "PORT=1", 6) == 0 ? 1 : 0);
                 assert_string_equal(catalog.models[0].health_path, "/health");
                 assert_true(catalog.models[0].idle_timeout_us ==
-                            (catalog.models[0].port ? 30 * HL_USEC_PER_MINUTE : HL_NEVER));
+                            (catalog.models[0].port ? 30 * HL_USEC_PER_MINUTE : HL_USEC_INFINITY));
                 assert_true(catalog.models[0].start_timeout_us == 120 * HL_USEC_PER_SEC);
                 hl_catalog_free(&catalog);
                 hl_buf_free(&findings);
@@ -163,10 +163,10 @@ static void when_a_model_is_idle(void **state)
         } files[] = {
                 { "PORT=1\n", 30 * HL_USEC_PER_MINUTE },
                 { "PORT=1\nIDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },
-                { "PORT=1\nIDLE_TIMEOUT=never\n", HL_NEVER },
-                { "PORT=1\nIDLE_TIMEOUT=infinity\n", HL_NEVER }, /* systemd's word for it */
-                { "A=1\n", HL_NEVER },                           /* nobody can tell whether it is in use, */
-                { "IDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },   /* and somebody says that it does not matter */
+                { "PORT=1\nIDLE_TIMEOUT=never\n", HL_USEC_INFINITY },
+                { "PORT=1\nIDLE_TIMEOUT=infinity\n", HL_USEC_INFINITY }, /* systemd's word for it */
+                { "A=1\n", HL_USEC_INFINITY },                           /* nobody can tell whether it is in use, */
+                { "IDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },           /* and somebody says that it does not matter */
         };
         for (size_t i = 0; i < HL_COUNT(files); i++) {
                 struct hl_catalog catalog;

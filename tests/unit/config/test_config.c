@@ -36,7 +36,7 @@ static void an_absent_file_means_defaults(void **state)
         assert_true(c.start_timeout_us == 120 * HL_USEC_PER_SEC);
         assert_true(c.active_threshold_us == 10 * HL_USEC_PER_MINUTE);
         assert_true(c.idle_threshold_us == 30 * HL_USEC_PER_MINUTE);
-        assert_true(c.host_idle_us == HL_NEVER);
+        assert_true(c.host_idle_us == HL_USEC_INFINITY);
         assert_string_equal(c.host_idle_action, "poweroff");
         assert_true(c.trust_loopback);
         assert_null(c.allowed_hosts[0]);
@@ -92,7 +92,7 @@ static void all_keys_are_read(void **state)
         hl_config_free(&c); /* twice does nothing */
 
         assert_int_equal(load(*state, "{\"monitoring\":{\"host_idle_minutes\":null}}", &c, &findings, &err), 0);
-        assert_true(c.host_idle_us == HL_NEVER);
+        assert_true(c.host_idle_us == HL_USEC_INFINITY);
         hl_config_free(&c);
 }
 

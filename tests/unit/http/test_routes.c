@@ -11,55 +11,55 @@
 
 static unsigned runs; /* of any route */
 
-static int run_list(struct hl_call *call)
+static int run_list(struct hl_context *ctx)
 {
         runs++;
-        hl_json_set_string(call->out, "app", call->app);
+        hl_json_set_string(ctx->reply, "app", ctx->service);
         return 0;
 }
 
-static int run_item(struct hl_call *call)
+static int run_item(struct hl_context *ctx)
 {
         runs++;
-        hl_json_set_string(call->out, "item", call->param);
+        hl_json_set_string(ctx->reply, "item", ctx->param);
         return 0;
 }
 
-static int run_change(struct hl_call *call)
+static int run_change(struct hl_context *ctx)
 {
         int64_t count = 1;
         HL_CLEANUP(hl_free_pointer) char *wait = NULL;
         const struct hl_json_field fields[] = { { "count", HL_JSON_INTEGER, &count, "1 to 9", 1, 9 } };
         runs++;
-        int r = hl_call_read_body(call, fields, HL_COUNT(fields));
+        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields));
         if (r == 0)
-                r = hl_call_choice(call, "wait", "job,none", &wait);
+                r = hl_context_choice(ctx, "wait", "job,none", &wait);
         if (r < 0)
                 return r;
-        hl_json_set_int(call->out, "count", count);
-        hl_json_set_string(call->out, "wait", wait);
+        hl_json_set_int(ctx->reply, "count", count);
+        hl_json_set_string(ctx->reply, "wait", wait);
         if (wait && strcmp(wait, "none") == 0)
-                call->status = 202;
+                ctx->status = 202;
         return 0;
 }
 
-static int run_text(struct hl_call *call)
+static int run_text(struct hl_context *ctx)
 {
         runs++;
-        call->response->status = 200;
-        call->response->content_type = "text/plain";
-        return hl_buf_adds(&call->response->body, "text\n");
+        ctx->response->status = 200;
+        ctx->response->content_type = "text/plain";
+        return hl_buf_adds(&ctx->response->body, "text\n");
 }
 
 /* Fails with the kind that the path names. */
-static int run_fail(struct hl_call *call)
+static int run_fail(struct hl_context *ctx)
 {
-        enum hl_err_kind kind = (enum hl_err_kind)atoi(call->param);
+        enum hl_err_kind kind = (enum hl_err_kind)atoi(ctx->param);
         runs++;
-        hl_json_set_int(call->out, "extra", 1);
+        hl_json_set_int(ctx->reply, "extra", 1);
         if (kind == HL_ERR_NONE)
                 return -EIO; /* without an error of its own */
-        return hl_fail(&call->err, kind, EACCES, "the_code", "the secret cause");
+        return hl_fail(&ctx->err, kind, EACCES, "the_code", "the secret cause");
 }
 
 static int error_status(enum hl_err_kind kind)
@@ -67,7 +67,7 @@ static int error_status(enum hl_err_kind kind)
         return 450 + (int)kind;
 }
 
-static const struct hl_route routes[] = {
+static const struct hl_route table[] = {
         { HL_GET, "/items", run_list, HL_SCOPE_READ, NULL, "All items" },
         { HL_GET, "/items/special", run_list, HL_SCOPE_READ, NULL, "A fixed one" },
         { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, NULL, "One item" },
@@ -81,7 +81,7 @@ static const struct hl_route routes[] = {
         { HL_GET, "/fail/{kind}", run_fail, HL_SCOPE_READ, NULL, "Fails" },
 };
 
-static const struct hl_service service = { "test-service", "Test Service", routes, HL_COUNT(routes), error_status };
+static const struct hl_routes routes = { "test-service", "Test Service", table, HL_COUNT(table), error_status };
 
 static int scope_of(void *data, const char *secret)
 {
@@ -106,7 +106,7 @@ static void ask(struct hl_response *response, enum hl_method method, const char 
         r.peer = (struct hl_peer){ .local = !token, .name = "x" };
         r.authorization = token ? hl_format("Bearer %s", token) : NULL;
         *response = (struct hl_response){ 0 };
-        hl_service_answer(&service, &guard, (void *)(uintptr_t) "app", &r, response, &last_err);
+        hl_routes_answer(&routes, &guard, (void *)(uintptr_t) "app", &r, response, &last_err);
         hl_buf_add(&response->headers, "", 0);
         hl_buf_add(&response->body, "", 0);
         hl_request_free(&r);
@@ -131,7 +131,7 @@ static void routes_are_found(void **state)
         expect(HL_GET, "/i%74ems", 200, "\"app\"");
         expect(HL_POST, "/items/x/start", 200, "\"item\":\"x\"");
         expect(HL_GET, "/text", 200, "text\n");
-        expect(HL_HEAD, "/items", 200, "\"app\""); /* the door leaves the body out */
+        expect(HL_HEAD, "/items", 200, "\"app\""); /* the transport leaves the body out */
 }
 
 static void unknown_paths_are_404(void **state)
@@ -361,7 +361,7 @@ static int status_of_typed(const char *target, const char *type, const char *ori
         r.sec_fetch_site = hl_strdup(site);
         hl_buf_adds(&r.body, "{\"count\":7}");
         r.peer = (struct hl_peer){ .local = true, .name = "x" };
-        hl_service_answer(&service, &guard, (void *)(uintptr_t) "app", &r, &response, &last_err);
+        hl_routes_answer(&routes, &guard, (void *)(uintptr_t) "app", &r, &response, &last_err);
         int status = response.status;
         hl_response_free(&response);
         hl_request_free(&r);

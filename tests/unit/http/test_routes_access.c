@@ -10,20 +10,20 @@
 
 static unsigned runs;
 
-static int run_ok(struct hl_call *call)
+static int run_ok(struct hl_context *ctx)
 {
-        (void)call;
+        (void)ctx;
         runs++;
         return 0;
 }
 
-static int run_fail(struct hl_call *call)
+static int run_fail(struct hl_context *ctx)
 {
-        hl_json_set_string(call->out, "object", "list"); /* what stood there before it failed */
-        enum hl_err_kind kind = strcmp(call->param, "missing") == 0 ? HL_ERR_NOT_FOUND
-                                : strcmp(call->param, "busy") == 0  ? HL_ERR_BUSY
-                                                                    : HL_ERR_INTERNAL;
-        return hl_fail(&call->err, kind, EACCES, "the_code", "the sentence");
+        hl_json_set_string(ctx->reply, "object", "list"); /* what stood there before it failed */
+        enum hl_err_kind kind = strcmp(ctx->param, "missing") == 0 ? HL_ERR_NOT_FOUND
+                                : strcmp(ctx->param, "busy") == 0  ? HL_ERR_BUSY
+                                                                   : HL_ERR_INTERNAL;
+        return hl_fail(&ctx->err, kind, EACCES, "the_code", "the sentence");
 }
 
 static int error_status(enum hl_err_kind kind)
@@ -31,7 +31,7 @@ static int error_status(enum hl_err_kind kind)
         return kind == HL_ERR_NOT_FOUND ? 404 : kind == HL_ERR_BUSY ? 503 : 500;
 }
 
-static const struct hl_route routes[] = {
+static const struct hl_route table[] = {
         { HL_GET, "/items", run_ok, HL_SCOPE_READ, NULL, "" },
         { HL_POST, "/items", run_ok, HL_SCOPE_CONTROL, NULL, "" },
         { HL_GET, "/v1/models", run_ok, HL_SCOPE_READ | HL_SCOPE_USE, NULL, "" },
@@ -39,7 +39,7 @@ static const struct hl_route routes[] = {
         { HL_GET, "/v1/fail/{kind}", run_fail, HL_SCOPE_READ, NULL, "" },
 };
 
-static const struct hl_service service = { "test-service", "Test Service", routes, HL_COUNT(routes), error_status };
+static const struct hl_routes routes = { "test-service", "Test Service", table, HL_COUNT(table), error_status };
 
 static int scopes_of(void *data, const char *secret)
 {
@@ -72,7 +72,7 @@ static void answer(const struct ask *ask, struct hl_response *response)
         if (ask->body)
                 hl_buf_adds(&r.body, ask->body);
         *response = (struct hl_response){ 0 };
-        hl_service_answer(&service, &guard, NULL, &r, response, &err);
+        hl_routes_answer(&routes, &guard, NULL, &r, response, &err);
         hl_buf_add(&response->headers, "", 0);
         hl_buf_add(&response->body, "", 0);
         hl_request_free(&r);

@@ -24,7 +24,7 @@ static struct hl_traffic look(uint16_t port)
 {
         struct hl_traffic traffic;
         struct hl_err err = { 0 };
-        if (hl_inflight_read(&port, 1, &traffic, &err) != 0)
+        if (hl_sockets_read(&port, 1, &traffic, &err) != 0)
                 fail_msg("%s", err.message);
         return traffic;
 }
@@ -48,7 +48,7 @@ static void stuff(int fd)
         } while (hl_wait_fd(fd, POLLOUT, hl_clock_monotonic() + 20 * HL_USEC_PER_MSEC) == 1);
 }
 
-/* One wait for all of these: a connection counts as recent for HL_INFLIGHT_RECENT_MS. */
+/* One wait for all of these: a connection counts as recent for HL_SOCKETS_RECENT_MS. */
 static void what_counts_as_in_flight(void **state)
 {
         (void)state;
@@ -75,7 +75,7 @@ static void what_counts_as_in_flight(void **state)
         assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
         assert_int_equal(look(unanswered.port).in_flight, 1);
         assert_int_equal(look(answered.port).in_flight, 1); /* bytes moved just now */
-        assert_true(look(answered.port).last_byte_age_ms < HL_INFLIGHT_RECENT_MS);
+        assert_true(look(answered.port).last_byte_age_ms < HL_SOCKETS_RECENT_MS);
         assert_int_equal(look(waiting.port).in_flight, 1);
         assert_int_equal(look(left.port).in_flight, 1);   /* it may still wait for its answer */
         assert_int_equal(look(left.port).connections, 1); /* until the server closes it, too */
@@ -86,7 +86,7 @@ static void what_counts_as_in_flight(void **state)
         t = look(answered.port);
         assert_int_equal(t.in_flight, 0); /* kept alive between two requests */
         assert_int_equal(t.connections, 1);
-        assert_true(t.last_byte_age_ms >= HL_INFLIGHT_RECENT_MS && t.last_byte_age_ms < 2 * HL_INFLIGHT_RECENT_MS);
+        assert_true(t.last_byte_age_ms >= HL_SOCKETS_RECENT_MS && t.last_byte_age_ms < 2 * HL_SOCKETS_RECENT_MS);
         while (look(left.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
                 nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
         t = look(left.port);
@@ -114,7 +114,7 @@ static void many_ports_in_one_look(void **state)
         const uint16_t ports[] = { a.port, 0, b.port, a.port, 0 };
         struct hl_traffic t[HL_COUNT(ports)];
         struct hl_err err = { 0 };
-        assert_int_equal(hl_inflight_read(ports, HL_COUNT(ports), t, &err), 0);
+        assert_int_equal(hl_sockets_read(ports, HL_COUNT(ports), t, &err), 0);
         assert_int_equal(t[0].connections, 2);
         assert_int_equal(t[0].in_flight, 0);
         assert_int_equal(t[1].connections, 0); /* no port */
@@ -123,7 +123,7 @@ static void many_ports_in_one_look(void **state)
         assert_int_equal(t[2].in_flight, 1);
         assert_int_equal(t[3].connections, 2); /* the same port again */
         assert_int_equal(t[4].connections, 0);
-        assert_int_equal(hl_inflight_read(NULL, 0, NULL, &err), 0);
+        assert_int_equal(hl_sockets_read(NULL, 0, NULL, &err), 0);
         close(second);
         close(served);
         test_close_connection(&a);
@@ -149,7 +149,7 @@ static struct test_connection open_connection_from(uint32_t source)
 static void our_own_questions_are_not_seen(void **state)
 {
         (void)state;
-        struct test_connection c = open_connection_from(HL_INFLIGHT_OWN_SOURCE);
+        struct test_connection c = open_connection_from(HL_SOCKETS_OWN_SOURCE);
         say(c.client, c.server, false);
         struct hl_traffic t = look(c.port);
         assert_int_equal(t.connections, 0);
@@ -163,18 +163,18 @@ static void nginx_is_in_flight_while_it_is_connected(void **state)
 {
         (void)state;
         struct in_addr address;
-        must(inet_pton(AF_INET, HL_INFLIGHT_NGINX_ADDRESS, &address) == 1);
-        assert_int_equal(ntohl(address.s_addr), HL_INFLIGHT_NGINX_SOURCE);
-        struct test_connection c = open_connection_from(HL_INFLIGHT_NGINX_SOURCE);
+        must(inet_pton(AF_INET, HL_SOCKETS_NGINX_ADDRESS, &address) == 1);
+        assert_int_equal(ntohl(address.s_addr), HL_SOCKETS_NGINX_SOURCE);
+        struct test_connection c = open_connection_from(HL_SOCKETS_NGINX_SOURCE);
         say(c.client, c.server, true);
         must(usleep(TICK_US) == 0);
         say(c.server, c.client, true);
-        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        must(usleep((HL_SOCKETS_RECENT_MS + 100) * 1000) == 0);
         struct hl_traffic t = look(c.port);
         assert_int_equal(t.connections, 1);
         assert_int_equal(t.in_flight, 1);
         assert_int_equal(t.moving, 0);
-        assert_int_equal(t.past_nginx, 0);
+        assert_int_equal(t.direct, 0);
         assert_true(t.last_byte_age_ms == HL_AGE_NEVER);
         shutdown(c.client, SHUT_WR);
         must(hl_wait_fd(c.server, POLLRDHUP, test_deadline()) == 1);
@@ -194,11 +194,11 @@ static void the_next_question_at_once_is_in_flight(void **state)
                 say(c[i].server, c[i].client, true);
                 say(c[i].client, c[i].server, true);
         }
-        must(usleep((HL_INFLIGHT_RECENT_MS + 100) * 1000) == 0);
+        must(usleep((HL_SOCKETS_RECENT_MS + 100) * 1000) == 0);
         for (size_t i = 0; i < HL_COUNT(c); i++) {
                 struct hl_traffic t = look(c[i].port);
                 assert_int_equal(t.in_flight, 1);
-                assert_int_equal(t.past_nginx, 1);
+                assert_int_equal(t.direct, 1);
                 test_close_connection(&c[i]);
         }
 }
@@ -212,13 +212,13 @@ static void who_listens(void **state)
         struct hl_err err = { 0 };
         struct stat status;
         must(fstat(fd, &status) == 0);
-        assert_int_equal(hl_inflight_listener(port, &listener, &err), 1);
+        assert_int_equal(hl_sockets_listener(port, &listener, &err), 1);
         assert_int_equal(listener.inode, status.st_ino);
         assert_int_equal(listener.uid, getuid());
         assert_true(listener.cgroup > 0);
         close(fd);
         listener.inode = 42;
-        assert_int_equal(hl_inflight_listener(port, &listener, &err), 0);
+        assert_int_equal(hl_sockets_listener(port, &listener, &err), 0);
         assert_int_equal(listener.inode, 42);
 }
 
@@ -233,21 +233,21 @@ static void wherever_the_unit_listens(void **state)
         uint16_t free_port, at = 42;
         close(test_listen(&free_port));
         say(c.client, c.server, true);
-        must(hl_inflight_listener(c.port, &listener, &err) == 1);
+        must(hl_sockets_listener(c.port, &listener, &err) == 1);
 
-        assert_int_equal(hl_inflight_read_unit(c.port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_int_equal(hl_sockets_read_unit(c.port, listener.cgroup, &traffic, &at, &err), 1);
         assert_true(at == c.port && traffic.connections == 1 && traffic.in_flight == 1);
-        assert_int_equal(hl_inflight_read_unit(free_port, listener.cgroup, &traffic, &at, &err), 1);
+        assert_int_equal(hl_sockets_read_unit(free_port, listener.cgroup, &traffic, &at, &err), 1);
         assert_true(at != free_port && at != 0);
         assert_true(traffic.in_flight >= 1 && traffic.last_byte_age_ms < 10000);
-        assert_int_equal(hl_inflight_read_unit(0, listener.cgroup, &traffic, &at, &err), 1);
+        assert_int_equal(hl_sockets_read_unit(0, listener.cgroup, &traffic, &at, &err), 1);
         assert_true(at != 0 && traffic.in_flight >= 1);
 
         uint64_t others = listener.cgroup + 1000000000; /* of whom nobody listens, or nothing is known */
         for (uint64_t cgroup = 0; cgroup <= others; cgroup += others) {
-                assert_int_equal(hl_inflight_read_unit(c.port, cgroup, &traffic, &at, &err), 0);
+                assert_int_equal(hl_sockets_read_unit(c.port, cgroup, &traffic, &at, &err), 0);
                 assert_true(at == c.port && traffic.in_flight == 1);
-                assert_int_equal(hl_inflight_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
+                assert_int_equal(hl_sockets_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
                 assert_true(at == free_port && traffic.connections == 0 && traffic.last_byte_age_ms == HL_AGE_NEVER);
         }
         test_close_connection(&c);
@@ -272,7 +272,7 @@ static void *finish_soon(void *data)
 static void *touch(void *data)
 {
         struct hl_err err = { 0 };
-        must(hl_activity_touch(data, &err) == 0);
+        must(hl_last_use_record(data, &err) == 0);
         return NULL;
 }
 
@@ -308,10 +308,10 @@ static void drain_waits_for_the_last_request(void **state)
         pthread_t toucher;
         must(pthread_create(&toucher, NULL, touch, model.name) == 0);
         must(usleep(50 * 1000) == 0);
-        assert_true(hl_activity_last("m") == 0); /* it waits, and the model was never used */
+        assert_true(hl_last_use_at("m") == 0); /* it waits, and the model was never used */
         close(hold);
         must(pthread_join(toucher, NULL) == 0);
-        assert_true(hl_activity_last("m") > 0);
+        assert_true(hl_last_use_at("m") > 0);
 
         model.port = 0; /* nobody can ask it anything */
         left = 42;
@@ -321,7 +321,7 @@ static void drain_waits_for_the_last_request(void **state)
 
         /* Just now a request was announced. Before the time is up any gap will do: it might end in the middle of one. */
         deadline_us = hl_clock_monotonic() + 900 * HL_USEC_PER_MSEC;
-        must(hl_activity_touch("m", &err) == 0);
+        must(hl_last_use_record("m", &err) == 0);
         assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
         uint64_t ended_us = hl_clock_monotonic();
         assert_true(left == 0 && ended_us + 900 / 4 * HL_USEC_PER_MSEC >= deadline_us && ended_us < deadline_us);

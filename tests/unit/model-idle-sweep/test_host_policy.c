@@ -26,20 +26,20 @@ static void every_reason(void **state)
                 { 59 * MINUTE, 0, 0, 0, 0, HL_HOST_JUST_BOOTED },
                 { NOW, 0, NOW - MINUTE, 0, 0, HL_HOST_JUST_RESUMED },
                 { NOW, 0, NOW - 61 * MINUTE, 0, 0, HL_HOST_IDLE },
-                { NOW, NOW - 90 * MINUTE, 0, NOW - MINUTE, 0, HL_HOST_CALLED_OFF },
+                { NOW, NOW - 90 * MINUTE, 0, NOW - MINUTE, 0, HL_HOST_CANCELLED },
                 { NOW, NOW - 90 * MINUTE, 0, NOW - MINUTE, 1, HL_HOST_IDLE },      /* it is still scheduled */
                 { NOW, NOW - 90 * MINUTE, 0, NOW - 91 * MINUTE, 0, HL_HOST_IDLE }, /* a model was used since */
         };
-        const struct hl_config config = { .host_idle_us = 60 * MINUTE }, never = { .host_idle_us = HL_NEVER };
+        const struct hl_config config = { .host_idle_us = 60 * MINUTE }, never = { .host_idle_us = HL_USEC_INFINITY };
         for (size_t i = 0; i < HL_COUNT(rows); i++) {
-                const struct hl_sweep_memory memory = { .used_us = rows[i].used_us,
-                                                        .resumed_us = rows[i].resumed_us,
-                                                        .acted_us = rows[i].acted_us,
-                                                        .shutdown_at_us = rows[i].shutdown_at_us };
+                const struct hl_sweep_state memory = { .used_us = rows[i].used_us,
+                                                       .resumed_us = rows[i].resumed_us,
+                                                       .acted_us = rows[i].acted_us,
+                                                       .shutdown_at_us = rows[i].shutdown_at_us };
                 enum hl_host_reason reason = hl_host_decide(&config, &memory, rows[i].now_us);
                 if (reason != rows[i].reason)
                         fail_msg("row %zu: %s", i, hl_host_reason_name(reason));
-                assert_int_equal(hl_host_decide(&never, &memory, rows[i].now_us), HL_HOST_NOT_WANTED);
+                assert_int_equal(hl_host_decide(&never, &memory, rows[i].now_us), HL_HOST_DISABLED);
         }
         const struct hl_config soon = { .host_idle_us = MINUTE };
         assert_true(hl_host_grace_us(&soon) == MINUTE && hl_host_grace_us(&config) == 10 * MINUTE);
@@ -49,7 +49,7 @@ static void when_any_model_was_used(void **state)
 {
         (void)state;
         static const struct {
-                enum hl_unit_active active;
+                enum hl_unit_state active;
                 uint16_t port;
                 uint64_t timeout_us, idle_us, request_age_us;
                 unsigned in_flight;
@@ -57,16 +57,17 @@ static void when_any_model_was_used(void **state)
                 bool young;
         } rows[] = {
                 { HL_UNIT_ACTIVE, 1, MINUTE, 7 * MINUTE, 9 * MINUTE, 0, NOW - 7 * MINUTE },
-                { HL_UNIT_ACTIVE, 1, HL_NEVER, 7 * MINUTE, 9 * MINUTE, 0, NOW - 7 * MINUTE }, /* pinned, but not used */
+                { HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, 7 * MINUTE, 9 * MINUTE, 0,
+                  NOW - 7 * MINUTE }, /* pinned, but not used */
                 { HL_UNIT_ACTIVE, 1, MINUTE, 7 * MINUTE, 7 * MINUTE, 1, NOW },
-                { HL_UNIT_ACTIVE, 0, HL_NEVER, 7 * MINUTE, HL_NEVER, 0, NOW }, /* nobody can tell */
-                { HL_UNIT_ACTIVE, 0, MINUTE, 7 * MINUTE, HL_NEVER, 0, NOW - 7 * MINUTE },
-                { HL_UNIT_ACTIVE, 1, HL_NEVER, MINUTE, HL_NEVER, 0, NOW, true }, /* may be loading */
-                { HL_UNIT_STARTING, 1, MINUTE, HL_NEVER, HL_NEVER, 0, NOW },
-                { HL_UNIT_STOPPING, 1, MINUTE, HL_NEVER, HL_NEVER, 0, NOW },
+                { HL_UNIT_ACTIVE, 0, HL_USEC_INFINITY, 7 * MINUTE, HL_USEC_INFINITY, 0, NOW }, /* nobody can tell */
+                { HL_UNIT_ACTIVE, 0, MINUTE, 7 * MINUTE, HL_USEC_INFINITY, 0, NOW - 7 * MINUTE },
+                { HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, MINUTE, HL_USEC_INFINITY, 0, NOW, true }, /* may be loading */
+                { HL_UNIT_STARTING, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, NOW },
+                { HL_UNIT_STOPPING, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, NOW },
                 { HL_UNIT_INACTIVE, 1, MINUTE, 3 * MINUTE, 3 * MINUTE, 0, NOW - 3 * MINUTE },
-                { HL_UNIT_FAILED, 1, MINUTE, HL_NEVER, HL_NEVER, 0, 0 },
-                { HL_UNIT_INACTIVE, 1, MINUTE, HL_NEVER, 2 * NOW, 0, 0 }, /* before this boot */
+                { HL_UNIT_FAILED, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, 0 },
+                { HL_UNIT_INACTIVE, 1, MINUTE, HL_USEC_INFINITY, 2 * NOW, 0, 0 }, /* before this boot */
         };
         struct hl_model models[HL_COUNT(rows)];
         struct hl_usage usages[HL_COUNT(rows)];

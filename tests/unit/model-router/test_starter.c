@@ -25,7 +25,7 @@ struct scene;
 
 struct waiter {
         struct scene *scene;
-        struct hl_wait *wait; /* NULL once told */
+        struct hl_waiter *wait; /* NULL once told */
         struct hl_err err;
         char cause[HL_CAUSE_SIZE];
         unsigned told;
@@ -37,7 +37,7 @@ struct scene {
         struct fake_bus fake;
         struct hl_bus bus;
         sd_event *event;
-        struct hl_wake *wake;
+        struct hl_starter *wake;
         struct hl_model model;
         struct waiter waiters[WAITERS];
         unsigned left; /* waiters to be told before the loop ends */
@@ -67,13 +67,13 @@ static void begin(struct scene *s, const char *instance, uint16_t port, uint64_t
         must(sd_event_new(&s->event) >= 0);
         must(sd_event_add_time_relative(s->event, NULL, CLOCK_MONOTONIC, TEST_TIMEOUT_US, 0, NULL,
                                         (void *)(intptr_t)-ETIME) >= 0);
-        s->wake = hl_wake_new(s->event, &s->bus, grace_us);
+        s->wake = hl_starter_new(s->event, &s->bus, grace_us);
         s->model = model_named(instance, port);
 }
 
 static void end(struct scene *s)
 {
-        hl_wake_free(s->wake);
+        hl_starter_free(s->wake);
         fake_stop(&s->fake, &s->bus);
         sd_event_unref(s->event);
         free_model(&s->model);
@@ -98,7 +98,7 @@ static void wait_for(struct scene *s, unsigned index, const struct hl_model *mod
         struct waiter *w = &s->waiters[index];
         w->scene = s;
         s->left++;
-        w->wait = hl_wake_wait(s->wake, model, on_told, w);
+        w->wait = hl_starter_wait(s->wake, model, on_told, w);
         assert_int_equal(w->told, 0); /* never from within */
 }
 
@@ -132,7 +132,7 @@ static void many_wait_for_one_start(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS("", LOADING, LOADING, READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, WAITERS);
         run(&s);
         assert_int_equal(starts_of(&s), 1);
@@ -153,7 +153,7 @@ static void a_systemd_that_does_not_answer_once_ends_nothing(void **state)
                 };
                 struct fake_model server;
                 fake_model_start(&server, FAKE_ANSWERS(LOADING, READY));
-                begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+                begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
                 wait_all(&s, 1);
                 run(&s);
                 end(&s);
@@ -169,7 +169,7 @@ static void a_silent_server_is_asked_again(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS("…", READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, 1);
         run(&s);
         end(&s);
@@ -185,16 +185,16 @@ static void one_that_was_ready_is_marked(void **state)
         struct fake_model server;
         uint64_t before_us = hl_clock_monotonic();
         fake_model_start(&server, FAKE_ANSWERS(LOADING, READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
-        assert_false(hl_ready_seen_since("m", 0));
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        assert_false(hl_ready_mark_since("m", 0));
         wait_all(&s, 1);
         run(&s);
         end(&s);
         fake_model_stop(&server);
         expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
         assert_string_equal(s.waiters[0].cause, "");
-        assert_true(hl_ready_seen_since("m", before_us));
-        assert_false(hl_ready_seen_since("m", hl_clock_monotonic()));
+        assert_true(hl_ready_mark_since("m", before_us));
+        assert_false(hl_ready_mark_since("m", hl_clock_monotonic()));
 }
 
 static void a_start_that_fails_is_told_to_all(void **state)
@@ -218,7 +218,7 @@ static void a_start_that_fails_is_told_to_all(void **state)
         };
         for (size_t i = 0; i < HL_COUNT(cases); i++) {
                 struct scene s = { .systemd = cases[i].systemd };
-                begin(&s, "x", port, HL_WAKE_GRACE_US);
+                begin(&s, "x", port, HL_STARTER_GRACE_US);
                 wait_all(&s, 2);
                 run(&s);
                 end(&s);
@@ -237,7 +237,7 @@ static void a_unit_that_ends_while_it_loads(void **state)
                                         .exit_status = 7 } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS(LOADING));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, 2);
         run(&s);
         end(&s);
@@ -276,7 +276,7 @@ static void a_job_that_does_not_end_is_a_timeout(void **state)
 {
         (void)state;
         struct scene s = { .systemd = { .job_result = NULL } };
-        begin(&s, "activating-0", 1, HL_WAKE_GRACE_US);
+        begin(&s, "activating-0", 1, HL_STARTER_GRACE_US);
         s.model.start_timeout_us = 60 * HL_USEC_PER_MSEC;
         wait_all(&s, 2);
         run(&s);
@@ -328,7 +328,7 @@ static void leave_others(struct waiter *w)
         for (unsigned i = 0; i < WAITERS; i++) {
                 struct waiter *other = &w->scene->waiters[i];
                 if (other->wait) {
-                        hl_wake_leave(hl_steal(other->wait));
+                        hl_starter_leave(hl_steal(other->wait));
                         w->scene->left--;
                 }
         }
@@ -340,11 +340,11 @@ static void who_leaves_is_not_told(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS(LOADING, READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, WAITERS);
         static const unsigned leaving[] = { 0, 2 }; /* the last of the list, and one in its middle */
         for (size_t i = 0; i < HL_COUNT(leaving); i++) {
-                hl_wake_leave(hl_steal(s.waiters[leaving[i]].wait));
+                hl_starter_leave(hl_steal(s.waiters[leaving[i]].wait));
                 s.left--;
         }
         run(&s);
@@ -361,7 +361,7 @@ static void who_is_told_may_leave_others(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS(READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, WAITERS);
         for (unsigned i = 0; i < WAITERS; i++)
                 s.waiters[i].then = leave_others;
@@ -381,10 +381,10 @@ static void all_may_leave(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS(LOADING, LOADING, READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, 2);
-        hl_wake_leave(hl_steal(s.waiters[0].wait));
-        hl_wake_leave(hl_steal(s.waiters[1].wait));
+        hl_starter_leave(hl_steal(s.waiters[0].wait));
+        hl_starter_leave(hl_steal(s.waiters[1].wait));
         s.left = 0;
         while (server.asked < 2)
                 assert_true(sd_event_run(s.event, UINT64_MAX) >= 0);
@@ -401,7 +401,7 @@ static void a_start_may_end_unheard(void **state)
 {
         (void)state;
         struct scene s = { .systemd = { .job_result = "done" } };
-        begin(&s, "failed-1", 1, HL_WAKE_GRACE_US);
+        begin(&s, "failed-1", 1, HL_STARTER_GRACE_US);
         wait_all(&s, 1);
         leave_others(&s.waiters[0]);
         s.model.unit[strlen("model@")] = 'F'; /* the start has copied what it needs */
@@ -429,7 +429,7 @@ static void who_is_told_may_wait_again(void **state)
         struct scene s = { .systemd = { .job_result = "done" } };
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS(READY));
-        begin(&s, "active-99999999999", server.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, 2);
         s.waiters[0].then = wait_again;
         run(&s);
@@ -447,7 +447,7 @@ static void two_models_at_once(void **state)
         struct fake_model first, second;
         fake_model_start(&first, FAKE_ANSWERS(LOADING, LOADING, READY));
         fake_model_start(&second, FAKE_ANSWERS(LOADING, READY));
-        begin(&s, "active-99999999999", first.port, HL_WAKE_GRACE_US);
+        begin(&s, "active-99999999999", first.port, HL_STARTER_GRACE_US);
         struct hl_model other = model_named("active-99999999998", second.port);
         other.name[0] = 'n';
         wait_for(&s, 0, &s.model);
@@ -471,10 +471,10 @@ static void a_start_that_is_not_answered_blocks_nobody(void **state)
         (void)state;
         struct scene s = { .systemd = { .silent = true } };
         const char *unit = "model@active-1.service";
-        enum hl_unit_active active = HL_UNIT_FAILED;
+        enum hl_unit_state active = HL_UNIT_FAILED;
         struct hl_err err = { 0 };
         uint64_t began_us = hl_clock_monotonic();
-        begin(&s, "inactive-1", 1, HL_WAKE_GRACE_US);
+        begin(&s, "inactive-1", 1, HL_STARTER_GRACE_US);
         wait_all(&s, 2);
         assert_int_equal(hl_units_states(&s.bus, &unit, 1, &active, &err), 0);
         assert_int_equal(active, HL_UNIT_ACTIVE);
@@ -493,7 +493,7 @@ static void somebody_elses_server_on_its_port(void **state)
         must(uid != 0 || seteuid(65534) == 0);
         int listener = test_listen(&port);
         must(uid != 0 || seteuid(0) == 0);
-        begin(&s, "x", port, HL_WAKE_GRACE_US);
+        begin(&s, "x", port, HL_STARTER_GRACE_US);
         wait_all(&s, 1);
         run(&s);
         assert_int_equal(starts_of(&s), 0);
@@ -510,12 +510,12 @@ static int answer_and_hang_up(struct fake_bus *fake, sd_bus_message *call, const
         return r;
 }
 
-/* No job's end would be told any more. Whoever waits is untold: the program ends, and its successor is asked anew. */
+/* No job's end would be told any more. Whoever waits is unreported: the program ends, and its successor is asked anew. */
 static void a_bus_that_hangs_up_ends_the_loop(void **state)
 {
         (void)state;
         struct scene s = { .systemd = { .job_result = NULL } };
-        begin(&s, "activating-1", 1, HL_WAKE_GRACE_US);
+        begin(&s, "activating-1", 1, HL_STARTER_GRACE_US);
         s.fake.answer = answer_and_hang_up;
         wait_all(&s, 2);
         assert_int_equal(sd_event_loop(s.event), EXIT_FAILURE);

@@ -16,22 +16,22 @@
 static void touched_is_now(void **state)
 {
         struct hl_err err = { 0 };
-        assert_true(hl_activity_last("m") == 0);
+        assert_true(hl_last_use_at("m") == 0);
         /* A file's time is the kernel's tick, which may lie a little before the clock's now. */
         uint64_t before_us = hl_clock_realtime() - HL_USEC_PER_SEC;
-        assert_int_equal(hl_activity_touch("m", &err), 0);
-        uint64_t last_us = hl_activity_last("m");
+        assert_int_equal(hl_last_use_record("m", &err), 0);
+        uint64_t last_us = hl_last_use_at("m");
         assert_true(last_us > before_us && last_us <= hl_clock_realtime());
 
         const struct timespec old[2] = { { .tv_sec = 1000, .tv_nsec = 5000 }, { .tv_sec = 1000, .tv_nsec = 5000 } };
         must(utimensat(AT_FDCWD, test_path(*state, "activity/m"), old, 0) == 0);
-        assert_true(hl_activity_last("m") == 1000 * HL_USEC_PER_SEC + 5);
-        assert_int_equal(hl_activity_touch("m", &err), 0);
-        assert_true(hl_activity_last("m") > before_us);
+        assert_true(hl_last_use_at("m") == 1000 * HL_USEC_PER_SEC + 5);
+        assert_int_equal(hl_last_use_record("m", &err), 0);
+        assert_true(hl_last_use_at("m") > before_us);
         char *text = test_read(test_path(*state, "activity/m"));
         assert_string_equal(text, "");
         free(text);
-        assert_true(hl_activity_last("other") == 0);
+        assert_true(hl_last_use_at("other") == 0);
 }
 
 /* Sets the two times of a model's file, in seconds before now on their own clocks; a plain time for "not ours". */
@@ -51,10 +51,10 @@ static void set_times(const char *folder, const char *model, int64_t real_ago, i
         free(path);
 }
 
-static struct hl_activity read_activity(const char *model)
+static struct hl_last_use read_activity(const char *model)
 {
-        struct hl_activity activity;
-        hl_activity_read(model, &activity);
+        struct hl_last_use activity;
+        hl_last_use_read(model, &activity);
         return activity;
 }
 
@@ -67,26 +67,26 @@ static void ages_run_while_the_host_is_awake(void **state)
 {
         struct hl_err err = { 0 };
         uint64_t now_us = hl_clock_realtime();
-        assert_true(read_activity("m").age_us == HL_NEVER && read_activity("m").at_us == 0);
-        assert_int_equal(hl_activity_touch("m", &err), 0);
-        assert_true(about(read_activity("m").age_us, 0) && !read_activity("m").adoptable);
+        assert_true(read_activity("m").age_us == HL_USEC_INFINITY && read_activity("m").at_us == 0);
+        assert_int_equal(hl_last_use_record("m", &err), 0);
+        assert_true(about(read_activity("m").age_us, 0) && !read_activity("m").needs_rebase);
 
         set_times(*state, "m", 40, 10, true); /* 30 of these 40 seconds it was suspended, or the clock was set on */
         assert_true(about(read_activity("m").age_us, 10) && about(now_us - read_activity("m").at_us, 40));
         set_times(*state, "m", -3600, 10, true); /* the clock was set back by an hour */
         assert_true(about(read_activity("m").age_us, 10) && about(now_us - read_activity("m").at_us, 10));
         set_times(*state, "m", 86400 * 365, 10, true); /* before this boot: what a clock of that one says is nothing */
-        assert_true(about(read_activity("m").age_us, 86400 * 365) && !read_activity("m").adoptable);
+        assert_true(about(read_activity("m").age_us, 86400 * 365) && !read_activity("m").needs_rebase);
 }
 
 static void what_was_noted_is_never_taken_back(void **state)
 {
         struct hl_err err = { 0 };
-        assert_int_equal(hl_activity_note("m", 20 * HL_USEC_PER_SEC, &err), 0);
+        assert_int_equal(hl_last_use_record_past("m", 20 * HL_USEC_PER_SEC, &err), 0);
         assert_true(about(read_activity("m").age_us, 20));
-        assert_int_equal(hl_activity_note("m", 30 * HL_USEC_PER_SEC, &err), 0);
+        assert_int_equal(hl_last_use_record_past("m", 30 * HL_USEC_PER_SEC, &err), 0);
         assert_true(about(read_activity("m").age_us, 20)); /* something later is known */
-        assert_int_equal(hl_activity_note("m", 5 * HL_USEC_PER_SEC, &err), 0);
+        assert_int_equal(hl_last_use_record_past("m", 5 * HL_USEC_PER_SEC, &err), 0);
         assert_true(about(read_activity("m").age_us, 5));
         (void)state;
 }
@@ -96,20 +96,20 @@ static void times_of_others_are_adopted(void **state)
 {
         struct hl_err err = { 0 };
         set_times(*state, "m", 15, 0, false);
-        assert_true(read_activity("m").adoptable && about(read_activity("m").age_us, 15));
+        assert_true(read_activity("m").needs_rebase && about(read_activity("m").age_us, 15));
         uint64_t at_us = read_activity("m").at_us;
-        assert_int_equal(hl_activity_adopt("m", &err), 0);
-        assert_true(!read_activity("m").adoptable && about(read_activity("m").age_us, 15));
+        assert_int_equal(hl_last_use_rebase("m", &err), 0);
+        assert_true(!read_activity("m").needs_rebase && about(read_activity("m").age_us, 15));
         assert_true(read_activity("m").at_us == at_us);
 
         set_times(*state, "m", -86400, 0, false); /* tomorrow: now, once it was adopted no longer for ever */
-        assert_true(read_activity("m").adoptable && read_activity("m").age_us == 0);
+        assert_true(read_activity("m").needs_rebase && read_activity("m").age_us == 0);
         at_us = read_activity("m").at_us;
         assert_true(about(hl_clock_realtime() - at_us, 0));
-        assert_int_equal(hl_activity_adopt("m", &err), 0);
+        assert_int_equal(hl_last_use_rebase("m", &err), 0);
         must(usleep(2000) == 0);
-        assert_true(!read_activity("m").adoptable && read_activity("m").age_us >= 2000);
-        assert_int_equal(hl_activity_adopt("m", &err), 0); /* nothing more to adopt */
+        assert_true(!read_activity("m").needs_rebase && read_activity("m").age_us >= 2000);
+        assert_int_equal(hl_last_use_rebase("m", &err), 0); /* nothing more to adopt */
         assert_true(read_activity("m").age_us >= 2000);
 }
 
@@ -119,14 +119,14 @@ static void to_hold_is_not_to_use(void **state)
         (void)state;
         struct hl_err err = { 0 };
         int fd = -1;
-        assert_int_equal(hl_activity_hold("m", &fd, &err), 0);
+        assert_int_equal(hl_last_use_lock("m", &fd, &err), 0);
         close(fd);
-        assert_true(read_activity("m").age_us == HL_NEVER && hl_activity_last("m") == 0);
-        assert_int_equal(hl_activity_hold("m", &fd, &err), 0);
+        assert_true(read_activity("m").age_us == HL_USEC_INFINITY && hl_last_use_at("m") == 0);
+        assert_int_equal(hl_last_use_lock("m", &fd, &err), 0);
         close(fd);
-        assert_true(hl_activity_last("m") == 0);
-        assert_int_equal(hl_activity_touch("m", &err), 0);
-        assert_int_equal(hl_activity_hold("m", &fd, &err), 0);
+        assert_true(hl_last_use_at("m") == 0);
+        assert_int_equal(hl_last_use_record("m", &err), 0);
+        assert_int_equal(hl_last_use_lock("m", &fd, &err), 0);
         close(fd);
         assert_true(about(read_activity("m").age_us, 0));
 }
@@ -138,7 +138,7 @@ static void what_stands_in_the_way_goes(void **state)
         const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
         must(utimensat(AT_FDCWD, test_path(*state, "victim"), old, 0) == 0);
         must(symlink(test_path(*state, "victim"), test_path(*state, "activity/link")) == 0);
-        assert_int_equal(hl_activity_touch("link", &err), 0);
+        assert_int_equal(hl_last_use_record("link", &err), 0);
         struct stat status;
         must(lstat(test_path(*state, "activity/link"), &status) == 0);
         assert_true(S_ISREG(status.st_mode));
@@ -146,18 +146,18 @@ static void what_stands_in_the_way_goes(void **state)
         assert_int_equal(status.st_mtim.tv_sec, 1000);
 
         must(mkfifo(test_path(*state, "activity/pipe"), 0600) == 0);
-        assert_int_equal(hl_activity_touch("pipe", &err), 0); /* and does not hang */
+        assert_int_equal(hl_last_use_record("pipe", &err), 0); /* and does not hang */
         must(mkdir(test_path(*state, "activity/folder"), 0700) == 0);
-        assert_int_equal(hl_activity_touch("folder", &err), 0);
+        assert_int_equal(hl_last_use_record("folder", &err), 0);
         must(mkdir(test_path(*state, "activity/full"), 0700) == 0);
         test_write(*state, "activity/full/of", "x");
-        assert_true(hl_activity_touch("full", &err) < 0); /* that much is not for us to remove */
+        assert_true(hl_last_use_record("full", &err) < 0); /* that much is not for us to remove */
 
         err = (struct hl_err){ 0 };
         setenv("STATE_DIRECTORY", "/nonexistent", 1);
-        assert_int_equal(hl_activity_touch("m", &err), -ENOENT);
+        assert_int_equal(hl_last_use_record("m", &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
-        assert_true(hl_activity_last("m") == 0);
+        assert_true(hl_last_use_at("m") == 0);
 }
 
 #define IN_FOLDER(function) cmocka_unit_test_setup_teardown(function, test_folder_setup, test_folder_teardown)

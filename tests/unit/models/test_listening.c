@@ -17,9 +17,9 @@
 static struct hl_listener sockets[4];
 static size_t socket_count;
 
-int __wrap_hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err);
+int __wrap_hl_sockets_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err);
 
-int __wrap_hl_inflight_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err)
+int __wrap_hl_sockets_listeners(uint16_t port, hl_listener_fn *each, void *data, struct hl_err *err)
 {
         (void)port;
         (void)err;

@@ -17,9 +17,9 @@
 static struct hl_listener seen;
 static int there;
 
-int __wrap_hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
+int __wrap_hl_sockets_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err);
 
-int __wrap_hl_inflight_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
+int __wrap_hl_sockets_listener(uint16_t port, struct hl_listener *ret_listener, struct hl_err *err)
 {
         (void)err;
         *ret_listener = seen;

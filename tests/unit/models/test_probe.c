@@ -160,7 +160,7 @@ static void expect_state(const char *answer, enum hl_model_state expected)
         struct fake_model s;
         fake_model_start(&s, FAKE_ANSWERS(answer));
         struct hl_model model = model_at(s.port);
-        enum hl_model_state is = hl_ready_state(&model, HL_UNIT_ACTIVE);
+        enum hl_model_state is = hl_readiness_state(&model, HL_UNIT_ACTIVE);
         fake_model_stop(&s);
         if (is != expected)
                 fail_msg("%s: %s", answer, hl_model_state_name(is));
@@ -181,13 +181,13 @@ static void states_of_models(void **state)
         uint16_t port;
         close(test_listen(&port));
         struct hl_model model = model_at(port);
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_ACTIVE), HL_MODEL_LOADING); /* it does not listen yet */
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_STARTING), HL_MODEL_LOADING);
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_FAILED), HL_MODEL_FAILED);
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_INACTIVE), HL_MODEL_UNLOADED);
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_STOPPING), HL_MODEL_UNLOADED);
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_ACTIVE), HL_MODEL_LOADING); /* it does not listen yet */
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_STARTING), HL_MODEL_LOADING);
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_FAILED), HL_MODEL_FAILED);
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_INACTIVE), HL_MODEL_UNLOADED);
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_STOPPING), HL_MODEL_UNLOADED);
         model.port = 0;
-        assert_int_equal(hl_ready_state(&model, HL_UNIT_ACTIVE), HL_MODEL_LOADED); /* nothing to be asked */
+        assert_int_equal(hl_readiness_state(&model, HL_UNIT_ACTIVE), HL_MODEL_LOADED); /* nothing to be asked */
         assert_string_equal(hl_model_state_name(HL_MODEL_UNLOADED), "unloaded");
         assert_string_equal(hl_model_state_name(HL_MODEL_LOADING), "loading");
         assert_string_equal(hl_model_state_name(HL_MODEL_LOADED), "loaded");
@@ -204,7 +204,7 @@ static int wait_ready(const struct hl_model *model, struct fake_systemd *systemd
         *err = (struct hl_err){ 0 };
         fake_start(&fake, fake_systemd_answer, systemd, &bus);
         bus.client_fd = client_fd;
-        int r = hl_ready_wait(&bus, model, deadline_us, err);
+        int r = hl_readiness_wait(&bus, model, deadline_us, err);
         fake_stop(&fake, &bus);
         return r;
 }
@@ -298,7 +298,7 @@ static void ready_without_a_port_or_a_bus(void **state)
 static void expect_requests(const char *text, int expected)
 {
         unsigned requests = 0;
-        int r = hl_busy_parse(text, &requests);
+        int r = hl_requests_parse(text, &requests);
         if (r != (expected < 0 ? expected : 0) || (r == 0 && (int)requests != expected))
                 fail_msg("%s: %d, %u", text, r, requests);
 }
@@ -328,7 +328,7 @@ static void expect_busy(unsigned connections, unsigned in_flight, unsigned movin
         const struct hl_traffic traffic = { .connections = connections, .in_flight = in_flight, .moving = moving };
         struct fake_model s;
         fake_model_start(&s, FAKE_ANSWERS(answer));
-        unsigned requests = hl_busy(s.port, &traffic, silent);
+        unsigned requests = hl_requests_running(s.port, &traffic, silent);
         bool was_asked = s.asked > 0;
         fake_model_stop(&s);
         if (requests != expected || was_asked != asked)
@@ -361,11 +361,11 @@ static void a_client_that_sends_no_more(void **state)
         const struct hl_traffic traffic = { .connections = 1, .half_closed = 1 };
         struct fake_model s;
         fake_model_start(&s, FAKE_ANSWERS(METRICS("other 0\n")));
-        assert_int_equal(hl_busy(s.port, &traffic, false), 1);
-        assert_int_equal(hl_busy(s.port, &traffic, true), 0); /* for too long */
+        assert_int_equal(hl_requests_running(s.port, &traffic, false), 1);
+        assert_int_equal(hl_requests_running(s.port, &traffic, true), 0); /* for too long */
         fake_model_stop(&s);
         fake_model_start(&s, FAKE_ANSWERS(METRICS("llamacpp:requests_processing 0\n")));
-        assert_int_equal(hl_busy(s.port, &traffic, false), 0);
+        assert_int_equal(hl_requests_running(s.port, &traffic, false), 0);
         fake_model_stop(&s);
 }
 

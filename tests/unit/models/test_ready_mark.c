@@ -13,14 +13,14 @@
 static void a_mark_is_of_the_start_before_it(void **state)
 {
         (void)state;
-        assert_false(hl_ready_seen_since("m", 0)); /* there is none */
+        assert_false(hl_ready_mark_since("m", 0)); /* there is none */
         assert_int_equal(hl_ready_mark("m", 5 * HL_USEC_PER_SEC + 7), 0);
-        assert_true(hl_ready_seen_since("m", 5 * HL_USEC_PER_SEC + 7));
-        assert_true(hl_ready_seen_since("m", 4 * HL_USEC_PER_SEC));
-        assert_false(hl_ready_seen_since("m", 5 * HL_USEC_PER_SEC + 8)); /* it was started anew */
+        assert_true(hl_ready_mark_since("m", 5 * HL_USEC_PER_SEC + 7));
+        assert_true(hl_ready_mark_since("m", 4 * HL_USEC_PER_SEC));
+        assert_false(hl_ready_mark_since("m", 5 * HL_USEC_PER_SEC + 8)); /* it was started anew */
         assert_int_equal(hl_ready_mark("m", 6 * HL_USEC_PER_SEC), 0);
-        assert_true(hl_ready_seen_since("m", 5 * HL_USEC_PER_SEC + 8));
-        assert_false(hl_ready_seen_since("other", 0));
+        assert_true(hl_ready_mark_since("m", 5 * HL_USEC_PER_SEC + 8));
+        assert_false(hl_ready_mark_since("other", 0));
 }
 
 static void a_link_is_not_followed(void **state)
@@ -40,7 +40,7 @@ static void without_a_folder_nothing_was_seen(void **state)
 {
         must(rmdir(test_path(*state, "ready")) == 0);
         assert_int_equal(hl_ready_mark("m", 1), -ENOENT);
-        assert_false(hl_ready_seen_since("m", 0));
+        assert_false(hl_ready_mark_since("m", 0));
 }
 
 /* As after root has looked first: the service's user may write to the folder, but not set the times of root's file. */
@@ -58,7 +58,7 @@ static void a_file_of_somebody_else_is_replaced(void **state)
         must(stat(path, &status) == 0);
         assert_int_equal(r, 0);
         assert_int_equal(status.st_uid, 65534);
-        assert_true(hl_ready_seen_since("m", 3));
+        assert_true(hl_ready_mark_since("m", 3));
 }
 
 int main(void)

@@ -21,17 +21,17 @@
 
 #define MINUTE HL_USEC_PER_MINUTE
 
-static struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_NEVER };
+static struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_USEC_INFINITY };
 
 /* The mark that systemd leaves at a unit's start is answered here (see tests/tests.mk: --wrap). */
-static uint64_t mark_age_us = HL_NEVER; /* HL_NEVER: there is none */
+static uint64_t mark_age_us = HL_USEC_INFINITY; /* HL_USEC_INFINITY: there is none */
 
-uint64_t __wrap_hl_units_started_about(const char *name);
+uint64_t __wrap_hl_unit_start_hint(const char *name);
 
-uint64_t __wrap_hl_units_started_about(const char *name)
+uint64_t __wrap_hl_unit_start_hint(const char *name)
 {
         (void)name;
-        return mark_age_us == HL_NEVER ? 0 : hl_clock_realtime() - mark_age_us;
+        return mark_age_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() - mark_age_us;
 }
 
 /* The same of the control group of all models: as the kernel says it of a socket of this program's. */
@@ -87,7 +87,7 @@ static int read_usage(const struct hl_catalog *catalog, struct fake_systemd *sys
         struct fake_bus fake;
         struct hl_bus bus;
         fake_start(&fake, fake_systemd_answer, systemd, &bus);
-        int r = hl_usage_read(&bus, &config, catalog, usages, err);
+        int r = hl_usage_ask(&bus, &config, catalog, usages, err);
         *calls = bus.calls;
         assert_int_equal(fake_count(&fake, "ListUnitsByNames"), 1);
         fake_stop(&fake, &bus);
@@ -107,7 +107,7 @@ static void the_judgement(void **state)
                 [NEVER_USED] = model_of("never", "model@inactive-1.service", MINUTE),
                 [REPORTED] = model_of("reported", fresh, MINUTE),
                 [OLD_REPORT] = model_of("old", fresher, MINUTE),
-                [PINNED] = model_of("pinned", "model@active-1.service", HL_NEVER),
+                [PINNED] = model_of("pinned", "model@active-1.service", HL_USEC_INFINITY),
                 [STOPPED] = model_of("stopped", "model@failed-1.service", MINUTE),
                 [IDLE] = model_of("idle", "model@active-2.service", 1),
                 [FUTURE] = model_of("future", "model@active-3.service", 30 * MINUTE),
@@ -129,7 +129,7 @@ static void the_judgement(void **state)
         assert_int_equal(calls, 1 + 5);
         assert_int_equal(cgroups_asked, 1);
 
-        assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_NEVER);
+        assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_USEC_INFINITY);
         assert_int_equal(hl_usage_last_activity(&u[NEVER_USED]), 0);
         assert_true(u[REPORTED].is_active && !u[REPORTED].is_idle);
         assert_true(about(u[OLD_REPORT].idle_us, 0)); /* its start is later than its last request */
@@ -171,8 +171,9 @@ static void a_request_in_flight_is_activity(void **state)
         assert_int_equal(u[0].in_flight, 1);
         assert_true(u[0].is_active && !u[0].is_idle && about(u[0].idle_us, 0));
         assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
-        assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].untold == 1);
-        assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_NEVER && u[1].is_idle);
+        assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].unreported == 1);
+        assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_USEC_INFINITY &&
+                    u[1].is_idle);
         free(models[0].unit);
         free(models[1].unit);
         free(u);
@@ -186,14 +187,14 @@ static void a_request_where_the_server_listens(void **state)
         struct test_connection request = begin_request();
         uint16_t other_port;
         struct hl_model models[] = { model_of("m", "model@active-1.service", 1),
-                                     model_of("pinned", "model@active-2.service", HL_NEVER) };
+                                     model_of("pinned", "model@active-2.service", HL_USEC_INFINITY) };
         const struct hl_catalog catalog = catalog_of(models, 2);
         struct fake_systemd systemd = { 0 };
         struct hl_listener seen;
         struct hl_usage *u = NULL;
         struct hl_err err = { 0 };
         unsigned calls;
-        must(hl_inflight_listener(request.port, &seen, &err) == 1);
+        must(hl_sockets_listener(request.port, &seen, &err) == 1);
         close(test_listen(&other_port));
         models[0].port = models[1].port = other_port;
 
@@ -207,7 +208,7 @@ static void a_request_where_the_server_listens(void **state)
         cgroup_of_all = 0; /* the same without Linux' word for it */
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         assert_true(u[0].in_flight == 0 && u[0].is_idle);
-        config.host_idle_us = HL_NEVER;
+        config.host_idle_us = HL_USEC_INFINITY;
         free(models[0].unit);
         free(models[1].unit);
         free(u);
@@ -222,7 +223,7 @@ static void starts_are_asked_where_they_count(void **state)
         struct hl_model models[COUNT] = {
                 [YOUNG] = model_of("young", "model@active-1.service", 30 * MINUTE),
                 [OLD] = model_of("old", fresh, MINUTE),
-                [PINNED] = model_of("pinned", "model@active-2.service", HL_NEVER),
+                [PINNED] = model_of("pinned", "model@active-2.service", HL_USEC_INFINITY),
                 [USED] = model_of("used", "model@active-3.service", 5 * MINUTE),
                 [STOPPED] = model_of("stopped", "model@inactive-4.service", MINUTE),
         };
@@ -245,7 +246,7 @@ static void starts_are_asked_where_they_count(void **state)
         mark_age_us = (uint64_t) - (int64_t)MINUTE; /* in the future: it says nothing */
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         assert_int_equal(calls, 1 + 4);
-        mark_age_us = HL_NEVER;
+        mark_age_us = HL_USEC_INFINITY;
         for (size_t i = 0; i < COUNT; i++)
                 free(models[i].unit);
         free(u);
@@ -299,11 +300,11 @@ static void one_that_loads_is_told_from_one_that_hangs(void **state)
         expect_loading("…", false, 1, false);
         expect_loading("…", true, 1, true);
         expect_loading("HTTP/1.1 404 Not Found\r\n\r\n", false, 1, false);
-        expect_loading("…", false, HL_NEVER, true); /* it may still take its time */
+        expect_loading("…", false, HL_USEC_INFINITY, true); /* it may still take its time */
         expect_loading("HTTP/1.1 200 OK\r\n\r\n", true, 1, false);
         assert_int_equal(hl_ready_mark("m", hl_clock_monotonic()), 0); /* what was ready once does not load any more */
         expect_loading(LOADING, true, 1, false);
-        expect_loading("…", true, HL_NEVER, false);
+        expect_loading("…", true, HL_USEC_INFINITY, false);
 }
 
 static void without_systemd_nothing_is_known(void **state)
@@ -328,7 +329,7 @@ static void no_models_take_no_call(void **state)
         struct hl_catalog catalog = { 0 };
         struct hl_usage *u = NULL;
         struct hl_err err = { 0 };
-        assert_int_equal(hl_usage_read(&bus, &config, &catalog, &u, &err), 0);
+        assert_int_equal(hl_usage_ask(&bus, &config, &catalog, &u, &err), 0);
         assert_int_equal(bus.calls, 0);
         assert_null(bus.bus);
         free(u);

@@ -20,7 +20,7 @@ static void every_reason(void **state)
 {
         (void)state;
         static const struct {
-                enum hl_unit_active active;
+                enum hl_unit_state active;
                 uint16_t port;
                 uint64_t threshold_us, idle_us;
                 unsigned in_flight;
@@ -30,27 +30,29 @@ static void every_reason(void **state)
                 uint64_t stops_in_us;
                 bool is_loading, is_changed;
         } rows[] = {
-                { HL_UNIT_INACTIVE, 1, MINUTE, HL_NEVER, 0, false, HL_SWEEP_STOPPED, "stopped", "does not run",
-                  HL_NEVER },
-                { HL_UNIT_FAILED, 1, MINUTE, 9 * MINUTE, 0, false, HL_SWEEP_FAILED, "failed", "it failed", HL_NEVER },
-                { HL_UNIT_STARTING, 1, MINUTE, HL_NEVER, 0, false, HL_SWEEP_STARTING, "starting", "is starting",
-                  HL_NEVER },
+                { HL_UNIT_INACTIVE, 1, MINUTE, HL_USEC_INFINITY, 0, false, HL_SWEEP_STOPPED, "stopped", "does not run",
+                  HL_USEC_INFINITY },
+                { HL_UNIT_FAILED, 1, MINUTE, 9 * MINUTE, 0, false, HL_SWEEP_FAILED, "failed", "it failed",
+                  HL_USEC_INFINITY },
+                { HL_UNIT_STARTING, 1, MINUTE, HL_USEC_INFINITY, 0, false, HL_SWEEP_STARTING, "starting", "is starting",
+                  HL_USEC_INFINITY },
                 { HL_UNIT_STOPPING, 1, MINUTE, 9 * MINUTE, 1, false, HL_SWEEP_STOPPING, "stopping", "is stopping",
-                  HL_NEVER },
-                { HL_UNIT_ACTIVE, 0, HL_NEVER, 9 * MINUTE, 0, false, HL_SWEEP_NO_PORT, "no_port", "no PORT", HL_NEVER },
-                { HL_UNIT_ACTIVE, 1, HL_NEVER, 9 * MINUTE, 0, false, HL_SWEEP_PINNED, "pinned", "unused for 9min 00s",
-                  HL_NEVER },
+                  HL_USEC_INFINITY },
+                { HL_UNIT_ACTIVE, 0, HL_USEC_INFINITY, 9 * MINUTE, 0, false, HL_SWEEP_NO_PORT, "no_port", "no PORT",
+                  HL_USEC_INFINITY },
+                { HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, 9 * MINUTE, 0, false, HL_SWEEP_PINNED, "pinned",
+                  "unused for 9min 00s", HL_USEC_INFINITY },
                 { HL_UNIT_ACTIVE, 1, MINUTE, 9 * MINUTE, 1, false, HL_SWEEP_IN_FLIGHT, "in_flight",
-                  "has 1 request in flight", HL_NEVER },
+                  "has 1 request in flight", HL_USEC_INFINITY },
                 { HL_UNIT_ACTIVE, 1, MINUTE, 0, 2, false, HL_SWEEP_IN_FLIGHT, "in_flight", "has 2 requests in flight",
-                  HL_NEVER },
+                  HL_USEC_INFINITY },
                 { HL_UNIT_ACTIVE, 1, MINUTE, MINUTE / 4, 0, false, HL_SWEEP_RECENTLY_USED, "recently_used",
                   "unused for 15s, not longer than 1min 00s", MINUTE * 3 / 4 },
                 { HL_UNIT_ACTIVE, 1, MINUTE, MINUTE, 0, false, HL_SWEEP_RECENTLY_USED, "recently_used", "unused", 0 },
-                { HL_UNIT_ACTIVE, 1, MINUTE, 2 * MINUTE, 0, false, HL_SWEEP_LOADING, "loading", "is loading", HL_NEVER,
-                  true },
-                { HL_UNIT_ACTIVE, 1, MINUTE, 2 * MINUTE, 0, false, HL_SWEEP_CHANGED, "changed", "restart it", HL_NEVER,
-                  false, true },
+                { HL_UNIT_ACTIVE, 1, MINUTE, 2 * MINUTE, 0, false, HL_SWEEP_LOADING, "loading", "is loading",
+                  HL_USEC_INFINITY, true },
+                { HL_UNIT_ACTIVE, 1, MINUTE, 2 * MINUTE, 0, false, HL_SWEEP_CHANGED, "changed", "restart it",
+                  HL_USEC_INFINITY, false, true },
                 { HL_UNIT_ACTIVE, 0, MINUTE, 2 * MINUTE, 0, true, HL_SWEEP_IDLE, "idle", "longer than 1min 00s", 0 },
                 { HL_UNIT_ACTIVE, 1, MINUTE, 2 * MINUTE, 0, true, HL_SWEEP_IDLE, "idle",
                   "unused for 2min 00s, longer than 1min 00s, and nothing in flight", 0 },
@@ -119,7 +121,7 @@ static void the_second_look(void **state)
 {
         (void)state;
         struct stopping s = { .systemd = { .job_result = "done", .state_after = "inactive" },
-                              .config = { .host_idle_us = HL_NEVER },
+                              .config = { .host_idle_us = HL_USEC_INFINITY },
                               .model = { .name = "m",
                                          .unit = (char[]){ "model@active-1.service" },
                                          .file_path = (char[]){ "/nonexistent" },
@@ -129,12 +131,12 @@ static void the_second_look(void **state)
         assert_int_equal(fake_count(&s.fake, "StopUnit"), 1);
         assert_true(was_held);
         assert_int_equal(hl_job_wait(&s.job, test_deadline(), &s.err), 0);
-        assert_true(hl_activity_is_being_stopped("m")); /* by whom is not asked: another process would see the same */
+        assert_true(hl_last_use_is_stopping("m")); /* by whom is not asked: another process would see the same */
         end_stop(&s);
-        assert_false(hl_activity_is_being_stopped("m"));
-        assert_true(hl_activity_last("m") == 0); /* it was held, and not used */
+        assert_false(hl_last_use_is_stopping("m"));
+        assert_true(hl_last_use_at("m") == 0); /* it was held, and not used */
 
-        assert_int_equal(hl_activity_touch("m", &s.err), 0); /* a request came in the very last moment */
+        assert_int_equal(hl_last_use_record("m", &s.err), 0); /* a request came in the very last moment */
         s.model.idle_timeout_us = MINUTE;
         assert_int_equal(try_stop(&s), 0);
         assert_int_equal(s.decision.reason, HL_SWEEP_RECENTLY_USED);
@@ -152,7 +154,7 @@ static void a_stop_that_fails_is_told(void **state)
 {
         (void)state;
         struct stopping s = { .systemd = { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
-                              .config = { .host_idle_us = HL_NEVER },
+                              .config = { .host_idle_us = HL_USEC_INFINITY },
                               .model = { .name = "m",
                                          .unit = (char[]){ "model@active-1.service" },
                                          .file_path = (char[]){ "/nonexistent" },
@@ -178,35 +180,35 @@ static void a_stop_that_fails_is_told(void **state)
 static void memory_is_kept(void **state)
 {
         must(setenv("RUNTIME_DIRECTORY", *state, 1) == 0);
-        struct hl_sweep_memory m = { .suspended_total_us = 1,
-                                     .resumed_us = 2,
-                                     .used_us = UINT64_MAX,
-                                     .acted_us = 4,
-                                     .shutdown_at_us = 5 },
-                               read;
+        struct hl_sweep_state m = { .suspended_total_us = 1,
+                                    .resumed_us = 2,
+                                    .used_us = UINT64_MAX,
+                                    .acted_us = 4,
+                                    .shutdown_at_us = 5 },
+                              read;
         struct hl_err err = { 0 };
-        hl_sweep_memory_load(&read);
+        hl_sweep_state_load(&read);
         assert_false(read.known);
-        hl_sweep_memory_add(&m.in_flight, "a.1:b");
-        hl_sweep_memory_add(&m.in_flight, "c");
-        hl_sweep_memory_add(&m.by_nginx, "d");
+        hl_sweep_state_add(&m.in_flight, "a.1:b");
+        hl_sweep_state_add(&m.in_flight, "c");
+        hl_sweep_state_add(&m.by_nginx, "d");
         m.swept_us = 77;
-        assert_int_equal(hl_sweep_memory_save(&m, &err), 0);
-        hl_sweep_memory_load(&read);
+        assert_int_equal(hl_sweep_state_save(&m, &err), 0);
+        hl_sweep_state_load(&read);
         assert_true(read.known && read.suspended_total_us == 1 && read.resumed_us == 2 && read.used_us == UINT64_MAX &&
                     read.acted_us == 4 && read.shutdown_at_us == 5);
-        assert_true(hl_sweep_memory_has(&read.in_flight, "a.1:b") && hl_sweep_memory_has(&read.in_flight, "c"));
-        assert_true(hl_sweep_memory_has(&read.by_nginx, "d"));
+        assert_true(hl_sweep_state_has(&read.in_flight, "a.1:b") && hl_sweep_state_has(&read.in_flight, "c"));
+        assert_true(hl_sweep_state_has(&read.by_nginx, "d"));
         assert_int_equal(read.swept_us, 77);
-        assert_false(hl_sweep_memory_has(&read.in_flight, "a") || hl_sweep_memory_has(&read.kept, "c"));
-        hl_sweep_memory_free(&read);
-        hl_sweep_memory_free(&m);
+        assert_false(hl_sweep_state_has(&read.in_flight, "a") || hl_sweep_state_has(&read.kept, "c"));
+        hl_sweep_state_free(&read);
+        hl_sweep_state_free(&m);
 
         test_write(*state, "memory", "USED_US=later\nIN_FLIGHT=a\n"); /* what cannot be read is not known */
-        hl_sweep_memory_load(&read);
+        hl_sweep_state_load(&read);
         assert_true(!read.known && read.used_us == 0 && read.in_flight.len == 0);
         must(setenv("RUNTIME_DIRECTORY", "/nonexistent", 1) == 0);
-        assert_int_equal(hl_sweep_memory_save(&m, &err), -ENOENT);
+        assert_int_equal(hl_sweep_state_save(&m, &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         must(unsetenv("RUNTIME_DIRECTORY") == 0);
 }

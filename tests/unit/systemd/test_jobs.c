@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 struct job_case {
-        enum hl_unit_verb verb;
+        enum hl_job_verb verb;
         struct fake_systemd systemd;
         int result; /* 0 or -errno */
         enum hl_err_kind kind;
@@ -43,13 +43,13 @@ static void jobs_that_succeed(void **state)
 {
         (void)state;
         static const struct job_case cases[] = {
-                { HL_UNIT_START, { .job_result = "done", .state_after = "active" } },
-                { HL_UNIT_START, { .job_result = "done", .state_after = "activating" } },
-                { HL_UNIT_START, { .job_result = "skipped", .state_after = "active" } },
-                { HL_UNIT_RESTART, { .job_result = "done", .state_after = "active" } },
-                { HL_UNIT_RELOAD, { .job_result = "done", .state_after = "active" } },
-                { HL_UNIT_STOP, { .job_result = "done", .state_after = "inactive" } },
-                { HL_UNIT_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
+                { HL_JOB_START, { .job_result = "done", .state_after = "active" } },
+                { HL_JOB_START, { .job_result = "done", .state_after = "activating" } },
+                { HL_JOB_START, { .job_result = "skipped", .state_after = "active" } },
+                { HL_JOB_RESTART, { .job_result = "done", .state_after = "active" } },
+                { HL_JOB_RELOAD, { .job_result = "done", .state_after = "active" } },
+                { HL_JOB_STOP, { .job_result = "done", .state_after = "inactive" } },
+                { HL_JOB_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
         };
         for (size_t i = 0; i < HL_COUNT(cases); i++)
                 expect_job(&cases[i]);
@@ -60,8 +60,8 @@ static void job_that_ends_before_its_reply(void **state)
 {
         (void)state;
         expect_job(
-                &(struct job_case){ HL_UNIT_START, { .job_result = "done", .state_after = "active", .early = true } });
-        expect_job(&(struct job_case){ HL_UNIT_START,
+                &(struct job_case){ HL_JOB_START, { .job_result = "done", .state_after = "active", .early = true } });
+        expect_job(&(struct job_case){ HL_JOB_START,
                                        { .job_result = "failed", .state_after = "failed", .early = true },
                                        -EIO,
                                        HL_ERR_UPSTREAM });
@@ -71,7 +71,7 @@ static void jobs_that_fail(void **state)
 {
         (void)state;
         static const struct job_case cases[] = {
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "failed",
                     .state_after = "failed",
                     .result = "exit-code",
@@ -81,7 +81,7 @@ static void jobs_that_fail(void **state)
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   "job failed, unit exit-code, status 3" },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "failed",
                     .state_after = "failed",
                     .result = "signal",
@@ -91,49 +91,49 @@ static void jobs_that_fail(void **state)
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   "unit signal, signal 9" },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   "job timeout, unit timeout" },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "dependency", .state_after = "inactive" },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   "job dependency" },
-                { HL_UNIT_START, /* it started, and was gone at once */
+                { HL_JOB_START, /* it started, and was gone at once */
                   { .job_result = "done", .state_after = "failed", .result = "exit-code", .exit_status = 1 },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   "\"journalctl -u model@x.service\" says why" },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "done", .state_after = "inactive" },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "start_failed",
                   NULL },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "canceled", .state_after = "inactive" },
                   -EINTR,
                   HL_ERR_CONFLICT,
                   "job_canceled",
                   "called off" },
-                { HL_UNIT_STOP,
+                { HL_JOB_STOP,
                   { .job_result = "timeout", .state_after = "failed", .result = "timeout" },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "stop_failed",
                   "stopping model@x.service failed" },
-                { HL_UNIT_RELOAD, /* what it had goes on */
+                { HL_JOB_RELOAD, /* what it had goes on */
                   { .job_result = "failed", .state_after = "active" },
                   -EIO,
                   HL_ERR_UPSTREAM,
                   "reload_failed",
                   "reloading model@x.service failed: job failed" },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .job_result = "failed", .load_state = "not-found" },
                   -EIO,
                   HL_ERR_UPSTREAM,
@@ -149,57 +149,57 @@ static void refusals(void **state)
 {
         (void)state;
         static const struct job_case cases[] = {
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .refusal = "org.freedesktop.systemd1.NoSuchUnit" },
                   -ENOENT,
                   HL_ERR_UPSTREAM,
                   "unit_unusable",
                   "starting model@x.service failed: " },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .refusal = "org.freedesktop.systemd1.UnitMasked" },
                   -ENOENT,
                   HL_ERR_UPSTREAM,
                   "unit_unusable",
                   NULL },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .refusal = "org.freedesktop.systemd1.LoadFailed" },
                   -ENOENT,
                   HL_ERR_UPSTREAM,
                   "unit_unusable",
                   NULL },
-                { HL_UNIT_START,
+                { HL_JOB_START,
                   { .refusal = "org.freedesktop.systemd1.BadUnitSetting" },
                   -ENOENT,
                   HL_ERR_UPSTREAM,
                   "unit_unusable",
                   NULL },
-                { HL_UNIT_STOP,
+                { HL_JOB_STOP,
                   { .refusal = SD_BUS_ERROR_ACCESS_DENIED },
                   -EACCES,
                   HL_ERR_INTERNAL,
                   "internal_error",
                   "stopping model@x.service failed: " },
-                { HL_UNIT_STOP,
+                { HL_JOB_STOP,
                   { .refusal = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED },
                   -EACCES,
                   HL_ERR_INTERNAL,
                   "internal_error",
                   NULL },
-                { HL_UNIT_RELOAD,
+                { HL_JOB_RELOAD,
                   { .refusal = "org.freedesktop.systemd1.JobTypeNotApplicable" }, /* no ExecReload=, or not active */
                   -EBADR,
                   HL_ERR_INTERNAL,
                   "internal_error",
                   "reloading model@x.service failed: " },
-                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_NO_REPLY }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
-                { HL_UNIT_RESTART, { .refusal = SD_BUS_ERROR_TIMEOUT }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
-                { HL_UNIT_RESTART,
+                { HL_JOB_RESTART, { .refusal = SD_BUS_ERROR_NO_REPLY }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_JOB_RESTART, { .refusal = SD_BUS_ERROR_TIMEOUT }, -ETIMEDOUT, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_JOB_RESTART,
                   { .refusal = SD_BUS_ERROR_LIMITS_EXCEEDED },
                   -ENOBUFS,
                   HL_ERR_BUSY,
                   "bus_busy",
                   NULL },
-                { HL_UNIT_START, { .hang_up = true }, -ECONNRESET, HL_ERR_BUSY, "bus_busy", NULL },
+                { HL_JOB_START, { .hang_up = true }, -ECONNRESET, HL_ERR_BUSY, "bus_busy", NULL },
         };
         for (size_t i = 0; i < HL_COUNT(cases); i++)
                 expect_job(&cases[i]);
@@ -214,7 +214,7 @@ static void a_job_outlives_the_deadline(void **state)
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         uint64_t deadline_us = hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC;
-        int r = hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", deadline_us, &err);
+        int r = hl_jobs_run(&bus, HL_JOB_START, "model@x.service", deadline_us, &err);
         assert_true(hl_clock_monotonic() >= deadline_us);
         assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
         fake_stop(&fake, &bus);
@@ -227,7 +227,7 @@ static void a_job_outlives_the_deadline(void **state)
 static void what_is_not_queued_in_time_is_not_queued_later(void **state)
 {
         (void)state;
-        for (enum hl_unit_verb verb = HL_UNIT_START; verb <= HL_UNIT_RESTART; verb++) {
+        for (enum hl_job_verb verb = HL_JOB_START; verb <= HL_JOB_RESTART; verb++) {
                 struct fake_systemd systemd = { .silent = true };
                 struct fake_bus fake;
                 struct hl_bus bus;
@@ -238,7 +238,7 @@ static void what_is_not_queued_in_time_is_not_queued_later(void **state)
                 HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = &bus, .verb = verb, .name = "model@x.service" };
                 assert_int_equal(hl_job_begin(&job, &err), -ETIMEDOUT);
                 assert_int_equal(err.kind, HL_ERR_BUSY);
-                if (verb == HL_UNIT_START)
+                if (verb == HL_JOB_START)
                         assert_non_null(bus.bus);
                 else
                         assert_null(bus.bus);
@@ -255,7 +255,7 @@ static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &bus, .verb = HL_UNIT_STOP, .name = "model@x.service" };
+        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
         assert_int_equal(hl_job_begin(&job, &err), 0);
         hl_bus_free(&bus);
         assert_int_equal(hl_job_wait(&job, test_deadline(), &err), -ENOTCONN);
@@ -275,7 +275,7 @@ static void who_has_left_is_not_waited_for(void **state)
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         bus.client_fd = client[0];
         close(client[1]);
-        assert_int_equal(hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), -ECANCELED);
+        assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", test_deadline(), &err), -ECANCELED);
         assert_int_equal(err.kind, HL_ERR_TIMEOUT);
         assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
         fake_stop(&fake, &bus);
@@ -290,12 +290,12 @@ static void queued_jobs_are_not_waited_for(void **state)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_jobs_queue(&bus, HL_UNIT_STOP, "model@x.service", &err), 0);
+        assert_int_equal(hl_jobs_queue(&bus, HL_JOB_STOP, "model@x.service", &err), 0);
         assert_string_equal(fake.log.data, "StopUnit\n");
         fake_stop(&fake, &bus);
         systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_jobs_queue(&bus, HL_UNIT_START, "model@x.service", &err), -EACCES);
+        assert_int_equal(hl_jobs_queue(&bus, HL_JOB_START, "model@x.service", &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         fake_stop(&fake, &bus);
 }
@@ -309,7 +309,7 @@ static void the_connection_serves_one_job_after_another(void **state)
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         for (int i = 0; i < 3; i++)
-                assert_int_equal(hl_jobs_run(&bus, HL_UNIT_START, "model@x.service", test_deadline(), &err), 0);
+                assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", test_deadline(), &err), 0);
         fake_stop(&fake, &bus);
 }
 
@@ -331,7 +331,7 @@ static void on_ended(void *data)
         struct party *p = data;
         struct hl_err err = { 0 };
         p->ended++;
-        p->judged = hl_job_judge(&p->job, &err);
+        p->judged = hl_job_result(&p->job, &err);
         if (p->frees)
                 hl_job_free(&p->job);
         sd_event_exit(p->event, 0);
@@ -345,7 +345,7 @@ static void begin_party(struct party *p)
         must(sd_bus_attach_event(p->bus.bus, p->event, SD_EVENT_PRIORITY_NORMAL) >= 0);
         must(sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, TEST_TIMEOUT_US, 0, NULL, NULL) >= 0);
         p->job = (struct hl_job){
-                .bus = &p->bus, .verb = HL_UNIT_START, .name = "model@x.service", .ended = on_ended, .data = p
+                .bus = &p->bus, .verb = HL_JOB_START, .name = "model@x.service", .ended = on_ended, .data = p
         };
 }
 

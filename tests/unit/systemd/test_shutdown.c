@@ -43,7 +43,7 @@ int __wrap_stat(const char *path, struct stat *status)
 }
 
 struct logind {
-        char action[64], message[HL_POWER_MESSAGE_MAX + 100];
+        char action[64], message[HL_SHUTDOWN_MESSAGE_MAX + 100];
         uint64_t at_us;
         const char *refusal, *refused; /* the D-Bus error, and the method that is answered with it */
         bool gone_meanwhile;           /* the schedule ended before it could be cancelled */
@@ -131,7 +131,7 @@ static void none_is_scheduled(void **state)
 {
         (void)state;
         struct hl_shutdown s = { .scheduled = true };
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
         assert_false(s.scheduled);
         assert_int_equal(bus.calls, 1);
 }
@@ -141,21 +141,21 @@ static void one_is_scheduled(void **state)
         (void)state;
         struct hl_shutdown s;
         uint64_t at_us = schedule_there(getuid());
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
         assert_true(s.scheduled && s.ours && s.at_us == at_us && s.created_us == 1000 * HL_USEC_PER_SEC + 2);
         assert_string_equal(s.action, "poweroff");
         assert_string_equal(s.message, "by hand");
 
         schedule_there(getuid() + 1);
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
         assert_true(s.scheduled && !s.ours);
 
         /* Without the file, or with one that says nothing, it is somebody else's. */
         scheduled_text = "USEC=1\nUID=nobody\n";
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
         assert_false(s.ours);
         scheduled_text = NULL;
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
         assert_true(!s.ours && s.created_us == 0);
 }
 
@@ -166,9 +166,9 @@ static void long_words_are_cut(void **state)
         schedule_there(getuid());
         memset(logind.action, 'a', sizeof(logind.action) - 1);
         memset(logind.message, 'm', sizeof(logind.message) - 1);
-        assert_int_equal(hl_power_get(&bus, &s, &err), 0);
-        assert_int_equal(strlen(s.action), HL_POWER_ACTION_SIZE - 1);
-        assert_int_equal(strlen(s.message), HL_POWER_MESSAGE_MAX);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
+        assert_int_equal(strlen(s.action), HL_SHUTDOWN_ACTION_SIZE - 1);
+        assert_int_equal(strlen(s.message), HL_SHUTDOWN_MESSAGE_MAX);
 }
 
 static void scheduled(void **state)
@@ -176,12 +176,12 @@ static void scheduled(void **state)
         (void)state;
         struct hl_shutdown before;
         uint64_t at_us = in_minutes(10);
-        assert_int_equal(hl_power_schedule(&bus, "reboot", at_us, "See you", false, &before, &err), 0);
+        assert_int_equal(hl_shutdown_schedule(&bus, "reboot", at_us, "See you", false, &before, &err), 0);
         assert_false(before.scheduled);
         assert_string_equal(logind.action, "reboot");
         assert_string_equal(logind.message, "See you");
         assert_true(logind.at_us == at_us);
-        assert_int_equal(hl_power_schedule(&bus, "halt", at_us, NULL, true, &before, &err), 0);
+        assert_int_equal(hl_shutdown_schedule(&bus, "halt", at_us, NULL, true, &before, &err), 0);
         assert_string_equal(logind.message, "Scheduled by home-lab-services");
 }
 
@@ -190,7 +190,7 @@ static void ours_is_replaced(void **state)
         (void)state;
         struct hl_shutdown before;
         uint64_t old_us = schedule_there(getuid()), at_us = in_minutes(10);
-        assert_int_equal(hl_power_schedule(&bus, "poweroff", at_us, NULL, false, &before, &err), 0);
+        assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", at_us, NULL, false, &before, &err), 0);
         assert_true(before.scheduled && before.ours && before.at_us == old_us);
         assert_true(logind.at_us == at_us);
 }
@@ -200,7 +200,7 @@ static void somebody_elses_is_a_conflict(void **state)
         (void)state;
         struct hl_shutdown before = { .action = "untouched" };
         uint64_t old_us = schedule_there(getuid() + 1);
-        assert_int_equal(hl_power_schedule(&bus, "poweroff", in_minutes(10), NULL, false, &before, &err), -EEXIST);
+        assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", in_minutes(10), NULL, false, &before, &err), -EEXIST);
         assert_int_equal(err.kind, HL_ERR_CONFLICT);
         assert_string_equal(err.code, "scheduled_by_others");
         assert_string_equal(before.action, "untouched");
@@ -209,7 +209,7 @@ static void somebody_elses_is_a_conflict(void **state)
         assert_int_equal(fake_count(&fake, "ScheduleShutdown") + fake_count(&fake, "SetWallMessage"), 0);
 
         err = (struct hl_err){ 0 };
-        assert_int_equal(hl_power_schedule(&bus, "poweroff", in_minutes(10), NULL, true, &before, &err), 0);
+        assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", in_minutes(10), NULL, true, &before, &err), 0);
         assert_true(before.scheduled && !before.ours && before.at_us == old_us);
 }
 
@@ -218,17 +218,17 @@ static void the_past_is_refused(void **state)
         (void)state;
         struct hl_shutdown before;
         const uint64_t times[] = { 0, 1, hl_clock_realtime() - HL_USEC_PER_SEC, hl_clock_realtime(),
-                                   hl_clock_realtime() + HL_POWER_LEAST_US / 2 };
+                                   hl_clock_realtime() + HL_SHUTDOWN_LEAST_US / 2 };
         for (size_t i = 0; i < HL_COUNT(times); i++) {
                 err = (struct hl_err){ 0 };
-                assert_int_equal(hl_power_schedule(&bus, "poweroff", times[i], NULL, true, &before, &err), -EINVAL);
+                assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", times[i], NULL, true, &before, &err), -EINVAL);
                 assert_int_equal(err.kind, HL_ERR_INVALID);
                 assert_string_equal(err.code, "not_in_the_future");
         }
         assert_int_equal(fake_count(&fake, "ScheduleShutdown") + fake_count(&fake, "SetWallMessage"), 0);
         err = (struct hl_err){ 0 };
-        assert_int_equal(hl_power_schedule(&bus, "poweroff", hl_clock_realtime() + 2 * HL_POWER_LEAST_US, NULL, true,
-                                           &before, &err),
+        assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", hl_clock_realtime() + 2 * HL_SHUTDOWN_LEAST_US, NULL,
+                                              true, &before, &err),
                          0);
 }
 
@@ -245,8 +245,9 @@ static void refused_schedules(void **state)
                         err = (struct hl_err){ 0 };
                         logind.refusal = refusals[i];
                         logind.refused = methods[j];
-                        assert_int_equal(hl_power_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err),
-                                         -EACCES);
+                        assert_int_equal(
+                                hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err),
+                                -EACCES);
                         assert_int_equal(err.kind, HL_ERR_FORBIDDEN);
                         assert_string_equal(err.code, "refused_by_policy");
                         assert_int_equal(logind.at_us, 0);
@@ -254,11 +255,11 @@ static void refused_schedules(void **state)
         assert_string_equal(before.action, "untouched");
         err = (struct hl_err){ 0 };
         logind.refusal = SD_BUS_ERROR_NO_REPLY;
-        assert_true(hl_power_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
+        assert_true(hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);
         err = (struct hl_err){ 0 };
         logind.refusal = SD_BUS_ERROR_INVALID_ARGS;
-        assert_true(hl_power_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
+        assert_true(hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
 }
 
@@ -267,7 +268,7 @@ static void cancelled(void **state)
         (void)state;
         struct hl_shutdown s;
         uint64_t at_us = schedule_there(getuid() + 1); /* somebody else's, too */
-        assert_int_equal(hl_power_cancel(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), 0);
         assert_true(s.scheduled && !s.ours && s.at_us == at_us);
         assert_string_equal(s.message, "by hand");
         assert_string_equal(logind.action, "");
@@ -278,7 +279,7 @@ static void nothing_to_cancel(void **state)
 {
         (void)state;
         struct hl_shutdown s = { .action = "untouched" };
-        assert_int_equal(hl_power_cancel(&bus, &s, &err), -ENOENT);
+        assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_NOT_FOUND);
         assert_string_equal(err.code, "no_shutdown");
         assert_int_equal(fake_count(&fake, "CancelScheduledShutdown"), 0);
@@ -286,7 +287,7 @@ static void nothing_to_cancel(void **state)
         schedule_there(getuid());
         logind.gone_meanwhile = true;
         err = (struct hl_err){ 0 };
-        assert_int_equal(hl_power_cancel(&bus, &s, &err), -ENOENT);
+        assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_NOT_FOUND);
         assert_string_equal(s.action, "untouched");
 }
@@ -298,13 +299,13 @@ static void refused_cancels(void **state)
         schedule_there(getuid() + 1);
         logind.refused = "CancelScheduledShutdown";
         logind.refusal = SD_BUS_ERROR_ACCESS_DENIED;
-        assert_int_equal(hl_power_cancel(&bus, &s, &err), -EACCES);
+        assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_FORBIDDEN);
         assert_string_equal(logind.action, "poweroff");
         /* That the text cannot be taken back does not undo a cancel. */
         logind.refused = "SetWallMessage";
         err = (struct hl_err){ 0 };
-        assert_int_equal(hl_power_cancel(&bus, &s, &err), 0);
+        assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), 0);
         assert_int_equal(err.kind, HL_ERR_NONE);
 }
 
@@ -315,12 +316,12 @@ static void questions_that_fail(void **state)
         char word[16] = "untouched";
         logind.refused = "Get";
         logind.refusal = SD_BUS_ERROR_ACCESS_DENIED;
-        assert_int_equal(hl_power_get(&bus, &s, &err), -EACCES);
+        assert_int_equal(hl_shutdown_get(&bus, &s, &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_INTERNAL); /* never the client's fault */
         assert_string_equal(s.action, "untouched");
         logind.refused = "CanPowerOff";
         err = (struct hl_err){ 0 };
-        assert_int_equal(hl_power_can(&bus, word, sizeof(word), &err), -EACCES);
+        assert_int_equal(hl_shutdown_permission(&bus, word, sizeof(word), &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         assert_string_equal(word, "untouched");
 }
@@ -329,7 +330,7 @@ static void can_says_the_word(void **state)
 {
         (void)state;
         char word[16];
-        assert_int_equal(hl_power_can(&bus, word, sizeof(word), &err), 0);
+        assert_int_equal(hl_shutdown_permission(&bus, word, sizeof(word), &err), 0);
         assert_string_equal(word, "challenge");
 }
 

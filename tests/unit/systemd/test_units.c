@@ -20,15 +20,15 @@ static void states_of_many_take_one_call(void **state)
         enum { COUNT = 50 };
         static const char *const words[] = { "active", "inactive",  "activating", "deactivating",
                                              "failed", "reloading", "refreshing", "maintenance" };
-        static const enum hl_unit_active expected[] = { HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE, HL_UNIT_STARTING,
-                                                        HL_UNIT_STOPPING, HL_UNIT_FAILED,   HL_UNIT_ACTIVE,
-                                                        HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE };
+        static const enum hl_unit_state expected[] = { HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE, HL_UNIT_STARTING,
+                                                       HL_UNIT_STOPPING, HL_UNIT_FAILED,   HL_UNIT_ACTIVE,
+                                                       HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE };
         struct fake_systemd systemd = { 0 };
         struct fake_bus fake;
         struct hl_bus bus;
         struct hl_err err = { 0 };
         char *names[COUNT];
-        enum hl_unit_active states[COUNT];
+        enum hl_unit_state states[COUNT];
         for (int i = 0; i < COUNT; i++)
                 names[i] = hl_format("model@%s-%d.service", words[i % 8], i);
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
@@ -120,7 +120,7 @@ static void ended_units_say_why(void **state)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_ended(&bus, "model@x.service", &err), -EIO);
+        assert_int_equal(hl_fail_unit_ended(&bus, "model@x.service", &err), -EIO);
         fake_stop(&fake, &bus);
         assert_int_equal(err.kind, HL_ERR_UPSTREAM);
         assert_non_null(strstr(err.message, "ended before it was ready: oom-kill, signal 9"));
@@ -133,7 +133,7 @@ static void questions_that_fail(void **state)
         struct fake_bus fake;
         struct hl_bus bus;
         const char *name = "model@active-1.service";
-        enum hl_unit_active active = HL_UNIT_STOPPING;
+        enum hl_unit_state active = HL_UNIT_STOPPING;
         struct hl_unit_detail detail = { .main_pid = 42 };
         uint64_t since_us;
         struct hl_err err = { 0 };
@@ -166,12 +166,12 @@ static void a_hung_peer_is_busy(void **state)
         struct fake_bus fake;
         struct hl_bus bus;
         const char *name = "model@active-1.service";
-        enum hl_unit_active active;
+        enum hl_unit_state active;
         struct hl_err err = { 0 };
-        uint64_t usual_us = 0, began_us = hl_clock_monotonic();
+        uint64_t default_us = 0, began_us = hl_clock_monotonic();
         fake_start(&fake, say_nothing, NULL, &bus);
-        must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &usual_us) >= 0);
-        assert_true(usual_us == HL_BUS_CALL_TIMEOUT_US);
+        must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &default_us) >= 0);
+        assert_true(default_us == HL_BUS_CALL_TIMEOUT_US);
         must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
         assert_int_equal(hl_units_states(&bus, &name, 1, &active, &err), -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_BUSY);
@@ -189,7 +189,7 @@ static void no_bus_is_busy(void **state)
         struct hl_bus bus = HL_BUS_INIT;
         struct hl_err err = { 0 };
         must(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1) == 0);
-        int r = hl_jobs_queue(&bus, HL_UNIT_START, "x.service", &err);
+        int r = hl_jobs_queue(&bus, HL_JOB_START, "x.service", &err);
         unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
         assert_true(r < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);

@@ -1,4 +1,4 @@
-/* The FastCGI door's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take too
+/* The FastCGI transport's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take too
  * long. (What it answers is tested with the built programs, in tests/doors/test_fastcgi.py.) */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -20,10 +20,10 @@
 
 static int begun[2], go_on[2]; /* the answer says that it has begun, and waits until it may go on */
 
-static void answer(const void *app, const struct hl_request *request, struct hl_response *response)
+static void answer(const void *service, const struct hl_request *request, struct hl_response *response)
 {
         char byte = 'x';
-        (void)app;
+        (void)service;
         (void)request;
         if (write(begun[1], &byte, 1) != 1 || read(go_on[0], &byte, 1) != 1)
                 _exit(1);
@@ -53,10 +53,10 @@ static const struct hl_fastcgi_limits patient = { .first_us = 60 * HL_USEC_PER_S
 
 static pid_t start_worker(int listen_fd, struct hl_fastcgi_limits limits)
 {
-        const struct hl_door door = { .name = "test", .answer = answer };
+        const struct hl_server server = { .name = "test", .answer = answer };
         pid_t pid = fork();
         if (pid == 0)
-                _exit(hl_fastcgi_serve(listen_fd, &limits, &door) == 0 ? 0 : 1);
+                _exit(hl_fastcgi_serve(listen_fd, &limits, &server) == 0 ? 0 : 1);
         return pid;
 }
 
@@ -172,10 +172,10 @@ static void the_environment_says_when_it_is_idle(void **state)
         (void)state;
         for (size_t i = 0; i < HL_COUNT(cases); i++) {
                 setenv("HL_IDLE_SECONDS", cases[i].text, 1);
-                assert_int_equal(hl_fastcgi_limits_of_environment().idle_us, cases[i].us);
+                assert_int_equal(hl_fastcgi_limits_from_env().idle_us, cases[i].us);
         }
         unsetenv("HL_IDLE_SECONDS");
-        assert_int_equal(hl_fastcgi_limits_of_environment().idle_us, 30 * HL_USEC_PER_SEC);
+        assert_int_equal(hl_fastcgi_limits_from_env().idle_us, 30 * HL_USEC_PER_SEC);
 }
 
 int main(void)

@@ -79,25 +79,27 @@ static int stop(void **state)
 }
 
 /* One request; *answer's body is the caller's. */
-static int fetch(struct server *server, const char *token, uint64_t deadline_us, struct hl_fetch_answer *answer,
-                 struct hl_err *err)
+static int ask(struct server *server, const char *token, uint64_t deadline_us, struct hl_http_client_answer *answer,
+               struct hl_err *err)
 {
-        HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *one = NULL;
+        HL_CLEANUP(hl_http_client_cleanup) struct hl_http_client *one = NULL;
         HL_CLEANUP(hl_free_pointer)
         char *url = hl_format("http%s://127.0.0.1:%u/x", server->tls ? "s" : "", server->port);
-        struct hl_fetch_request request = { .method = "GET", .url = url, .token = token, .deadline_us = deadline_us };
+        struct hl_http_client_request request = {
+                .method = "GET", .url = url, .token = token, .deadline_us = deadline_us
+        };
         *err = (struct hl_err){ 0 };
-        must(hl_fetch_open(&one, err) == 0);
-        return hl_fetch(one, &request, answer, err);
+        must(hl_http_client_open(&one, err) == 0);
+        return hl_http_client_ask(one, &request, answer, err);
 }
 
 static void an_answer_is_an_answer_whatever_its_status(void **state)
 {
         struct server *server = *state;
-        struct hl_fetch_answer answer = { .body.max = 5 };
+        struct hl_http_client_answer answer = { .body.max = 5 };
         struct hl_err err;
         server->answer = "HTTP/1.1 429 Later\r\nRetry-After: 7\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlater";
-        assert_int_equal(fetch(server, "hls_secret", test_deadline(), &answer, &err), 0);
+        assert_int_equal(ask(server, "hls_secret", test_deadline(), &answer, &err), 0);
         assert_int_equal(answer.status, 429);
         assert_int_equal(answer.retry_after_seconds, 7);
         assert_string_equal(answer.address, "127.0.0.1");
@@ -109,12 +111,12 @@ static void an_answer_is_an_answer_whatever_its_status(void **state)
 static void no_proxy_is_asked_and_no_redirect_followed(void **state)
 {
         struct server *server = *state;
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         must(setenv("http_proxy", "http://127.0.0.1:1", 1) == 0 && setenv("ALL_PROXY", "http://127.0.0.1:1", 1) == 0);
         server->answer =
                 "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), 0);
+        assert_int_equal(ask(server, NULL, test_deadline(), &answer, &err), 0);
         assert_int_equal(answer.status, 302);
         assert_true(test_contains(&server->asked, "GET /x HTTP/1.1\r\n"));
         assert_false(test_contains(&server->asked, "Authorization"));
@@ -126,10 +128,10 @@ static void no_proxy_is_asked_and_no_redirect_followed(void **state)
 static void too_much_is_not_read(void **state)
 {
         struct server *server = *state;
-        struct hl_fetch_answer answer = { .body.max = 4 };
+        struct hl_http_client_answer answer = { .body.max = 4 };
         struct hl_err err;
         server->answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345";
-        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), -EMSGSIZE);
+        assert_int_equal(ask(server, NULL, test_deadline(), &answer, &err), -EMSGSIZE);
         assert_int_equal(err.kind, HL_ERR_UPSTREAM);
         assert_non_null(strstr(err.message, "more than 4 bytes"));
         hl_buf_free(&answer.body);
@@ -142,10 +144,10 @@ static void half_an_answer_is_none(void **state)
                                               "HTTP/1.1 200 OK\r\n", "", "220 smtp ready\r\n" };
         struct server *server = *state;
         for (size_t i = 0; i < HL_COUNT(halves); i++) {
-                struct hl_fetch_answer answer = { .body.max = 100 };
+                struct hl_http_client_answer answer = { .body.max = 100 };
                 struct hl_err err;
                 server->answer = halves[i];
-                int r = fetch(server, NULL, test_deadline(), &answer, &err);
+                int r = ask(server, NULL, test_deadline(), &answer, &err);
                 hl_buf_free(&answer.body);
                 if (i == 2 && r == 0)
                         continue; /* libcurl takes the connection's end for that of the headers */
@@ -176,26 +178,26 @@ static int tick(void *data)
         return ++w->ticks > w->ticks_max ? -EINTR : 0;
 }
 
-static int watch(struct server *server, struct watcher *w, struct hl_fetch_answer *answer, struct hl_err *err)
+static int watch(struct server *server, struct watcher *w, struct hl_http_client_answer *answer, struct hl_err *err)
 {
-        HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *one = NULL;
+        HL_CLEANUP(hl_http_client_cleanup) struct hl_http_client *one = NULL;
         HL_CLEANUP(hl_free_pointer) char *url = hl_format("http://127.0.0.1:%u/x", server->port);
-        const struct hl_fetch_request request = { .method = "POST",
-                                                  .url = url,
-                                                  .deadline_us = test_deadline(),
-                                                  .take = take,
-                                                  .tick = w->ticks_max ? tick : NULL,
-                                                  .data = w };
+        const struct hl_http_client_request request = { .method = "POST",
+                                                        .url = url,
+                                                        .deadline_us = test_deadline(),
+                                                        .take = take,
+                                                        .tick = w->ticks_max ? tick : NULL,
+                                                        .data = w };
         *err = (struct hl_err){ 0 };
-        must(hl_fetch_open(&one, err) == 0);
-        return hl_fetch(one, &request, answer, err);
+        must(hl_http_client_open(&one, err) == 0);
+        return hl_http_client_ask(one, &request, answer, err);
 }
 
 static void a_body_is_taken_as_it_comes_but_not_an_error(void **state)
 {
         struct server *server = *state;
         struct watcher w = { .enough = 0 }, other = { .enough = 0 }, full = { .enough = 4 };
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         server->answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst\nsecond\n";
         assert_int_equal(watch(server, &w, &answer, &err), 0);
@@ -213,7 +215,7 @@ static void who_waits_may_give_up(void **state)
 {
         struct server *server = *state;
         struct watcher w = { .ticks_max = 2 };
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         server->answer = NULL; /* silence */
         assert_int_equal(watch(server, &w, &answer, &err), -ECANCELED);
@@ -224,45 +226,45 @@ static void who_waits_may_give_up(void **state)
 
 static void silence_ends_with_the_deadline(void **state)
 {
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         uint64_t began = hl_clock_monotonic();
-        assert_int_equal(fetch(*state, NULL, began + 100 * HL_USEC_PER_MSEC, &answer, &err), -ETIMEDOUT);
+        assert_int_equal(ask(*state, NULL, began + 100 * HL_USEC_PER_MSEC, &answer, &err), -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_TIMEOUT);
         assert_true(hl_clock_monotonic() - began < 2 * HL_USEC_PER_SEC);
-        assert_int_equal(fetch(*state, NULL, began, &answer, &err), -ETIMEDOUT); /* it is over already */
+        assert_int_equal(ask(*state, NULL, began, &answer, &err), -ETIMEDOUT); /* it is over already */
 }
 
 static void nobody_is_there(void **state)
 {
         (void)state;
         struct server server = { 0 };
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         int fd = test_listen(&server.port);
         close(fd);
-        assert_int_equal(fetch(&server, NULL, test_deadline(), &answer, &err), -ECONNREFUSED);
+        assert_int_equal(ask(&server, NULL, test_deadline(), &answer, &err), -ECONNREFUSED);
         assert_int_equal(err.kind, HL_ERR_BUSY);
 }
 
 static void a_server_that_breaks_off_is_not_there(void **state)
 {
         struct server *server = *state;
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         server->tls = true;
-        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), -ECONNREFUSED);
+        assert_int_equal(ask(server, NULL, test_deadline(), &answer, &err), -ECONNREFUSED);
         assert_int_equal(err.kind, HL_ERR_BUSY);
 }
 
 static void a_server_without_tls_is_no_impostor(void **state)
 {
         struct server *server = *state;
-        struct hl_fetch_answer answer = { .body.max = 100 };
+        struct hl_http_client_answer answer = { .body.max = 100 };
         struct hl_err err;
         server->tls = true;
         server->answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-        assert_int_equal(fetch(server, NULL, test_deadline(), &answer, &err), -EPROTO);
+        assert_int_equal(ask(server, NULL, test_deadline(), &answer, &err), -EPROTO);
         assert_int_equal(err.kind, HL_ERR_UPSTREAM);
         assert_non_null(strstr(err.message, "TLS"));
 }
@@ -270,14 +272,14 @@ static void a_server_without_tls_is_no_impostor(void **state)
 static void only_http_and_https(void **state)
 {
         (void)state;
-        HL_CLEANUP(hl_fetch_cleanup) struct hl_fetch *one = NULL;
+        HL_CLEANUP(hl_http_client_cleanup) struct hl_http_client *one = NULL;
         struct hl_err err = { 0 };
-        struct hl_fetch_answer answer = { .body.max = 100 };
-        must(hl_fetch_open(&one, &err) == 0);
-        struct hl_fetch_request request = { .method = "GET",
-                                            .url = "file:///etc/passwd",
-                                            .deadline_us = test_deadline() };
-        assert_true(hl_fetch(one, &request, &answer, &err) < 0);
+        struct hl_http_client_answer answer = { .body.max = 100 };
+        must(hl_http_client_open(&one, &err) == 0);
+        struct hl_http_client_request request = { .method = "GET",
+                                                  .url = "file:///etc/passwd",
+                                                  .deadline_us = test_deadline() };
+        assert_true(hl_http_client_ask(one, &request, &answer, &err) < 0);
         assert_int_equal(answer.body.len, 0);
 }
 
@@ -296,5 +298,5 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_server_without_tls_is_no_impostor, start, stop),
                 cmocka_unit_test(only_http_and_https),
         };
-        return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("http_client", tests, NULL, NULL);
 }

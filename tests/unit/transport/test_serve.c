@@ -21,11 +21,11 @@
 
 #define LARGE_BODY (4 * 1024 * 1024) /* more than a socket holds */
 
-static void tell_more(void *data, const struct hl_sink *sink)
+static void tell_more(void *data, const struct hl_stream *stream)
 {
         unsigned *freed = data;
         must(*freed == 0);
-        for (const char *piece = "123"; *piece && sink->write(sink->data, piece, 1) == 0; piece++)
+        for (const char *piece = "123"; *piece && stream->write(stream->data, piece, 1) == 0; piece++)
                 ;
 }
 
@@ -37,9 +37,10 @@ static void count_free(void *data)
 static unsigned followers_freed;
 
 /* Answers with what it was asked; "/large" with very much, "/follow" with more that comes later. */
-static void answer(const void *app, const struct hl_request *request, struct hl_response *response)
+static void answer(const void *service, const struct hl_request *request, struct hl_response *response)
 {
-        unsigned *count = (unsigned *)(uintptr_t)app; /* every door of these tests gives one that may be written */
+        unsigned *count =
+                (unsigned *)(uintptr_t)service; /* every transport of these tests gives one that may be written */
         ++*count;
         response->status = 200;
         response->content_type = "text/plain";
@@ -52,9 +53,9 @@ static void answer(const void *app, const struct hl_request *request, struct hl_
         }
         if (strcmp(request->path, "/follow") == 0) {
                 followers_freed = 0;
-                response->follow = tell_more;
-                response->follow_free = count_free;
-                response->follow_data = &followers_freed;
+                response->stream = tell_more;
+                response->stream_free = count_free;
+                response->stream_data = &followers_freed;
         }
         hl_buf_addf(&response->body, "[%d %s?%s %.*s %s %s]", (int)request->method, request->path,
                     request->query ? request->query : "", (int)(request->body.len < 100 ? request->body.len : 100),
@@ -83,9 +84,9 @@ struct served {
 static void *serve(void *data)
 {
         struct served *s = data;
-        const struct hl_door door = { .name = "test", .answer = answer, .app = &s->requests };
+        const struct hl_server server = { .name = "test", .answer = answer, .service = &s->requests };
         uint64_t began_us = hl_clock_monotonic();
-        hl_inetd_serve(s->server, &s->limits, &door);
+        hl_inetd_serve(s->server, &s->limits, &server);
         s->took_us = hl_clock_monotonic() - began_us;
         close(s->server);
         return NULL;
@@ -513,7 +514,7 @@ static int run_cgi(const char *const *settings, const char *body, struct hl_buf 
 {
         int in[2], out[2];
         unsigned requests = 0;
-        const struct hl_door door = { .name = "test", .answer = answer, .app = &requests };
+        const struct hl_server server = { .name = "test", .answer = answer, .service = &requests };
         must(pipe(in) == 0 && pipe(out) == 0);
         for (size_t i = 0; i < HL_COUNT(variables); i++)
                 unsetenv(variables[i]);
@@ -521,7 +522,7 @@ static int run_cgi(const char *const *settings, const char *body, struct hl_buf 
                 must(setenv(settings[0], settings[1], 1) == 0);
         must(hl_write_all(in[1], body, strlen(body), test_deadline()) == 0);
         close(in[1]);
-        int status = hl_cgi_serve(in[0], out[1], &door);
+        int status = hl_cgi_serve(in[0], out[1], &server);
         close(in[0]);
         close(out[1]);
         must(test_read_all(out[0], ret_out));
@@ -620,27 +621,27 @@ static void cgi_client_that_left(void **state)
         (void)state;
         int in[2], out[2];
         unsigned requests = 0;
-        const struct hl_door door = { .name = "test", .answer = answer, .app = &requests };
+        const struct hl_server server = { .name = "test", .answer = answer, .service = &requests };
         must(pipe(in) == 0 && pipe(out) == 0 && setenv("REQUEST_METHOD", "GET", 1) == 0);
         close(in[1]);
         close(out[0]);
         unsetenv("CONTENT_LENGTH");
-        assert_int_equal(hl_cgi_serve(in[0], out[1], &door), EXIT_FAILURE);
+        assert_int_equal(hl_cgi_serve(in[0], out[1], &server), EXIT_FAILURE);
         close(in[0]);
         close(out[1]);
 }
 
-/* Behind no door that is known: a person at a terminal. */
+/* Behind no transport that is known: a person at a terminal. */
 static void door_run_says_how_it_is_started(void **state)
 {
         (void)state;
         unsigned requests = 0;
-        const struct hl_door door = { .name = "test-service", .answer = answer, .app = &requests };
+        const struct hl_server server = { .name = "test-service", .answer = answer, .service = &requests };
         unsetenv("GATEWAY_INTERFACE");
         int error[2], saved = dup(STDERR_FILENO);
         must(pipe(error) == 0 && saved >= 0 && dup2(error[1], STDERR_FILENO) >= 0);
         close(error[1]);
-        int status = hl_door_run(&door); /* standard input is no connection here */
+        int status = hl_serve(&server); /* standard input is no connection here */
         must(dup2(saved, STDERR_FILENO) >= 0);
         close(saved);
         struct hl_buf text = { 0 };
@@ -680,6 +681,6 @@ int main(void)
                 cmocka_unit_test(cgi_client_that_left),
                 cmocka_unit_test(door_run_says_how_it_is_started),
         };
-        signal(SIGPIPE, SIG_IGN); /* as hl_door_run() does */
+        signal(SIGPIPE, SIG_IGN); /* as hl_serve() does */
         return cmocka_run_group_tests_name("doors", tests, NULL, NULL);
 }
