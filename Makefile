@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Home Lab Services. The README says what there is to make.
 
 BUILD := build

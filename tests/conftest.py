@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What tests measure is told at the end of a run, whatever has become of them."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The unit tests and the fuzzers: everything but each program's main() once more, with the sanitizers. Included by the Makefile.
 
 FUZZ_SECONDS := 30

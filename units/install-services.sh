@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # units/install-services.sh - installs Home Lab Services on this host, or takes it off again.
 #
 # Everything that can be found wrong is found before anything is changed. To run it again is to repair or to upgrade:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* buf.h - bytes that grow up to a named limit.
  *
  * Shape    data holds len bytes and, once anything was added, a NUL behind them that len

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* clock.h - instants and durations, with their unit and clock in the name.
  *
  * Units    every number is microseconds. Realtime ones count from 1970-01-01 UTC.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "envfile.h"
 
 #include "buf.h"

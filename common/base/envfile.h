@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* envfile.h - reads a file as systemd's EnvironmentFile= does.
  *
  * Shape    tells each assignment that systemd would make, with its line. A later one of the same name wins, as in

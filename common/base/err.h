@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* err.h - how a failure is told from one module to the next.
  *
  * Shape    struct hl_err lives on the caller's stack; it is a value and owns nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* io.h - reading and writing with a limit and a deadline.
  *
  * Units    deadline_us is CLOCK_MONOTONIC, as from hl_clock_monotonic().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* json.h - JSON, written and read strictly. The only user of json-c.
  *
  * Shape    hl_json is json-c's object, opaque to everyone else.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* json_walk.h - what json-c does not tell: is the grammar strict, on which line is a key,
  * does a key appear twice. Walks the text once; used by json.c alone.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* log.h - one line for the journal, with fields that can be filtered.
  *
  * Shape    hl_log_open() once with the program's name: it becomes SYSLOG_IDENTIFIER, so

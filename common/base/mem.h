@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* mem.h - allocation that does not fail, and cleanup when a scope is left.
  *
  * Errors   memory that cannot be had ends the process with a line on stderr. Nothing of

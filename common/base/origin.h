@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* origin.h - the origins of browser pages, as the user names them and as browsers send them.
  *
  * Shape    pure functions over text. A named origin is "scheme://host", "scheme://host:port", "null", "file://", or, for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* report.h - what is wrong with a file of the user's, told one by one, so that all of it is shown at once. */
 #ifndef HL_BASE_REPORT_H
 #define HL_BASE_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* scope.h - what a token lets its bearer do, as bits.
  *
  * Shape    a route asks for any one bit of a set; a token has the bits of its scope's name: "control" includes "read" and

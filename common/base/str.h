@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* str.h - text: strict numbers, UTF-8, percent-decoding, comparison in constant time.
  *
  * Errors   parsers return 0 or -EINVAL / -ERANGE and accept the whole text or nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* version.h - which version this is: the one place that says it.
  *
  * Shape    every program shows it for --version, every service at GET /, the monitor in its

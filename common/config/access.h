@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* access.h - why a file cannot be opened, in a sentence for people.
  *
  * Shape    asks the kernel as the user that this process has now, folder by folder.

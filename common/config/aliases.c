@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "aliases.h"
 
 #include "base/mem.h"

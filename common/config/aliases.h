@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* aliases.h - the further names of models: what ALIASES= may say, and who has a name that two models claim.
  *
  * Shape    a file's name beats an alias, and the first model by name beats the others: so

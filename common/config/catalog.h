@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* catalog.h - the models of this host: one file each in the models folder.
  *
  * Shape    a copy of the folder at one instant, sorted by name. A name that a request

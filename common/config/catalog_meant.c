@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which model a client means by a name that none has: catalog.h. */
 #include "catalog.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command.h - COMMAND of a model file: a program and its arguments, as people type them at a shell's prompt.
  *
  * Shape    makes of the text what a shell is to run, so that the program takes the shell's place and its process is the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command_place.h - can a COMMAND run here, as the user that this process has?
  *
  * Shape    looks at what can be known before anything runs: its programs, and habits that a unit cannot bear, such as

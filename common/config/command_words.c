@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "command_words.h"
 
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command_words.h - the words that a shell takes for more than the name of a program.
  *
  * Process  pure functions.

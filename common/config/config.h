@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config.h - /etc/home-lab-services/config.json: every key has a default, nothing wrong is let pass.
  *
  * Shape    a copy of what the file said when it was read; programs read it for each request.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model_file.h - what the file of one model says.
  *
  * Shape    fills the part of a struct hl_model that its file decides; the catalogue knows the rest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* names.h - the names that a model file assigns, and what was meant by one that means nothing.
  *
  * Shape    a list of names with the line of each; small, so it is searched from end to end.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tokens.h - /etc/home-lab-services/tokens: who may do what from another machine.
  *
  * Shape    one line a token: NAME SCOPE SHA256 CREATED. The secret itself stands nowhere:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* content.h - what Content-Type, Content-Disposition and Content-Encoding say, and a field's text.
  *
  * Shape    pure functions. A header's value is "word; name=value; name=\"value\"", in any case and order.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cors.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cors.h - what lets a browser give our answers to a page that came from elsewhere.
  *
  * Shape    pure: the caller asks only for pages that hl_guard_page() calls HL_PAGE_NAMED.

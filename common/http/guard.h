@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* guard.h - what stands in front of every route: is this host meant, may this page, may
  * this peer.
  *

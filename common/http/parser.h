@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* parser.h - bytes of a connection -> one request. The only user of llhttp.
  *
  * Shape    a pure function over bytes, fed as they arrive; it stops behind the last byte

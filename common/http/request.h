@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* request.h - one HTTP request, whichever transport it came through.
  *
  * Shape    filled once by a transport, then read only. Of the headers only those that this

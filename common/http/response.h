@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* response.h - one HTTP response, kept in memory and written once.
  *
  * Shape    status, extra headers, body. Nothing is sent before the outcome is known. A body that goes on for as long as

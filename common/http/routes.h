@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* routes.h - a route table, and the way from a request to its response.
  *
  * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cgroups.h"
 
 #include "base/buf.h"

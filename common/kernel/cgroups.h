@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cgroups.h - which unit does a control group belong to, and which control groups does a unit have?
  *
  * Shape    the kernel tells a socket's control group by its number, which is the inode of that group's folder. The tree

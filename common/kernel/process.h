@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* process.h - what /proc tells of another process, as far as the caller may see it.
  *
  * Errors   none: what cannot be read is not known.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sockets.h - what the kernel sees on the models' ports.
  *
  * Shape    one dump of the host's TCP sockets per address family, for any number of ports.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "unix_listeners.h"
 
 #include "base/mem.h"

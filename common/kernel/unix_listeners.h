@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unix_listeners.h - is there a listening unix socket of which a text speaks?
  *
  * Errors   none: what cannot be seen is not there.

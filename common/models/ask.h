@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ask.h - asks a model's health path until it says that it is ready: without waiting, for any kind of loop.
  *
  * Shape    one question after another, with pauses. One that is not answered is kept for as long as is waited, because

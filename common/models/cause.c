@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cause.h"
 
 #include "base/clock.h"

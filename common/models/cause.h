@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cause.h - why did a model fail, or why is it not ready? One sentence, for answers.
  *
  * Shape    of one that ended: the line of error that it logged since its start (cause_line.h), or how it ended; of one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cause_line.h"
 
 #include "base/mem.h"

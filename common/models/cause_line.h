@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cause_line.h - which of the lines that a program logged says why it failed?
  *
  * Shape    a pure judgement over text: each line is offered, oldest first, and the best one is kept. A line that names a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "last_use.h"
 
 #include "base/clock.h"

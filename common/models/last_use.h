@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* last_use.h - when a model was last used: the two times of one empty file.
  *
  * Shape    STATE_DIRECTORY/activity/NAME. Its modification time is the last activity. Its access time, which an empty

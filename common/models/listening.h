@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* listening.h - where do the programs of a model's unit listen, if not on its PORT?
  *
  * Shape    one look at the sockets of the unit's control groups. A server may open other ports before its PORT, so that

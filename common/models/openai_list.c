@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "openai_list.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* openai_list.h - models as the APIs that clients know list them: OpenAI's fields, Anthropic's, and llama.cpp's
  * router's, in one object, since none contradicts another.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* owner.h - whose is the server that a connection to a model's PORT comes to?
  *
  * Shape    the kernel's word on the socket that listens: its control group is that of the model's unit, or another's. What

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* probe.h - what a model server says of itself: one GET on loopback.
  *
  * Shape    hl_probe() waits; hl_probe_begin() and hl_probe_step() are for a program with an event loop. All come from

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* readiness.h - has a model's server finished loading?
  *
  * Shape    the unit says whether a process runs, its health path whether it can answer: servers listen, and answer 503,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ready_mark.h"
 
 #include "base/clock.h"

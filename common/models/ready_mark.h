@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ready_mark.h - has a model answered its health path since its start? One file time for each.
  *
  * Shape    the file /run/home-lab-services/ready/NAME (HL_READY_DIRECTORY in the environment names another folder). Its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* requests.h - has a model a request in flight? The kernel's word, and the model's own where the kernel cannot tell.
  *
  * Shape    a connection on which nothing moves may be kept alive between two requests, or wait for the next token; a

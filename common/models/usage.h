@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* usage.h - which models are used and which are idle: the one place that says so.
  *
  * Shape    one look at all models: one bus call for the states, one kernel dump for the ports,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* verdict.h - may a model be stopped because nobody uses it? And its stop.
  *
  * Shape    hl_sweep_decide() is a pure function of one look (usage.h): everybody who tells or acts asks it.

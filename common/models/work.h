@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* work.h - do a unit's programs work on anything just now?
  *
  * Shape    what its control group has used of CPU, disks and memory is looked at twice: a program that loads a model uses

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* files.h - NGINX's own configuration, directive by directive, as NGINX reads it.
  *
  * Shape    a walk from nginx.conf through every include that is in force. Nothing is understood but the grammar: words,

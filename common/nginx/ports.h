@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ports.h - the TCP ports that are NGINX's own. A model on one of them would be NGINX itself: its request would come
  * back to NGINX, and go to the model again.
  *

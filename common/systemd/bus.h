@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bus.h - the connection to the system bus that units.c and power.c share.
  *
  * Shape    opened when it is first needed: a request that asks systemd nothing pays nothing.

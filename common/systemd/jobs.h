@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* jobs.h - start, stop, restart and reload units: systemd's jobs, queued, waited for, or told of when they end.
  *
  * Shape    a job is systemd's. Several clients that start the same unit share one job, and what is so already is done

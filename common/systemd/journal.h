@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* journal.h - reads what was logged: the last entries that match, oldest first; and what is logged from then on.
  *
  * Shape    matches are as on journalctl's command line: "FIELD=value", the same field again is another choice, and

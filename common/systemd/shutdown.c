@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "shutdown.h"
 
 #include "base/buf.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* shutdown.h - scheduled shutdowns: logind's, and nobody else's memory of them.
  *
  * Shape    hl_shutdown is what logind holds at one instant. There is at most one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* units.h - look at systemd units over D-Bus. What changes them is in jobs.h.
  *
  * Shape    states and details are copies of what systemd said at one instant.

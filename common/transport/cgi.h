@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cgi.h - one request from a CGI/1.1 environment.
  *
  * Shape    hl_cgi_answer() turns variables into a request and its response, wherever they come from, so

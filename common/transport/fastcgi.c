@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fastcgi.h"
 
 #include "base/clock.h"

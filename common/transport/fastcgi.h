@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fastcgi.h - requests from a web server, over a listening socket that systemd holds.
  *
  * Shape    one thread a request, so that a slow one blocks no other. When nothing came for idle_us, or nobody

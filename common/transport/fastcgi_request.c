@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fastcgi_request.h"
 
 #include "base/clock.h"

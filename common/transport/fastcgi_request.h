@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fastcgi_request.h - one FastCGI request on a connection that was accepted already. The only user of libfcgi.
  *
  * Shape    hl_fastcgi_read() takes the parameters in; the request can then be kept for as long as one likes, and is

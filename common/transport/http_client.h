@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http_client.h - one HTTP request to another machine. The only user of libcurl.
  *
  * Shape    hl_http_client keeps connections open from one request to the next; a request and its

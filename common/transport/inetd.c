@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inetd.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* inetd.h - HTTP/1.1 on one accepted connection: keep-alive, pipelining, one deadline a request.
  *
  * Units    limits are microseconds.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* serve.h - the ways in: a connection from systemd (inetd style), a CGI environment, or a listening FastCGI socket.
  *
  * Shape    a program gives hl_serve() the function that answers a request; which transport

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "holder.h"
 
 #include "base/err.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* holder.h - who listens on a port, for people: "python3 (pid 812, squatter.service)".
  *
  * Shape    as much as the caller may see. Only root sees which process of other users has a socket; its unit and its user

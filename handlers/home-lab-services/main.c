@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* home-lab-services - what people, and the coordinator unit, run: models by name, why, check, status, token. */
 #include "base/mem.h"
 #include "base/version.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* status.h - one screen about the lab: `home-lab-services status`.
  *
  * Errors   what cannot be asked is said in its place; the exit status is EX_OK, or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* change.h - start, stop and restart a model, for each route that does.
  *
  * Errors   as every route: 0, or -errno with call->err filled.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drain.h - lets the requests of a model finish, and stops it in the moment in which it has none.
  *
  * Shape    hl_drain() holds the model (last_use.h) over its last look, and leaves it held: who hands on requests, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "logs.h"
 
 #include "base/clock.h"

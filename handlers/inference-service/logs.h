@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* logs.h - GET /models/{model}/logs: the journal of the model's unit, with what systemd says of it.
  *
  * Errors   as every route: 0, or -errno with call->err filled.

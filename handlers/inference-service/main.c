@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* inference-service - list, start, stop and restart models, and see which run: port 5002. */
 #include "base/clock.h"
 #include "base/io.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "openai.h"
 
 #include "base/mem.h"

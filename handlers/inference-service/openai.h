@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* openai.h - the routes of other APIs: OpenAI's and Anthropic's lists, and llama.cpp's router.
  *
  * Shape    the list has an entry for each name of a model, in the order of their bytes, so that a page goes on behind any

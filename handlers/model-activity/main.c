@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-activity - notes which models are used, from the lines that NGINX logs as datagrams (RFC 3164's form).
  *
  * Started by model-activity.socket when a line comes; ends when none has come for a while (HL_IDLE_SECONDS in the

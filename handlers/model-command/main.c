@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-command - what model@.service runs: makes a shell run COMMAND, so that the program takes the shell's place.
  *
  * With --check it only looks whether that can work. What it finds is one line of the model's journal, and exit status 78. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* host.h - the last part of a sweep: nobody uses any model, so the host may be switched off.
  *
  * Shape    scheduled once, by logind, with a grace period. As long as it lasts each sweep looks again, and calls it off

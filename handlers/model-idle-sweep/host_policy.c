@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host_policy.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* host_policy.h - may the host be switched off because nobody uses any of its models?
  *
  * Shape    hl_host_decide() is a pure function of what one sweep knows; only where it finds nothing against it,

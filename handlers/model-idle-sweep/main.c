@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-idle-sweep - one run: stops the models that nobody uses and, when nobody uses any, switches off the host. */
 #include "base/clock.h"
 #include "base/err.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* state.h - what one sweep tells the next: it has no process in between.
  *
  * Shape    one file in RUNTIME_DIRECTORY, gone at boot. Nothing is decided by it alone: if it is lost, a model whose

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-monitor-service - which models are active and which idle, and reports of activity: port 5003. */
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* routes.h - the longer routes of the model monitor service.
  *
  * Errors   as every route: 0, or -errno with call->err filled.

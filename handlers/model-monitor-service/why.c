@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "routes.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* admit.h - may this request use a model: is this host meant, may its page, has its client a key?
  *
  * Shape    asked once for each request that NGINX does not hand to its model at once; fills request->page.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* answers.h - what model-router answers: where NGINX goes on with a request, or why it does not.
  *
  * Shape    an answer is sent at once, and logged where it is an error. A page that may read it is told so.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* body.h - which model a request of the OpenAI API names in its body.
  *
  * Shape    JSON, multipart/form-data, or application/x-www-form-urlencoded, whole in memory while it is looked at. A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cut.h - answers requests that a model had and did not answer, with the cause.
  *
  * Shape    systemd learns of a program's end a moment after its connections are closed, and the journal what it said last

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* form.h - one field of a form as HTML's POST and curl's -d make it: application/x-www-form-urlencoded.
  *
  * Shape    a pure function over the bytes of a whole body; every body is such a form.

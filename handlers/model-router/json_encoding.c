@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "json_encoding.h"
 
 #include "base/str.h"

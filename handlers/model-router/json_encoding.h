@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* json_encoding.h - the UTF-8 of a JSON text, which may be in UTF-16 or UTF-32.
  *
  * Shape    the encoding is told by the first four bytes, as every JSON text begins with ASCII, or by its mark.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "json_find.h"
 
 #include "base/err.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* json_find.h - one string of an object that any client may have sent, of any size.
  *
  * Shape    a pure function over the whole text, which it walks once. Of what it passes over nothing is kept and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* looks.h - requests that only look at a model: monitors and user interfaces send them all the time, and no model is
  * started for them.
  *

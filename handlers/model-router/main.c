@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-router - says which model a request is for and whether it may be, starts models for requests that hold for them,
  * and hands the requests back to NGINX. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* multipart.h - one field of a form with files, such as an OpenAI client sends with sound.
  *
  * Shape    a pure function over the bytes of a whole body; of what it passes over nothing is copied.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* request.h - one request as NGINX tells model-router of it: read once, then known.
  *
  * Shape    the client's part is a struct hl_request without its body, which is left in the connection; beside it stands

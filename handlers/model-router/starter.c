@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "starter.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* starter.h - starts models for those who wait for them: each model once, however many wait.
  *
  * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or begins

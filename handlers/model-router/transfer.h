@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* transfer.h - Content-Transfer-Encoding: base64 and quoted-printable, as mail libraries make the parts of a form.
  *
  * Shape    a pure function. Every encoding but these two leaves the bytes as they are, an unknown one as well.

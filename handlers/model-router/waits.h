@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* waits.h - requests that wait for their models: a connection and a name each.
  *
  * Shape    one for the program. Who waits is handed on when the model is ready (starter.h), refused when it will not be, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* conf.h - what NGINX has of models: their locations, and beside the server their upstreams.
  *
  * Shape    pure functions: the same models give the same bytes. Each model gets

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx-config-updater - makes NGINX's locations from this host's models, and has NGINX take them up. One run; nothing
  * is done where nothing has changed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* service.h - what the three services share: where a route meets the host.
  *
  * Shape    a struct hl_service is one request's: configuration and tokens are read anew, the bus is

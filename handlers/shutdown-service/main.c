@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* shutdown-service - schedule, cancel and see shutdowns of the host: port 5001. */
 #include "base/clock.h"
 #include "base/mem.h"

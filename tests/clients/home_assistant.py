@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """home_assistant.py FOLDER - Home Assistant with the configuration in FOLDER, as its users run it but without a browser's part.
 Speaks on stdin and stdout as pypi.py does:
 

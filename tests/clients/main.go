@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Go's net/http. Speaks on stdin and stdout as npm.mjs does.
 package main
 

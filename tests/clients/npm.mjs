@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // npm.mjs CLIENT - one of npm's clients, as its users call it. A line on stdin asks: what, base URL, model, key, with tabs
 // between; the answer is a line of JSON: {"got": …}, or {"error": {"status", "message"}} as the client's user sees it.
 import { createInterface } from "node:readline";

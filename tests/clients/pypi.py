@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """pypi.py CLIENT - one of PyPI's clients, as its users call it. Speaks on stdin and stdout as npm.mjs does."""
 import asyncio
 import io

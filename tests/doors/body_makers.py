@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bodies of requests, made by chance from a seed: as clients make them, as nobody does, and broken."""
 import json
 

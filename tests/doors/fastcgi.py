@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A FastCGI client as small as the protocol allows: one request a connection, as NGINX speaks to a service."""
 import socket
 import struct

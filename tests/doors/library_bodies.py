@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What clients' libraries send when they are asked to send the model "tiny": (what sent it, its Content-Type, the body).
 
 Recorded from the libraries, whose version stands with each; the last ones, of libraries for other systems, are written

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """router.py - model-router without NGINX and without a bus, and requests to it as NGINX makes them."""
 import json
 import os

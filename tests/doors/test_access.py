@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is let in, by which header and from which page: the same through each of the three doors."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """model-activity: a datagram socket as systemd hands it over, lines as NGINX sends them."""
 import os
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which model the router reads in a body, compared with what Python's own parsers read there: thousands of bodies, made by
 chance. BODIES_SEED repeats a run, BODIES_COUNT makes it longer."""
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command line for people, against services that answer what a row says: what is asked, what is shown, how it ends.
 
 What the real services answer is tests/system/test_cli.py's part."""

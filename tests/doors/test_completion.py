@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What bash offers for home-lab-services, asked of bash itself."""
 import os
 import pty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which packages tests/install-dependencies asks for on which system. apt and dpkg are stand-ins: nothing is installed."""
 import os
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The built programs, without a machine: the same request through the CGI door and through the port's door.
 
 BUILD (default: build) is where the programs are. Folders are temporary, and there is no system bus: what needs one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The FastCGI door: a listening socket as systemd hands it over, real requests, the end of a worker."""
 import concurrent.futures
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who may use a model by NGINX: model-router is asked about everybody who is not plainly of this host."""
 import json
 import subprocess

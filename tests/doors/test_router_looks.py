@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which requests only look at a model, and what model-router says of one that is not ready: none of them starts it."""
 import json
 

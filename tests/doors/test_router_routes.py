@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """model-router without NGINX and without a bus: where it sends a request of the OpenAI API by its body, and what it
 refuses."""
 import json

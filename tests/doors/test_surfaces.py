@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What clients of other APIs and of Home Assistant send, through all three doors: a request that is understood gets as far as
 systemd, which is not here (503); one that is not says what is wrong with it."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """nginx-config-updater on a host without our NGINX files: what it prints, and what it does to the file."""
 import json
 import os

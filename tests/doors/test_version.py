@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One version in the tree, and every place that shows it shows that one."""
 import json
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever COMMAND is, reading it ends, in bounds, with a sentence or with words that belong to its commands. */
 #include "base/err.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Our reading of a file of variables against another one, which walks the bytes as a table of states says. The table is
  * that of systemd's parser; tests/system/test_envfile.py asks systemd itself. */
 #include "base/buf.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An urlencoded form. A value that is found, encoded anew as the last field, is found again. */
 #include "base/buf.h"
 #include "base/err.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes of a connection through the parser, the guard and a route: whole and in pieces, which must come to the same. */
 #include "base/mem.h"
 #include "http/parser.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What hl_json_parse() accepts is printed as something that it accepts again, and that prints the same;
  * hl_json_find_string() accepts it, too, and finds what it holds. */
 #include "base/err.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first line is a content type, the rest a body. A value that is found, unless its part has an encoding or a charset,
  * stands in the body behind an empty line; a form that is made of it gives it back. */
 #include "base/err.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """clusters.py - what the Kubernetes tests hold a real API server (tests/kubernetes/cluster) by, and what they put around
 it: inference services that say what a test wants, and the updater as it runs in a pod or outside."""
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One API server for all tests, with the shipped manifests applied; each test finds an unpublished ConfigMap."""
 import os
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """pods.py - what a cluster's nodes do, for one pod on this machine: mounts as the manifest says, the container's command
 as its user, without capabilities, on a root file system that is read-only. And a network in which hosts are machines."""
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What an API server and inference services can do to the updater. The API server is a false one here, with TLS: a real
 one cannot be made to hang, to end in the middle of an answer, or to be too busy. The services' faults meet a real one."""
 import contextlib

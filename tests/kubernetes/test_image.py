@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The updater's image, built by buildah as the Containerfile says, and started. The base image is made of Debian's packages,
 as the one of its name is: no registry of images is asked."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """NGINX as the manifests run it, on the ConfigMap that the updater has published, in front of two real hosts."""
 import concurrent.futures
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The updater against a real API server with RBAC, as the service account that nginx/kubernetes gives it."""
 import calendar
 import json

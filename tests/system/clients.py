@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """clients.py - the clients that people use, as processes of this host in a machine's network; and that machine, with real
 model servers behind our site.
 

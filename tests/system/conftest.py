@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The machines of the system tests. RELEASE=bookworm or trixie says which Debian; default: as this host."""
 import contextlib
 import itertools

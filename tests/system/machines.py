@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """machines.py - what the system tests hold a throwaway machine (tests/machine) by.
 
 Everything here works on the machine from outside: sockets are opened in its network namespace by this very process

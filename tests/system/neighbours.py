@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """neighbours.py - another machine on the same network, as far as a machine can tell: a network namespace beside it."""
 import contextlib
 import itertools

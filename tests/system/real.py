@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """real.py - real programs for the tests: Debian testing's llama-server, and the clients that people use.
 
 Each is made once and kept in the machines' cache, in a folder named for everything that decides what is in it. Who makes

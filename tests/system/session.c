@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* session - logs a user in at logind, as pam_systemd would, and stays until it is ended. For tests; as root.
  * session SECONDS - leaves a process behind for so long. */
 #include <stdio.h>

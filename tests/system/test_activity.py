@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What counts as use of a model: requests that make it work, when they end and, by the kernel, while they run."""
 import contextlib
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a model, a client or a neighbour may try by NGINX, and does not get: a second run of a request, another's token, a
 request that is the model's."""
 import base64

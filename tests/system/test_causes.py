@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is told of a model that failed, or that is not ready: the cause, at every door; and how long it is waited for."""
 import json
 import time

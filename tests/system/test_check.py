@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """home-lab-services check and status, and the coordinator, which keeps everything down until the check is content."""
 import contextlib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command line for people, on the services as they are: as root and as anybody. Every command that README names."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The clients that people use, unmodified, against a real llama-server behind our site: from a cold model and a warm one,
 streamed and not. The table at the end of the run says which client did what."""
 import pytest

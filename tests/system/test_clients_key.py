@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients on another machine, where "auth.models" is "token": with a key of the scope "use" they chat and list, and with none
 they are told so in words that their libraries show. All that can be told apart is where the key is and what it opens."""
 import contextlib

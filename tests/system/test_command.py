@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """COMMAND as people type it: it works, or the start fails before anything runs, with the sentence that says what to write."""
 import pytest
 

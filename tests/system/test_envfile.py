@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One reading of a model file: ours is that of the systemd that runs. Thousands of files, made by chance from a seed, are
 read by both: by systemd as the EnvironmentFile= of a unit that prints its environment, and by common/base/envfile.c."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The FastCGI sockets that NGINX reaches the services by, and the workers behind them."""
 import concurrent.futures
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What clients and servers of the field do, by NGINX: each case comes from a bug report of somebody who runs model servers
 at home (a habit of field-model's, or of a client's), with the answer that a good front gives."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A thousand connections in a second: some are refused, and nothing is closed or broken for those who come after."""
 import contextlib
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is not on this machine needs a token; pages of other origins get nothing done, wherever they are sent from."""
 import contextlib
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Home Assistant's own code, on another machine, with the configuration of the page: what the page promises, it does."""
 import contextlib
 import datetime

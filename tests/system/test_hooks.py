@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Models that are loaded at boot, and what runs before and after a load and an unload: README's commands as they stand."""
 import http.server
 import pathlib

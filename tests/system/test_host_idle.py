@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The host: switched off when nobody uses it, with a warning, once, and never under somebody's hands."""
 import json
 import time

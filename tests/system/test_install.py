@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Installing, and every command that an administrator is told to use."""
 import contextlib
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """With "auth": {"models": "token"} nobody on the network uses a model without a key, whichever way it asks; this host's own
 programs do as before."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """llama-server itself behind our site: what it serves besides chat, how it comes and goes, and its router mode."""
 import threading
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a model logged, and what it logs from now on."""
 import contextlib
 import json

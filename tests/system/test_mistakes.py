@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The mistakes that people make with model files, and what they are told: by check, by the API, by status; as root and as
 somebody. Each message names the mistake, where it is, and what mends it."""
 import re

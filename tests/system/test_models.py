@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Models: units of systemd's, started and stopped by a user who may do nothing else."""
 import contextlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The model monitor: what is in use, what is idle, and how it is known."""
 import datetime
 import time

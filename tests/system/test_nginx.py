@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """NGINX in front, as Debian installs it: what is reachable where, and what is answered by whom."""
 import contextlib
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """NGINX as others than Debian package it, the change from one to the other, and sites of former installations."""
 import pytest
 

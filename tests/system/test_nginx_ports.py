@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A port that is NGINX's own is no model's, and what check says of NGINX."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pages for Home Assistant, Open WebUI and Prometheus: what stands there is sent as those programs send it, through NGINX,
 by somebody who needs a token."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What polkit's rule says on a host whose bus does not tell who calls, and to who hides on one whose bus does.
 
 Ubuntu 24.04 is such a host: polkit 124 with dbus-daemon 1.14. Here it is Debian 13 with Debian 12's dbus-daemon."""

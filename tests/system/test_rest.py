@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No process of ours waits for anybody; whatever a client does, the next one is served."""
 import contextlib
 import json

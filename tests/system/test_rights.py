@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each of the product's users may do, and that it can do no more."""
 import pytest
 

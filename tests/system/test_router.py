@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """model-router: requests that wait for their model, and requests whose body names it."""
 import collections
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shutdowns: logind is the one truth, whoever schedules or cancels."""
 import datetime
 import time

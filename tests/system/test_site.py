@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The site file is the user's: it bears what people write into it, and what they write holds. A request goes through to a
 model each time."""
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A storm: requests, streams, starts, stops, sweeps and restarts of ours, all at once and at random. STORM_SEED=N repeats
 one; it is in the output."""
 import concurrent.futures

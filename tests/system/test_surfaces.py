@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The surfaces that clients know already: lists of models with their further names, llama.cpp's router, Home Assistant's
 switches, and numbers and times as templates write them."""
 import contextlib

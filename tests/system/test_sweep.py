@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sweep of idle models: what nobody uses is stopped, what is in use never is, and it says why."""
 import contextlib
 import json

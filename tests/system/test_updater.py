@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """nginx-config-updater: what NGINX knows of the models is what their files say, seconds later, and nothing else."""
 import concurrent.futures
 import contextlib

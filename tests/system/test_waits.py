@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who waits for a model, for how long, and for whose answer."""
 import socket
 

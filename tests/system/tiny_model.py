@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """tiny_model.py - writes a llama model of half a megabyte in the GGUF format, with random weights: enough for a real
 llama-server to load in no time, and to say printable characters, one a token, as many as it is asked for.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """web.py - a machine whose NGINX serves our site, with models for every occasion, and requests to them."""
 import contextlib
 import json

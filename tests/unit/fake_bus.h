@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fake_bus.h - a systemd or logind of the test's own, over a socketpair.
  *
  * Shape    a thread answers the calls of one hl_bus, in order, with the test's function.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fake_model.h"
 
 #include "base/io.h"

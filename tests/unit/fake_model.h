@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fake_model.h - a small model server in a thread.
  *
  * Owner    fake_model_start(), fake_model_stop().

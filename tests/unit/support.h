@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* support.h - what the unit tests share: cmocka, folders of their own, a small server.
  *
  * Errors   everything here ends the test program with a line on stderr when the machine

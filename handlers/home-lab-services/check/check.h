@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* check.h - is this host set up as it must be? `home-lab-services check`.
  *
  * Shape    every finding is a line on stdout, "error: FILE:LINE: KEY: what was expected";

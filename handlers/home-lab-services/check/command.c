@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The part of check.c that tries COMMAND of each model as a start would: as the model's user, where root asks. */
 #include "config/command.h"
 #include "base/buf.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The part of check.c that looks at models: their files, names and ports, and units without a file. */
 #include "base/buf.h"
 #include "base/clock.h"

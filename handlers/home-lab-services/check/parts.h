@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* parts.h - what the parts of `home-lab-services check` share.
  *
  * Shape    each part looks at one side of the host, and says what it finds, line by line.

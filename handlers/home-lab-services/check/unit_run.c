@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "unit_run.h"
 
 #include "base/buf.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unit_run.h - as whom a unit runs its program, and which units run: what a check of COMMAND has to know.
  *
  * Errors   BUSY and INTERNAL as in bus.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* start, stop and restart: they wait, and show that they do. */
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cli.h - what the commands of `home-lab-services` share: the command line as understood, the services' API, what people
  * are shown, and the exit status.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* list and logs: what there is, and what it said. */
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nearest.h - "did you mean …": the known word that a mistyped one is most like.
  *
  * Shape    letters that are missing, too many, wrong, or swapped with the next one count one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* token: who else may ask. The file of tokens is root's, so this asks no service. */
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* why: what a model does and why, as one would answer a person. */
 #include "base/clock.h"
 #include "base/mem.h"

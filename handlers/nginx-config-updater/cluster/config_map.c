@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "config_map.h"
 
 #include "base/err.h"

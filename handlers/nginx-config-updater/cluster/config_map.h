@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config_map.h - the two calls to a Kubernetes API server that are needed: read a ConfigMap, and apply our keys of it.
  *
  * Shape    a server-side apply under a field manager's name: the keys given become exactly

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fleet.h - the models of several hosts, as their inference services tell them.
  *
  * Shape    one hl_fleet_host for each URL, in the order given; its models are sorted by name. What

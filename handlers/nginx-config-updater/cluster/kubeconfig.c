@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kubeconfig.h"
 
 #include "base/err.h"

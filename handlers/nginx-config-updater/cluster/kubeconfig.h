@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kubeconfig.h - where an API server is, and what to show it: from a kubeconfig, or from a pod's own files.
  *
  * Shape    a copy of the files at one instant. Tokens and certificates rotate, so load it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx-config-updater --kubernetes: its options, and one run or one after the other. */
 #include "base/clock.h"
 #include "base/err.h"

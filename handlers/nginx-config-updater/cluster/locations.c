@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "locations.h"
 
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* locations.h - NGINX configuration for the models of several hosts, for an NGINX that is on none of them.
  *
  * Shape    a pure function: the same models give the same bytes. Each model gets

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One run: ask every host for its models, make NGINX's configuration, apply it where it is another one.
  *
  * What was published is the memory: a host that cannot be asked keeps the models that the ConfigMap has of it. So this

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* publish.h - nginx-config-updater --kubernetes: the models of several hosts -> NGINX's ConfigMap.
  *
  * Shape    hl_publish() is one run, which reads tokens, certificates and the environment afresh.

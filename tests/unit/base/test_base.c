@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/: err, buf, str, io, clock. */
 #include "support.h"
 

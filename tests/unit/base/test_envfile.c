@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/envfile: systemd's rules for a file of variables, and what it says of those that surprise people. */
 #include "support.h"
 

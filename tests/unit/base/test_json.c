@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/json: strict reading, and writing. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/origin: what users may name, and what browsers send. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config/aliases and hl_catalog_load_named(): the further names of models. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config/catalog: the models folder. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config/command, config/command_place, config/access: COMMAND as people type it. */
 #include "support.h"
 

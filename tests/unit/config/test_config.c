@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config/config: every error with file, line and key; defaults. */
 #include "support.h"
 

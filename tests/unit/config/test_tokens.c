@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config/tokens: make, find, revoke; a broken file lets nobody in. */
 #include "support.h"
 

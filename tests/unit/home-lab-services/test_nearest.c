@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* home-lab-services/cli/nearest: what people mistype, and what they do not mean. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/content: what the headers about a body say. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/cors: what a named page's browser is told, as the Fetch standard wants it. */
 #include "support.h"
 

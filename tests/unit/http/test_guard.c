@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/guard: which host is meant, whose page asks, what a token lets its bearer do. */
 #include "support.h"
 

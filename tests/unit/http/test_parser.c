@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/parser on recorded bytes: whole, in pieces, and wrong. */
 #include "support.h"
 

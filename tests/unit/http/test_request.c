@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/: request, response. */
 #include "support.h"
 

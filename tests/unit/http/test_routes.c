@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/routes: from a request to its response, by the route table. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http/routes: what pages that came from elsewhere, clients of the OpenAI API and bearers of a small scope are told. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernel/sockets and inference-service/drain: real sockets on loopback. */
 #include "fake_bus.h"
 

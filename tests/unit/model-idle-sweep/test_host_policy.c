@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-idle-sweep/host_policy: when the host may be switched off, with a logind of the test's own. */
 #include "fake_bus.h"
 

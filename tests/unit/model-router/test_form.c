@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-router/form: which value a field of an urlencoded form has. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-router/json_find: hl_json_find_string(), which any client's body of many megabytes goes through. */
 #include "support.h"
 

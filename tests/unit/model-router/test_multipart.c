@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-router/multipart: which value a field has, in forms as clients send them and as an attacker would. */
 #include "support.h"
 

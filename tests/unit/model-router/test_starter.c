@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model-router/starter: a systemd of the test's own, and small model servers. */
 #include "fake_bus.h"
 #include "fake_model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/ask: questions to small model servers, without waiting. */
 #include "fake_model.h"
 

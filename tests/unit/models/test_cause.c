@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/cause: what is told of an end, from what the journal says (which is answered here: tests/tests.mk, --wrap). */
 #include "support.h"
 

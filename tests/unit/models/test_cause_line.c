@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/cause_line: what real servers print when they do not start, and the line that says why. */
 #include "support.h"
 

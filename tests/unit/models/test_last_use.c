@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/last_use: one file's modification time. */
 #include "support.h"
 

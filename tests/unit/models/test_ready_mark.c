@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/ready_mark: one file's modification time. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/usage: what is active and what is idle, from the activity files, the sockets and a systemd of the test's own. */
 #include "fake_bus.h"
 #include "fake_model.h"

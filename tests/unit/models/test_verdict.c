@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/verdict and model-idle-sweep/state: every reason, the second look, and what one sweep tells the next. */
 #include "fake_bus.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* models/work: the files of a control group, which the test writes. */
 #include "support.h"
 

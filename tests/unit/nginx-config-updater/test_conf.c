@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx-config-updater/conf: the text, and that no model's file can say anything in it. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx-config-updater/cluster/fleet and nginx-config-updater/cluster/locations: what hosts said last is taken up again only where it is sound; NGINX's text from it. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx-config-updater/cluster/kubeconfig: what kubectl writes is understood; what cannot be used says why. */
 #include "support.h"
 

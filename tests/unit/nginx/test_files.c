@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What NGINX's configuration says, and which ports are NGINX's own. */
 #include "base/io.h"
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* systemd/shutdown, with a logind of the test's own. The file that says whose a schedule is, is answered here (see
  * tests/tests.mk: --wrap). */
 #include "fake_bus.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* systemd/units and systemd/bus, with a systemd of the test's own. */
 #include "fake_bus.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* transport/fastcgi_request: what a web server can send and leave unsent, and that each connection is closed, once. */
 #include "support.h"
 

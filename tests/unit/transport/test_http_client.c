@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* transport/http_client, over plain HTTP: its limits, its deadline, what it never does. TLS is tests/kubernetes' part. */
 #include "support.h"
 

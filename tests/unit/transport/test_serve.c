@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* transport/: HTTP on one connection, and CGI. The server runs in a thread, the client is the test. */
 #include "support.h"
 
