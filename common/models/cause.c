@@ -31,11 +31,27 @@ static const char *const fields[] = {
         [MESSAGE] = "MESSAGE", [PRIORITY] = "PRIORITY", [PID] = "_PID", [MESSAGE_ID] = "MESSAGE_ID", [FIELDS] = NULL
 };
 
+/* systemd.journal-fields(7), sd-messages.h: "Main process exited", "Failed with result", "Deactivated successfully". */
+static const char *const ends[] = {
+        "98e322203f7a4ed290d09fe03c09fe15",
+        "d9b373ed55a64feb8242e02dbe79a49c",
+        "7ad2d189f7e94e70a38c781354912448",
+};
+
 struct reading {
         struct hl_cause_line line;
         uint64_t since_us;
-        bool is_seen; /* anything at all: systemd's own words about a start are always there */
+        uint64_t ended_us; /* when systemd told the end of the start; 0: it has not been told yet */
+        bool is_seen;      /* anything at all: systemd's own words about a start are always there */
 };
+
+static bool is_end(const char *message_id)
+{
+        for (size_t i = 0; i < HL_COUNT(ends); i++)
+                if (strcmp(message_id, ends[i]) == 0)
+                        return true;
+        return false;
+}
 
 static void offer(void *data, const struct hl_journal_entry *entry)
 {
@@ -48,6 +64,8 @@ static void offer(void *data, const struct hl_journal_entry *entry)
                 /* What systemd says of each unit that ends has an id, and is no cause. What it could not do has none. */
                 if (!entry->values[MESSAGE_ID])
                         hl_cause_line_offer(&reading->line, -1, entry->values[MESSAGE]);
+                else if (is_end(entry->values[MESSAGE_ID]))
+                        reading->ended_us = entry->at_us;
                 return;
         }
         bool known = entry->values[PRIORITY] && hl_parse_uint(entry->values[PRIORITY], 7, &priority) == 0;
@@ -149,7 +167,9 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
                 copy(cause, reading.line.text);
         else
                 say_result(d, since_us != 0, &reading, cause);
-        return is_told || d->exit_code == CLD_KILLED;
+        /* What a program said last is in the journal a moment after systemd's word of its end. */
+        bool is_whole = reading.ended_us != 0 && hl_clock_realtime() >= reading.ended_us + HL_CAUSE_LAG_US;
+        return is_told || is_whole || d->exit_code == CLD_KILLED;
 }
 
 /* ---- what was seen of its port ---- */

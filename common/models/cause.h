@@ -21,7 +21,8 @@
 
 #include <stdbool.h>
 
-/* journald writes what a program said last a moment after systemd has told its end. */
+/* How long after systemd's word of an end journald may still write what the program said last, and how often to look for
+ * both. */
 #define HL_CAUSE_LAG_US (UINT64_C(100) * 1000)
 #define HL_CAUSE_TRIES 15 /* on a host that is busy a moment is long */
 

@@ -2,6 +2,7 @@
 /* models/cause: what is told of an end, from what the journal says (which is answered here: tests/tests.mk, --wrap). */
 #include "support.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/cause.h"
 #include "systemd/journal.h"
@@ -122,6 +123,28 @@ static void what_it_logged(void **state)
         expect_end(&d, 0, systemds[0].values[0], true);
 }
 
+/* A program that ends without a word of error is not searched for one until the patience is over. */
+static void nothing_is_awaited_after_systemds_word_of_the_end(void **state)
+{
+        (void)state;
+        const char *const ids[] = { "98e322203f7a4ed290d09fe03c09fe15", "d9b373ed55a64feb8242e02dbe79a49c",
+                                    "7ad2d189f7e94e70a38c781354912448" };
+        struct hl_unit_detail d = ended("exit-code", CLD_EXITED, 1);
+        struct hl_journal_entry logged[] = {
+                { .at_us = 5, .values = { "bye", "6", "77" } },
+                { .values = { "model@m.service: the end", "5", "1" } },
+        };
+        entries = logged;
+        entry_count = HL_COUNT(logged);
+        for (size_t i = 0; i < HL_COUNT(ids); i++) {
+                logged[1].values[3] = ids[i];
+                logged[1].at_us = hl_clock_realtime() - HL_CAUSE_LAG_US;
+                expect_end(&d, 0, "ended with status 1; the last that it logged: bye", true);
+                logged[1].at_us = hl_clock_realtime(); /* its last words may be on their way */
+                expect_end(&d, 0, "ended with status 1; the last that it logged: bye", false);
+        }
+}
+
 static void it_is_in_the_message(void **state)
 {
         (void)state;
@@ -173,6 +196,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(how_a_unit_ended),
                 cmocka_unit_test(what_it_logged),
+                cmocka_unit_test(nothing_is_awaited_after_systemds_word_of_the_end),
                 cmocka_unit_test(it_is_in_the_message),
                 cmocka_unit_test(what_was_seen_of_its_port),
         };
