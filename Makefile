@@ -3,8 +3,12 @@
 
 BUILD := build
 PREFIX := /usr/local
+# CC, CFLAGS, CPPFLAGS and LDFLAGS may come from the environment, as those of dpkg-buildflags do.
+ifeq ($(origin CC),default)
 CC := gcc
-CFLAGS := -O2 -g
+endif
+CFLAGS ?= -O2 -g
+PKG_CONFIG ?= pkg-config
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 # CI=true, as build servers set it, makes warnings errors.
@@ -12,9 +16,18 @@ WERROR := $(if $(CI),-Werror)
 
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time -Werror=implicit-function-declaration
-HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -MMD -MP $(WARNINGS) $(WERROR) $(HARDENING) $(CFLAGS) $(EXTRA_CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(EXTRA_CFLAGS)
+# glibc wants an optimizing compiler for it, and who names it in the environment has chosen a level.
+FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+HARDENING := -fstack-protector-strong -fPIE $(FORTIFY)
+LANGUAGE := -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -MMD -MP
+ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(WERROR) $(HARDENING) $(LIBRARY_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+
+# pkg-config is asked once, and only where something is built: "make test" installs it first. libfcgi has a .pc not everywhere.
+LIBRARIES := libsystemd json-c libcurl yaml-0.1 libmd
+pkg_config = $(shell $(PKG_CONFIG) $(1) $(LIBRARIES)) $(shell $(PKG_CONFIG) $(1) fcgi 2>/dev/null || echo $(2))
+LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(call pkg_config,--cflags))$(LIBRARY_CFLAGS)
+LIBS = $(eval LIBS := $$(call pkg_config,--libs,-lfcgi) -pthread $(LLHTTP_LIBS))$(LIBS)
 
 # Debian 13 and Ubuntu have llhttp as a library. Debian 12 has its C sources, in the package node-llhttp: they are compiled
 # in, and so are those of a release of llhttp's own, unpacked in LLHTTP=DIR.
@@ -31,33 +44,40 @@ SOURCES := $(wildcard common/*/*.c)
 PARTS := $(wildcard handlers/*/*.c handlers/*/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SOURCES))
 LIBRARY := $(BUILD)/libhomelab.a
-LIBS := -lsystemd -lcurl -lyaml -ljson-c -lmd -lfcgi -pthread $(LLHTTP_LIBS)
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)
+
+# Another compiler or other flags make everything anew: this file changes, and all that is compiled or linked depends on it.
+# Warnings as errors change no program, so WERROR is none of them.
+STAMP := $(BUILD)/flags
+.PHONY: FORCE
+$(STAMP): export NOW = $(CC) $(filter-out $(WERROR),$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(LIBS)
+$(STAMP): FORCE
+	@mkdir -p $(@D); printf '%s\n' "$$NOW" | cmp -s - $@ || printf '%s\n' "$$NOW" >$@
 
 program_sources = $(filter handlers/$(1)/% $(if $(filter $(1),$(SERVICES)),handlers/service/%),$(PARTS))
 program_objects = $(patsubst %.c,$(BUILD)/%.o,$(call program_sources,$(1)))
 
 .SECONDEXPANSION:
-$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $$(call program_objects,$$*) $(LIBRARY)
+$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $$(call program_objects,$$*) $(LIBRARY) $(STAMP)
 	@echo "  LD $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 $(LIBRARY): $(OBJECTS)
 	$(Q)rm -f $@
 	$(Q)$(AR) qcs $@ $^ # q: two rooms may have files of one name
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(STAMP)
 	@mkdir -p $(@D); echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/common/http/parser.o: ALL_CFLAGS += $(LLHTTP_CFLAGS)
 
 # Not ours: built as it comes, without our warnings.
-$(BUILD)/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile
+$(BUILD)/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile $(STAMP)
 	@mkdir -p $(@D); echo "  CC $<"
-	$(Q)$(CC) -O2 -fPIE $(LLHTTP_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) -O2 -fPIE $(LLHTTP_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -69,25 +89,21 @@ uninstall:
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
 
 .PHONY: run test check lint bench
-# The product in a throwaway machine with demo models: a tour, then until Ctrl-C. ONCE=1: only the tour.
 run:
 	tests/install-dependencies run
 	tests/demo/run
 
-# Everything, the real machines too. As root.
 test:
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
 	tests/run lint unit doors system kubernetes
 
-# What needs neither root nor a machine.
 check: all
 	tests/run lint unit doors
 
 lint: all
 	tests/lint
 
-# What a request costs, as ratios within one run. As root.
 bench: all
 	tests/bench/requests
 

@@ -3,8 +3,8 @@
 
 FUZZ_SECONDS := 30
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
-TEST_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -Itests/unit -MMD -MP $(WARNINGS) $(WERROR)
-TEST_LIBS := $(LIBS) -lm -lpthread
+TEST_CFLAGS = $(LANGUAGE) -Itests/unit $(WARNINGS) $(WERROR) $(LIBRARY_CFLAGS)
+TEST_LIBS = $(LIBS) -lm
 
 TESTED := $(SOURCES) $(filter-out %/main.c,$(PARTS))
 
@@ -33,17 +33,17 @@ $(BUILD)/asan/libhomelab.a: $(call sanitized,asan) $(UNIT_SUPPORT)
 	$(Q)rm -f $@
 	$(Q)$(AR) qcs $@ $^ # q: files of one name stand in several folders
 
-$(UNIT_TESTS): $(BUILD)/asan/%: $(BUILD)/asan/tests/unit/%.o $(BUILD)/asan/libhomelab.a
+$(UNIT_TESTS): $(BUILD)/asan/%: $(BUILD)/asan/tests/unit/%.o $(BUILD)/asan/libhomelab.a $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(SANITIZE) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(TEST_LIBS)
+	$(Q)$(CC) $(SANITIZE) $(TEST_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka $(TEST_LIBS)
 
 .PRECIOUS: $(BUILD)/asan/%.o $(BUILD)/asan/llhttp/%.o
-$(BUILD)/asan/%.o: %.c Makefile tests/tests.mk
+$(BUILD)/asan/%.o: %.c Makefile tests/tests.mk $(STAMP)
 	@mkdir -p $(@D); echo "  CC $< (sanitized)"
 	$(Q)$(CC) $(TEST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-$(BUILD)/asan/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile
+$(BUILD)/asan/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile $(STAMP)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANITIZE) -c -o $@ $<
 

@@ -112,17 +112,3 @@ def test_what_is_there_needs_nothing(tmp_path):
         assert host.run("build").installed == set()
     host.has(*packages.split())
     assert host.run("build", LLHTTP="/srv/llhttp").installed == set()
-
-
-def test_make_takes_llhttp_from_a_release_of_its_own(tmp_path):
-    (tmp_path / "src").mkdir()
-    (tmp_path / "include").mkdir()
-    for name in "api", "http", "llhttp":
-        (tmp_path / f"src/{name}.c").write_text("")
-    (tmp_path / "include/llhttp.h").write_text("")
-    done = subprocess.run(["make", "-n", "V=1", f"BUILD={tmp_path}/build", f"LLHTTP={tmp_path}", "all"], cwd=TOOL.parents[1],
-                          capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done
-    for name in "api", "http", "llhttp":
-        assert f"-c -o {tmp_path}/build/llhttp/{name}.o {tmp_path}/src/{name}.c" in done.stdout
-    assert f"-isystem {tmp_path}/include" in done.stdout and "-lllhttp" not in done.stdout
