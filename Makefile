@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Home Lab Services. The README says what there is to make.
+# Home Lab Services. "make help" says what there is to make.
 
 BUILD := build
 PREFIX := /usr/local
@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(patsubst $(LLHTTP_FOLDER)/%.c,$(BUILD)/
 LIBRARY := $(BUILD)/libhomelab.a
 
 .PHONY: all
-all: $(PROGRAMS:%=$(BUILD)/%)
+all: $(PROGRAMS:%=$(BUILD)/%) ## the programs (the default)
 
 # Another compiler or other flags make everything anew: this file changes, and all that is compiled or linked depends on it.
 # Warnings as errors change no program, so WERROR is none of them.
@@ -82,33 +82,46 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile $(STAMP)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: install uninstall
-install: all
+install: all ## on this host, or below DESTDIR. As root
 	BUILD=$(abspath $(BUILD)) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh install
 
-uninstall:
+uninstall: ## takes all of it off again, but for your files. As root
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
 
 .PHONY: run test check lint bench
-run:
+run: ## the product in a throwaway machine: a tour, then until Ctrl-C. ONCE=1: only the tour. As root
 	tests/install-dependencies run
 	tests/demo/run
 
-test:
+test: ## everything, the real machines too. As root
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
 	tests/run lint unit doors system kubernetes
 
-check: all
+check: all ## what needs neither root nor a machine: lint, unit, doors
 	tests/run lint unit doors
 
-lint: all
+lint: all ## what can be said of the sources without running them
 	tests/lint
 
-bench: all
+bench: all ## what a request costs, as ratios within one run. As root
 	tests/bench/requests
 
 include tests/tests.mk
 
-.PHONY: clean
-clean:
-	rm -rf $(BUILD)
+.PHONY: format compile_commands.json clean help
+format: ## clang-format, of all C sources
+	clang-format -i $(sort $(shell find common handlers tests -name '*.[ch]'))
+
+COMMANDS := compile_commands.json
+compile_commands.json: ## for editors and clang tools: how each source is compiled
+	@$(MAKE) --no-print-directory -nB V=1 all unit-tests | sed -nE \
+		-e '/ -c -o [^ ]+ [^ ]+\.c$$/!d; s/["\\]/\\&/g' \
+		-e 's|.* ([^ ]+)$$|  { "directory": "$(CURDIR)", "file": "\1", "command": "&" },|p' | \
+		sed -e '1 s/^/[\n/' -e '$$ s/,$$/\n]/' >$(COMMANDS)
+
+clean: ## removes what was built
+	rm -rf $(BUILD) compile_commands.json
+
+help: ## this
+	@sed -nE 's/^([a-z_.-]+):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 26

@@ -24,7 +24,7 @@ $(BUILD)/asan/models/test_usage: TEST_LDFLAGS := -Wl,--wrap=hl_unit_start_hint -
 	-Wl,--wrap=hl_work_seen
 
 .PHONY: check-unit unit-tests
-check-unit: unit-tests
+check-unit: unit-tests ## C tests of the modules, with the sanitizers
 	$(Q)tests/run-unit $(UNIT_TESTS)
 
 unit-tests: $(UNIT_TESTS)
@@ -53,7 +53,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link $(SANITIZE)
 
 .PHONY: fuzz
 # Finds are left beside the program; the seeds in the sources are not added to.
-fuzz: $(FUZZERS)
+fuzz: $(FUZZERS) ## FUZZ_SECONDS of each fuzzer
 	$(Q)for program in $(FUZZERS); do \
 		seeds=tests/fuzz/seeds/$${program##*/fuzz_}; \
 		mkdir -p "$$program.corpus"; \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What make takes from its environment, and when it makes a thing anew."""
+import json
 import os
 import re
 import subprocess
@@ -45,6 +46,20 @@ def test_another_compiler_or_flag_makes_it_anew_and_the_same_does_not(tmp_path):
         assert "CC common/base/str.c" in make(*goal, **env), env
         assert "CC common/base/str.c" not in make(*goal, **env), env
     assert "CC common/base/str.c" not in make(*goal, CI="true"), "warnings as errors change nothing in a program"
+
+
+def test_help_names_each_goal_that_is_meant_for_people():
+    said = make("help")
+    goals = set(re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text() + (ROOT / "tests/tests.mk").read_text(), re.M))
+    for goal in " ".join(goals).replace("FORCE", "").replace("unit-tests", "").split():
+        assert re.search(rf"^  {re.escape(goal)} +\S", said, re.M), goal
+
+
+def test_compile_commands_name_each_source(tmp_path):
+    make("compile_commands.json", f"COMMANDS={tmp_path}/commands.json")
+    named = {entry["file"] for entry in json.loads((tmp_path / "commands.json").read_text())}
+    sources = {str(file.relative_to(ROOT)) for folder in ("common", "handlers", "tests/unit") for file in (ROOT / folder).rglob("*.c")}
+    assert sources <= named, sources - named
 
 
 def test_make_takes_llhttp_from_a_release_of_its_own(tmp_path):
