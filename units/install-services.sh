@@ -25,7 +25,7 @@ readonly coordinator=home-lab-services.service
 readonly services=(shutdown-service inference-service model-monitor-service)
 readonly workers=(model-router model-activity) # each a .service and its .socket
 readonly further_programs=(model-idle-sweep model-command nginx-config-updater)
-readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep{.service,.timer,-before-sleep.service} nginx-config-updater.{service,timer,path})
+readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep{.service,.timer,-before-sleep.service} nginx-config-updater{.service,.timer,.path,-changed.target})
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
 readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it

@@ -114,6 +114,19 @@ def test_many_changes_at_once(web):
     wait_until(lambda: not web.routes("many-0"), 5, "NGINX has forgotten them")
 
 
+def test_a_change_between_a_run_s_last_look_and_its_end_is_seen(web):
+    """systemd watches nothing while the unit that it has started for a change is up. The timer would be a minute late."""
+    with web.drop_in(UPDATER, "[Service]\nExecStartPost=/bin/sleep 3\n"):
+        web.sh(["systemctl", "start", "--no-block", UPDATER])
+        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", 30, "it has looked")
+        web.model("fresh", 8331)
+        wait_until(lambda: "location /fresh/" in locations(web), 30, "the next run has it")
+        web.put(f"{MODELS}/quick", web.path(f"{MODELS}/quick").read_text() + "# a change that only starts a run\n")
+        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", 30, "it has looked again")
+        web.path(f"{MODELS}/fresh").unlink()
+        wait_until(lambda: "location /fresh/" not in locations(web), 30, "the run after that one forgets it")
+
+
 HOSTILE_NAMES = ["a;b", "a b", "x{}", "$host", "a\nlocation", "#", '"', "'", "..x", "-x", "@wake_quick", "a/b", "ä", "x" * 129,
                  "*.conf", "a\\b", "%2f", "{", "}", "a;return 200;"]
 HOSTILE_PORTS = ["80; return 200", "0", "-1", "65536", "99999999999999999999", "8198}", "8198 #", "0x50", "1e3", "８１９８",
