@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: MIT
 """router.py - model-router without NGINX and without a bus, and requests to it as NGINX makes them."""
 import json
-import os
-import pathlib
-import socket
-import subprocess
 
 import fastcgi
 
-BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
+from programs import Listener
 
 
-class Router:
+class Router(Listener):
     def __init__(self, folder, **environment):
-        self.folder, self.path = folder, str(folder / "router.sock")
+        self.folder = folder
         (folder / "models").mkdir()
         (folder / "started").mkdir()
         (folder / "models" / "tiny").write_text("PORT=18191\n")
@@ -22,15 +18,10 @@ class Router:
         (folder / "models" / "cold").write_text('PORT=18193\nALIASES="cold/one"\n')
         for name in "tiny", "strict":
             self.start(name)
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(self.path)
-        self.listening.listen(16)
-        self.process = subprocess.Popen(
-            [BUILD / "model-router"], stdin=self.listening, stderr=subprocess.DEVNULL,
-            env={"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
-                 "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
-                 "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder),
-                 **environment})
+        super().__init__("model-router", folder / "router.sock", {
+            "CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
+            "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
+            "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder), **environment})
 
     def start(self, name):
         """As if systemd ran it: there is its mark."""
@@ -50,8 +41,3 @@ class Router:
         assert "X-Accel-Redirect" not in headers
         assert headers["Content-Type"].startswith("application/json")
         return status, json.loads(body)["error"]["code"]
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.listening.close()

@@ -2,39 +2,14 @@
 """Who is let in, by which header and from which page: the same through each of the three doors."""
 import json
 import re
-import socket
 import subprocess
 
-import fastcgi
 import pytest
-from test_doors import BUILD, CLOCKED, SERVICES, TIMEOUT, Answer, by_cgi, by_port, exchange, lab
+
+from programs import BUILD, CLOCKED, DOORS, SERVICES, TIMEOUT, by_cgi, by_fastcgi, by_port, exchange
 
 PAGE, OTHER = "app://obsidian.md", "http://evil.example"
-
-
-def by_fastcgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
-    path, _, query = target.partition("?")
-    variables = {"REQUEST_METHOD": method, "REQUEST_URI": target, "QUERY_STRING": query, "REMOTE_ADDR": peer}
-    for name, value in {"Host": "localhost:5001", **dict(headers)}.items():
-        variable = name.upper().replace("-", "_")
-        variables[variable if name in ("Content-Type", "Content-Length") else f"HTTP_{variable}"] = value
-    if body:
-        variables["CONTENT_LENGTH"] = str(len(body))
-    place = str(lab.folder / "worker.sock")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(place)
-        listening.listen(8)
-        worker = subprocess.Popen([BUILD / service], env=lab.env, stdin=listening, stderr=subprocess.DEVNULL)
-        try:
-            status, answered, content = fastcgi.request(place, variables, body, TIMEOUT)
-        finally:
-            worker.kill()
-            worker.wait()
-            (lab.folder / "worker.sock").unlink()
-    return Answer(status, {name.lower(): value for name, value in answered.items() if name != "Status"}, content)
-
-
-DOORS = {"cgi": by_cgi, "port": by_port, "fastcgi": by_fastcgi}
+DOORS = {**DOORS, "fastcgi": by_fastcgi}
 
 
 def told(answer):

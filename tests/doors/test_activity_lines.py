@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """model-activity: a datagram socket as systemd hands it over, lines as NGINX sends them."""
 import os
-import pathlib
 import socket
 import subprocess
 import time
 
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
+from programs import BUILD, TIMEOUT
+
 HEAD = b"<190>Nov 23 12:00:00 home_lab: "
-TIMEOUT = 20
 
 
 class Drain:

@@ -32,13 +32,12 @@ REFUSED, ABSENT = "(refused)", "(absent)"
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory):
-    one = Router(tmp_path_factory.mktemp("router"))
-    (one.folder / "models" / "Mixed_Case").write_text("PORT=18194\n")
-    (one.folder / "models" / "qwen2.5:0.5b").write_text('PORT=18195\nALIASES="modèle 模型 😀"\n')
-    for model in "Mixed_Case", "qwen2.5:0.5b":
-        one.start(model)
-    yield one
-    one.end()
+    with Router(tmp_path_factory.mktemp("router")) as one:
+        (one.folder / "models" / "Mixed_Case").write_text("PORT=18194\n")
+        (one.folder / "models" / "qwen2.5:0.5b").write_text('PORT=18195\nALIASES="modèle 模型 😀"\n')
+        for model in "Mixed_Case", "qwen2.5:0.5b":
+            one.start(model)
+        yield one
 
 
 @pytest.fixture(autouse=True)

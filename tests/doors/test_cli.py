@@ -15,7 +15,7 @@ import urllib.parse
 
 import pytest
 
-from test_doors import BUILD, TIMEOUT
+from programs import BUILD, TIMEOUT
 
 NOW = datetime.datetime.now().astimezone().replace(microsecond=0)
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The FastCGI door: a listening socket as systemd hands it over, real requests, the end of a worker."""
 import concurrent.futures
-import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -10,42 +8,29 @@ import subprocess
 import fastcgi
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("BUILD", "build")).resolve()
+from programs import BUILD, Listener
 
 
 def variables(method, path, **more):
     return {"REQUEST_METHOD": method, "REQUEST_URI": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost", **more}
 
 
-class Worker:
-    def __init__(self, folder, program="model-monitor-service"):
-        self.path = str(folder / "worker.sock")
+class Worker(Listener):
+    def __init__(self, folder):
         (folder / "models").mkdir()
         (folder / "activity").mkdir()
         (folder / "models" / "m").write_text("PORT=9\n")
-        listening = socket.socket(socket.AF_UNIX)
-        listening.bind(self.path)
-        listening.listen(256)
-        self.process = subprocess.Popen(
-            [BUILD / program], stdin=listening, stderr=subprocess.DEVNULL,
-            env={"CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
-                 "MODELS_CONFIG_DIR": str(folder / "models")})
-        self.listening = listening
+        super().__init__("model-monitor-service", folder / "worker.sock", backlog=256, env={
+            "CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder), "MODELS_CONFIG_DIR": str(folder / "models")})
 
     def request(self, method, path, body=b"", **more):
         return fastcgi.request(self.path, variables(method, path, **more), body)
 
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.listening.close()
-
 
 @pytest.fixture
 def worker(tmp_path):
-    one = Worker(tmp_path)
-    yield one
-    one.end()
+    with Worker(tmp_path) as one:
+        yield one
 
 
 def test_the_same_bytes_as_through_cgi(worker, tmp_path):

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from router import BUILD, Router
+from programs import BUILD
+from router import Router
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"tiny"}'
@@ -33,9 +34,8 @@ class Admitting(Router):
 
 @pytest.fixture
 def router(tmp_path):
-    one = Admitting(tmp_path)
-    yield one
-    one.end()
+    with Admitting(tmp_path) as one:
+        yield one
 
 
 def passes(answer):

@@ -9,9 +9,8 @@ from router import Router
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory):
-    one = Router(tmp_path_factory.mktemp("router"))
-    yield one
-    one.end()
+    with Router(tmp_path_factory.mktemp("router")) as one:
+        yield one
 
 
 def code(answer):

@@ -12,9 +12,8 @@ from router import Router
 
 @pytest.fixture
 def router(tmp_path):
-    one = Router(tmp_path)
-    yield one
-    one.end()
+    with Router(tmp_path) as one:
+        yield one
 
 
 def form(*parts):
@@ -129,7 +128,6 @@ def test_a_broken_configuration_is_told(router):
 
 
 def test_it_ends_when_nobody_asks(tmp_path):
-    router = Router(tmp_path, HL_IDLE_SECONDS="100ms")
-    assert router.post(b'{"model":"tiny"}')[0] == 200
-    assert router.process.wait(timeout=20) == 0
-    router.end()
+    with Router(tmp_path, HL_IDLE_SECONDS="100ms") as router:
+        assert router.post(b'{"model":"tiny"}')[0] == 200
+        assert router.process.wait(timeout=20) == 0

@@ -2,36 +2,10 @@
 """What clients of other APIs and of Home Assistant send, through all three doors: a request that is understood gets as far as
 systemd, which is not here (503); one that is not says what is wrong with it."""
 import json
-import pathlib
-import socket
-import subprocess
 
-import fastcgi
 import pytest
-from test_doors import Answer, BUILD, JSON, by_cgi, by_port, lab  # noqa: F401
 
-
-def by_fastcgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
-    path = str(lab.folder / "worker.sock")
-    variables = {"REQUEST_METHOD": method, "REQUEST_URI": target, "REMOTE_ADDR": peer}
-    for name, value in {"Host": "localhost:5001", **dict(headers)}.items():
-        variable = name.upper().replace("-", "_")
-        if value is not None:
-            variables[variable if name in ("Content-Type", "Content-Length") else f"HTTP_{variable}"] = value
-    if body:
-        variables.setdefault("CONTENT_LENGTH", str(len(body)))
-    with socket.socket(socket.AF_UNIX) as listening:
-        pathlib.Path(path).unlink(missing_ok=True)
-        listening.bind(path)
-        listening.listen()
-        worker = subprocess.Popen([BUILD / service], stdin=listening, stderr=subprocess.DEVNULL, env=lab.env)
-        try:
-            status, head, answer = fastcgi.request(path, variables, body)
-        finally:
-            worker.kill()
-            worker.wait()
-    return Answer(status, head, answer)
-
+from programs import JSON, by_cgi, by_fastcgi, by_port
 
 DOORS = [by_cgi, by_port, by_fastcgi]
 UNDERSTOOD = 503  # there is no bus

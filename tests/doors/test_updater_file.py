@@ -2,13 +2,12 @@
 """nginx-config-updater on a host without our NGINX files: what it prints, and what it does to the file."""
 import json
 import os
-import pathlib
 import subprocess
 
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")).resolve()
-TIMEOUT = 20
+from programs import BUILD, TIMEOUT
+
 
 pytestmark = pytest.mark.skipif(os.path.exists("/etc/nginx/home-lab-services"),
                                 reason="this host's NGINX would be asked to reload")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_doors import BUILD, SERVICES, TIMEOUT, by_cgi, both_doors, lab  # noqa: F401 (fixtures)
+from programs import BUILD, SERVICES, TIMEOUT, both_doors
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = re.search(r'^#define HL_VERSION "(.*)"$', (ROOT / "common/base/version.h").read_text(), re.M)[1]
@@ -33,12 +33,12 @@ def test_every_program_tells_it(program):
 
 @pytest.mark.parametrize("service", SERVICES)
 @both_doors
-def test_every_service_tells_it(lab, ask, service):  # noqa: F811
+def test_every_service_tells_it(lab, ask, service):
     assert ask(lab, service, "GET", "/").json["version"] == VERSION
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_query_is_not_a_command_line(lab, service):  # noqa: F811
+def test_a_query_is_not_a_command_line(lab, service):
     """A CGI server gives a query without "=" to the program as its argument."""
     env = dict(lab.env, GATEWAY_INTERFACE="CGI/1.1", SERVER_PROTOCOL="HTTP/1.1", REQUEST_METHOD="GET", REQUEST_URI="/",
                QUERY_STRING="", REMOTE_ADDR="127.0.0.1", HTTP_HOST="localhost")
