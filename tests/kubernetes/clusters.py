@@ -33,6 +33,11 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
+def names(cluster):
+    """The published models, host by host."""
+    return [[model["name"] for model in host["models"]] for host in json.loads(cluster.data()["models.json"])["hosts"]]
+
+
 class NotHere(Exception):
     """The API server's programs cannot be had on this machine."""
 

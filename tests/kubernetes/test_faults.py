@@ -14,9 +14,8 @@ import time
 
 import pytest
 
-from clusters import (CONFLICT, FORBIDDEN, NO_CONFIGMAP, OTHER, UNAVAILABLE, WRONG_CONFIGURATION, Updater, send, wait_until,
+from clusters import (CONFLICT, FORBIDDEN, NO_CONFIGMAP, OTHER, UNAVAILABLE, WRONG_CONFIGURATION, Updater, names, send, wait_until,
                       write_kubeconfig)
-from test_publish import names
 
 EMPTY = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "nginx-config-map", "resourceVersion": "1"}}
 
@@ -88,9 +87,8 @@ class FalseApiServer:
 
 @pytest.fixture
 def api(tmp_path):
-    one = FalseApiServer(tmp_path)
-    yield one
-    one.close()
+    with contextlib.closing(FalseApiServer(tmp_path)) as one:
+        yield one
 
 
 @pytest.fixture

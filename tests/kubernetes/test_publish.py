@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The updater against a real API server with RBAC, as the service account that nginx/kubernetes gives it."""
 import calendar
-import json
 import os
 import signal
 import subprocess
@@ -10,13 +9,9 @@ import time
 import pytest
 
 from clusters import (ACCOUNT, CONFIGMAP, CONFLICT, FORBIDDEN, NAMESPACE, NO_CONFIGMAP, OK, POD_FILES, UNAVAILABLE,
-                      WRONG_CONFIGURATION, Updater, wait_until, write_kubeconfig)
+                      WRONG_CONFIGURATION, Updater, names, wait_until, write_kubeconfig)
 
 KEYS = {"upstreams.conf", "locations.conf", "models.json"}
-
-
-def names(cluster):
-    return [[model["name"] for model in host["models"]] for host in json.loads(cluster.data()["models.json"])["hosts"]]
 
 
 def test_first_publish_then_no_write_then_each_change(cluster, hosts, updater):

@@ -13,6 +13,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import threading
 import time
 
 import fastcgi
@@ -29,6 +30,7 @@ MODELS = ETC + "/models"
 ACTIVITY = "/var/lib/home-lab-services/activity"
 SOURCE = "/usr/src/home-lab-services"
 BUILD = "/usr/src/home-lab-services-build"
+INSTALL = SOURCE + "/units/install-services.sh"
 DEMO_MODEL = "/usr/local/libexec/home-lab-services-demo/demo-model"
 FIELD_MODEL = "/usr/local/libexec/home-lab-services-demo/field-model"
 
@@ -52,6 +54,11 @@ def tool(*arguments, check=True):
     done = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"tests/machine {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
     return done
+
+
+def install(machine, *arguments, **options):
+    """Installs the build that the machine has, or, with "uninstall", takes it off again."""
+    return machine.run([INSTALL, *arguments], env={"BUILD": BUILD}, **options)
 
 
 class Answer:
@@ -285,3 +292,23 @@ class Machine:
 
     def log(self):
         return self.run("systemctl --failed --no-legend; journalctl --no-pager --output=short-monotonic --lines=60").stdout
+
+
+class Stream(threading.Thread):
+    """A streamed completion, asked of the model's own port."""
+
+    def __init__(self, machine, port, words, interval_ms):
+        super().__init__(daemon=True)
+        self.connection = machine.open(port, timeout=60)
+        self.connection.request("POST", "/v1/completions", json.dumps(
+            {"stream": True, "max_tokens": words, "token_interval_ms": interval_ms}))
+        self.response = self.connection.getresponse()
+        assert self.response.readline().startswith(b"data: ")
+        self.text = b""
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            while piece := self.response.readline():
+                self.text += piece
+        self.connection.close()

@@ -3,7 +3,6 @@
 at home (a habit of field-model's, or of a client's), with the answer that a good front gives."""
 import contextlib
 import json
-import socket
 
 import pytest
 

@@ -13,7 +13,7 @@ import real
 from clients import Program
 from machines import tool, wait_until
 from neighbours import HERE, neighbour_of
-from test_pages import SITE, blocks
+from pages import SITE, blocks
 from web import NGINX
 
 MODEL_SWITCH, SHUTDOWN_SWITCH = "switch.tiny_llama", "switch.home_lab_shutdown"

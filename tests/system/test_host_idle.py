@@ -6,7 +6,7 @@ import time
 import pytest
 
 from machines import INFERENCE, MONITOR, SHUTDOWN, SOURCE, tool, wait_until
-from test_sweep import PROGRAM, SECOND, start, sweep, thresholds
+from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 
 HOST_IDLE_SECONDS = 6
 

@@ -5,19 +5,14 @@ import subprocess
 
 import pytest
 
-from machines import BUILD, ETC, MODELS, PORTS, SERVICES, SHUTDOWN, SOCKETS, SOURCE, UP, wait_until
+from machines import BUILD, ETC, INSTALL, MODELS, PORTS, SERVICES, SHUTDOWN, SOCKETS, UP, install, wait_until
 
-INSTALL = SOURCE + "/units/install-services.sh"
 COORDINATOR = "home-lab-services.service"
 ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
 OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/lib/systemd/system", "/usr/local/lib/sysusers.d",
         "/usr/local/lib/tmpfiles.d", "/usr/local/share/bash-completion", "/etc/polkit-1/rules.d/60-home-lab-services.rules",
         "/etc/nginx/home-lab-services", "/etc/nginx/sites-available/home-lab-services")
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
-
-
-def install(machine, *arguments, **options):
-    return machine.run([INSTALL, *arguments], env={"BUILD": BUILD}, **options)
 
 
 def all_open(machine, seconds=10):

@@ -4,12 +4,11 @@ import contextlib
 import json
 import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 
-from machines import INFERENCE, MODELS, wait_until
+from machines import INFERENCE, MODELS, Stream, wait_until
 
 
 def post(machine, model, verb, query=""):
@@ -28,26 +27,6 @@ def running(machine):
 
 def model_units(machine):
     return machine.sh("systemctl list-units --all --plain --no-legend 'model@*'")
-
-
-class Stream(threading.Thread):
-    """A streamed completion, asked of the model's own port."""
-
-    def __init__(self, machine, port, words, interval_ms):
-        super().__init__(daemon=True)
-        self.connection = machine.open(port, timeout=60)
-        self.connection.request("POST", "/v1/completions", json.dumps(
-            {"stream": True, "max_tokens": words, "token_interval_ms": interval_ms}))
-        self.response = self.connection.getresponse()
-        assert self.response.readline().startswith(b"data: ")
-        self.text = b""
-        self.start()
-
-    def run(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            while piece := self.response.readline():
-                self.text += piece
-        self.connection.close()
 
 
 # ---- the catalogue ----

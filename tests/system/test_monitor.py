@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, wait_until
-from test_models import Stream
+from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, Stream, wait_until
 
 
 def report(machine, model):

@@ -2,8 +2,7 @@
 """NGINX as others than Debian package it, the change from one to the other, and sites of former installations."""
 import pytest
 
-from machines import SOURCE, wait_until
-from test_install import install
+from machines import SOURCE, install, wait_until
 
 pytestmark = pytest.mark.seconds(240)  # several installations each
 NAME = "home-lab-services"

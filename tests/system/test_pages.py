@@ -13,12 +13,10 @@ import pytest
 import yaml
 
 from machines import ETC, wait_until
+from pages import PAGE, ROOT, SITE, blocks
 from web import NGINX
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "handlers/README.md").read_text()
 RULES = ROOT / "units/prometheus/home-lab-services.rules.yml"
-SITE = "http://192.168.1.10:8080"
 
 
 class Loader(yaml.SafeLoader):
@@ -31,12 +29,6 @@ class Loader(yaml.SafeLoader):
 
 
 Loader.add_constructor("!secret", lambda loader, node: ("secret", node.value))
-
-
-def blocks(title, kind):
-    """The code blocks of one page."""
-    section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)[1]
-    return re.findall(rf"^```{kind}\n(.*?)^```$", section, re.M | re.S)
 
 
 SECRETS, PACKAGE = (yaml.load(text, Loader) for text in blocks("Home Assistant", "yaml"))

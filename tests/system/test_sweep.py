@@ -7,16 +7,10 @@ import re
 import threading
 import time
 
-from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, wait_until
-from test_models import Stream
+from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, Stream, wait_until
+from sweeps import PROGRAM, start, sweep, thresholds
 
-PROGRAM = "/usr/local/libexec/home-lab-services/model-idle-sweep"
-SECOND = 1 / 60  # of a minute
 LATE = 'START_TIMEOUT="1s"\n'  # of a program that never answers: after a second it does not count as loading any more
-
-
-def sweep(machine):
-    machine.sh("systemctl start model-idle-sweep.service")
 
 
 def dry_run(machine):
@@ -41,16 +35,6 @@ def idle(machine):
 
 def runs(machine, model):
     return machine.is_active(f"model@{model}.service")
-
-
-def start(machine, *models, query=""):
-    for model in models:
-        answer = machine.http("POST", INFERENCE, f"/models/{model}/start{query}")
-        assert answer.status in (200, 202), answer
-
-
-def thresholds(machine, idle_seconds, **monitoring):
-    machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": idle_seconds * SECOND} | monitoring)
 
 
 def active_since(machine, model):
