@@ -27,11 +27,11 @@ def parameters(variables):
 
 def ask(path, variables, body=b"", timeout=30):
     """A connection to the unix socket at path, on which a request was sent."""
+    sent = record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0)) + stream(PARAMS, parameters(variables)) + stream(STDIN, body)
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout)
-    connection.connect(path)
-    connection.sendall(record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0))
-                       + stream(PARAMS, parameters(variables)) + stream(STDIN, body))
+    connection.connect(path)  # only now: a service gives who is connected and says nothing a second
+    connection.sendall(sent)
     return connection
 
 

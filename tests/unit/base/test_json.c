@@ -254,7 +254,6 @@ static void tells_every_wrong_field(void **state)
                 { "{\"count\":0}", "at.count must be a whole number from 1 to 10, not 0\n" },
                 { "{\"count\":11}", "at.count must be a whole number from 1 to 10, not 11\n" },
                 { "{\"count\":1.0}", "at.count must be a whole number from 1 to 10, not 1.0\n" },
-                { "{\"count\":99999999999999999999}", "at.count must be a whole number from 1 to 10, not " },
                 { "{\"number\":0.4}", "at.number must be a number, not 0.4\n" },
                 { "{\"number\":1e999}", "at.number must be a number, not " },
                 { "{\"number\":\"1\"}", "at.number must be a number, not \"1\"\n" },
@@ -286,6 +285,29 @@ static void tells_every_wrong_field(void **state)
         }
 }
 
+/* json-c 0.18 does so while it parses, and says nothing of the field. */
+static void a_number_of_more_than_64_bits_is_refused(void **state)
+{
+        (void)state;
+        const char *text = "{\"count\":99999999999999999999}";
+        int64_t count = 7;
+        const struct hl_json_field fields[] = { { "count", HL_JSON_INTEGER, &count, "a whole number from 1 to 10", 1,
+                                                  10 } };
+        struct hl_buf problems = { 0 };
+        hl_json *json = NULL;
+        struct hl_err err = { 0 };
+        if (hl_json_parse(text, strlen(text), &json, &err) < 0) {
+                assert_int_equal(err.kind, HL_ERR_INVALID);
+                assert_non_null(strstr(err.message, "number expected"));
+        } else {
+                assert_int_equal(hl_json_read(json, "at", fields, HL_COUNT(fields), note, &problems), -EINVAL);
+                assert_true(test_contains(&problems, "at.count must be a whole number from 1 to 10, not "));
+        }
+        assert_int_equal(count, 7);
+        hl_json_free(json);
+        hl_buf_free(&problems);
+}
+
 static void cuts_a_long_wrong_value(void **state)
 {
         (void)state;
@@ -310,7 +332,7 @@ static double number_of(const char *text)
         HL_CLEANUP(hl_free_pointer) char *body = hl_format("{\"n\":%s}", text);
         must(hl_json_parse(body, strlen(body), &json, &err) == 0);
         int r = hl_json_read(json, "", fields, HL_COUNT(fields), note, &problems);
-        assert_int_equal(r<0, problems.len> 0);
+        assert_true((r < 0) == (problems.len > 0));
         hl_json_free(json);
         hl_buf_free(&problems);
         return r < 0 ? -1 : number;
@@ -341,6 +363,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_number_may_stand_in_a_string_where_a_field_says_so),
+                cmocka_unit_test(a_number_of_more_than_64_bits_is_refused),
                 cmocka_unit_test(accepts_objects_of_the_grammar),
                 cmocka_unit_test(refuses_what_is_not_the_grammar),
                 cmocka_unit_test(refuses_duplicate_keys),
