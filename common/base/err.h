@@ -5,8 +5,7 @@
  * Errors   a function that can fail returns 0 or -errno and fills its hl_err: a kind
  *          that says whose fault it is, a stable code for programs, one sentence for
  *          people. The first failure is kept, later ones do not overwrite it.
- * Source   the kinds are mapped to HTTP statuses in handlers/service/service.c and nowhere else:
- *          an errno never is, or a polkit refusal of ours would become the client's 403.
+ * Source   a kind becomes an HTTP status in http/problem.c, and an exit status here, and nowhere else; an errno never does.
  * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_ERR_H
@@ -23,6 +22,7 @@ enum hl_err_kind {
         HL_ERR_UPSTREAM,    /* another program failed: a unit, a model server */
         HL_ERR_BUSY,        /* the bus or the host cannot be reached now; trying again helps */
         HL_ERR_TIMEOUT,     /* waited long enough; what was begun may still go on */
+        HL_ERR_CANCELLED,   /* whoever wanted the answer has left; what was begun may still go on */
         HL_ERR_INTERNAL,    /* our own fault, or the installation's */
         HL_ERR_TOO_LARGE,   /* more than there is room for */
         HL_ERR_UNSUPPORTED, /* a form of what was sent that is not read here */
@@ -38,5 +38,8 @@ struct hl_err {
 /* Fills err, unless it holds a failure already, and returns -errnum. */
 int hl_fail(struct hl_err *err, enum hl_err_kind kind, int errnum, const char *code, const char *format, ...)
         __attribute__((format(printf, 5, 6)));
+
+/* The exit status of a program that ends with an error of this kind: sysexits.h. */
+int hl_exit_status(enum hl_err_kind kind);
 
 #endif

@@ -54,17 +54,6 @@ enum hl_method hl_method_parse(const char *name)
         return HL_METHOD_OTHER;
 }
 
-int hl_problem(struct hl_problem *ret_problem, int status, const char *code, const char *format, ...)
-{
-        va_list args;
-        va_start(args, format);
-        vsnprintf(ret_problem->message, sizeof(ret_problem->message), format, args);
-        va_end(args);
-        ret_problem->status = status;
-        ret_problem->code = code;
-        return -EINVAL;
-}
-
 static const struct {
         const char *name;
         size_t offset;

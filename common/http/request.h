@@ -12,6 +12,7 @@
 #define HL_HTTP_REQUEST_H
 
 #include "base/buf.h"
+#include "problem.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,13 +31,6 @@ static inline bool hl_method_has_body(enum hl_method method)
 {
         return method == HL_POST || method == HL_PUT || method == HL_PATCH;
 }
-
-/* What a transport or the guard finds wrong with a request before any handler sees it. */
-struct hl_problem {
-        int status;
-        const char *code; /* stable, static */
-        char message[320];
-};
 
 struct hl_peer {
         bool local;              /* loopback or a unix socket: somebody on this machine */
@@ -86,10 +80,6 @@ int hl_request_query(const struct hl_request *request, const char *name, char **
 /* Whether the path is /v1 or below it, with however many slashes: clients of the OpenAI API are there, who know its errors
  * and no others. */
 bool hl_request_is_openai(const struct hl_request *request);
-
-/* Fills a problem and returns -EINVAL. */
-int hl_problem(struct hl_problem *ret_problem, int status, const char *code, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
 
 /* True for 127.0.0.0/8, ::1, the IPv4-mapped form of the former, and for "unix:". */
 bool hl_address_is_local(const char *address);

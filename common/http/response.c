@@ -66,13 +66,11 @@ void hl_response_json(struct hl_response *response, int status, hl_json *json)
         hl_json_free(json);
 }
 
-hl_json *hl_error_json(const char *code, const char *message)
+void hl_error_fill(hl_json *json, const struct hl_problem *problem)
 {
-        hl_json *json = hl_json_new();
         hl_json_set_string(json, "status", "error");
-        hl_json_set_string(json, "code", code);
-        hl_json_set_string(json, "message", message);
-        return json;
+        hl_json_set_string(json, "code", problem->code);
+        hl_json_set_string(json, "message", problem->message);
 }
 
 static const char *openai_error_type(int status)
@@ -83,24 +81,25 @@ static const char *openai_error_type(int status)
                                : "invalid_request_error";
 }
 
-hl_json *hl_openai_error_json(int status, const char *code, const char *message)
+hl_json *hl_openai_error(const struct hl_problem *problem)
 {
-        hl_json *json = hl_json_new(), *error = hl_json_new();
-        hl_json_set_string(error, "message", message);
-        hl_json_set_string(error, "type", openai_error_type(status));
+        hl_json *error = hl_json_new();
+        hl_json_set_string(error, "message", problem->message);
+        hl_json_set_string(error, "type", openai_error_type(problem->status));
         hl_json_set_string(error, "param", NULL);
-        hl_json_set_string(error, "code", code);
-        hl_json_set(json, "error", error);
-        return json;
+        hl_json_set_string(error, "code", problem->code);
+        return error;
 }
 
 void hl_response_problem(struct hl_response *response, const struct hl_request *request,
                          const struct hl_problem *problem)
 {
-        hl_response_json(response, problem->status,
-                         hl_request_is_openai(request)
-                                 ? hl_openai_error_json(problem->status, problem->code, problem->message)
-                                 : hl_error_json(problem->code, problem->message));
+        hl_json *json = hl_json_new();
+        if (hl_request_is_openai(request))
+                hl_json_set(json, "error", hl_openai_error(problem));
+        else
+                hl_error_fill(json, problem);
+        hl_response_json(response, problem->status, json);
 }
 
 void hl_response_head(const struct hl_response *response, const struct hl_request *request, enum hl_head_form form,

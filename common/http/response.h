@@ -44,12 +44,11 @@ void hl_response_header(struct hl_response *response, const char *name, const ch
 /* The body is this JSON; takes it. */
 void hl_response_json(struct hl_response *response, int status, hl_json *json);
 
-/* {"status":"error","code":…,"message":…}. Returns the object, still owned by the caller,
- * for keys to be added before hl_response_json(). */
-hl_json *hl_error_json(const char *code, const char *message);
+/* Sets "status":"error", "code" and "message". */
+void hl_error_fill(hl_json *json, const struct hl_problem *problem);
 
-/* {"error":{"message":…,"type":…,"param":null,"code":…}}: the same for clients of the OpenAI API, who know no other. */
-hl_json *hl_openai_error_json(int status, const char *code, const char *message);
+/* {"message":…,"type":…,"param":null,"code":…}: what clients of the OpenAI API look for below "error". The caller's. */
+hl_json *hl_openai_error(const struct hl_problem *problem);
 
 /* An error's answer, in the shape that the request's path asks for. The request may have no path yet. */
 void hl_response_problem(struct hl_response *response, const struct hl_request *request,

@@ -161,24 +161,18 @@ static int read_body(const struct hl_request *request, bool any_type, hl_json **
         return 0;
 }
 
-/* What the client hears of an error. Of our own faults it hears no cause: the log has it. */
-static void answer_error(const struct hl_routes *routes, struct hl_context *ctx)
+/* An error's answer keeps what the route has added, unless its client knows OpenAI's errors alone. */
+static void answer_error(struct hl_context *ctx)
 {
-        bool ours = ctx->err.kind == HL_ERR_INTERNAL;
-        const char *code = ctx->err.code,
-                   *message = ours ? "something went wrong here; the journal says what, by this answer's X-Request-Id"
-                                   : ctx->err.message;
-        int status = routes->error_status(ctx->err.kind);
+        const struct hl_problem problem = hl_problem_of(&ctx->err);
         if (ctx->err.kind == HL_ERR_BUSY)
                 hl_response_header(ctx->response, "Retry-After", "2");
         if (hl_request_is_openai(ctx->request)) {
-                hl_response_json(ctx->response, status, hl_openai_error_json(status, code, message));
+                hl_response_problem(ctx->response, ctx->request, &problem);
                 return;
         }
-        hl_json_set_string(ctx->reply, "status", "error");
-        hl_json_set_string(ctx->reply, "code", code);
-        hl_json_set_string(ctx->reply, "message", message);
-        hl_response_json(ctx->response, status, hl_json_ref(ctx->reply));
+        hl_error_fill(ctx->reply, &problem);
+        hl_response_json(ctx->response, problem.status, hl_json_ref(ctx->reply));
 }
 
 static void run_route(const struct hl_routes *routes, const struct hl_route *route, struct hl_context *ctx)
@@ -194,7 +188,7 @@ static void run_route(const struct hl_routes *routes, const struct hl_route *rou
         }
 
         hl_fail(&ctx->err, HL_ERR_INTERNAL, -r, "internal_error", "%s", strerror(-r));
-        answer_error(routes, ctx);
+        answer_error(ctx);
 }
 
 struct match {

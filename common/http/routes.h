@@ -5,8 +5,7 @@
  *          the list of routes, scopes, content type and query parameters come from it. Pages that came from elsewhere and
  *          are named by the guard may read every answer (cors.h).
  * Errors   a route returns 0, having set ctx->status and filled ctx->reply, or -errno with
- *          ctx->err filled; what an error kind means in HTTP is told by
- *          hl_routes.error_status.
+ *          ctx->err filled, which becomes the answer (problem.h).
  * Owner    everything in hl_context belongs to the caller of the route.
  * Process  no logging: the program logs when hl_routes_answer() is done.
  * Tests    tests/unit/http/test_routes.c, tests/unit/http/test_routes_access.c
@@ -62,7 +61,6 @@ struct hl_routes {
         const char *title; /* "Shutdown Service" */
         const struct hl_route *items;
         size_t count;
-        int (*error_status)(enum hl_err_kind kind);
 };
 
 /* Fills the response, whatever the request is. *ret_err is what went wrong (kind

@@ -6,7 +6,7 @@
  *          the caller's: hl_readiness_watch_check() is told each answer and, now and then, that there is none.
  * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   hl_readiness_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT: not
- *          in time; -ECANCELED/TIMEOUT: bus->client_fd hung up; -EINVAL/CONFLICT: the model has no PORT. BUSY and
+ *          in time; -ECANCELED/CANCELLED: bus->client_fd hung up; -EINVAL/CONFLICT: the model has no PORT. BUSY and
  *          INTERNAL as in bus.h. What is behind a failure is told by cause.h.
  * Tests    tests/unit/models/test_probe.c, tests/system/test_models.py, tests/system/test_causes.py
  */

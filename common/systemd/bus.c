@@ -66,7 +66,7 @@ int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char
 
 int hl_fail_client_left(struct hl_err *err, const char *unit)
 {
-        return hl_fail(err, HL_ERR_TIMEOUT, ECANCELED, "client_left",
+        return hl_fail(err, HL_ERR_CANCELLED, ECANCELED, "client_left",
                        "the client has left; what it asked of %s goes on", unit);
 }
 

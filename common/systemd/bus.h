@@ -41,7 +41,7 @@ int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_e
 /* Of the systemd that runs: 252. */
 int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
 
-/* The error of a wait that ends because client_fd has hung up: -ECANCELED/TIMEOUT. */
+/* The error of a wait that ends because client_fd has hung up: -ECANCELED/CANCELLED. */
 int hl_fail_client_left(struct hl_err *err, const char *unit);
 
 /* Turns a failed call into an error. `what` is a sentence's subject: "starting model@x.service". */

@@ -7,7 +7,7 @@
  * Errors   -EIO/UPSTREAM: the job ended and the unit is not as asked, with systemd's result; -ETIMEDOUT/TIMEOUT: the
  *          deadline passed, the job goes on; -EINTR/CONFLICT: another job took its place; -ENOENT/UPSTREAM: the unit
  *          cannot be loaded. All: BUSY and INTERNAL as in bus.h.
- *          -ECANCELED/TIMEOUT: bus->client_fd hung up, the job goes on.
+ *          -ECANCELED/CANCELLED: bus->client_fd hung up, the job goes on.
  *          A stop or restart that is not queued in time is hung up on, and not queued later: -ETIMEDOUT/BUSY.
  * Owner    hl_job_free(); name and bus are the caller's and outlive the job.
  * Process  no logging, no globals, no threads.

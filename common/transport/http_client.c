@@ -210,7 +210,7 @@ int hl_http_client_ask(struct hl_http_client *client, const struct hl_http_clien
         curl_slist_free_all(headers);
         hl_make_printable(why);
         if (x.is_given_up)
-                return hl_fail(err, HL_ERR_TIMEOUT, ECANCELED, "given_up", "%s was not waited for", request->url);
+                return hl_fail(err, HL_ERR_CANCELLED, ECANCELED, "given_up", "%s was not waited for", request->url);
         return code == CURLE_OK ? 0
                                 : failed(code, request->url, *why ? why : curl_easy_strerror(code), &answer->body, err);
 }

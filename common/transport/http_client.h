@@ -9,7 +9,7 @@
  *          where the name is unknown; -ETIMEDOUT/TIMEOUT; -EACCES/INTERNAL: TLS does not
  *          vouch for the other side; -EMSGSIZE/UPSTREAM: more than max; -EPROTO/UPSTREAM:
  *          not HTTP, no TLS, or an answer that ended early; -EINVAL/INVALID: not a URL, not a
- *          certificate; -ECANCELED/TIMEOUT: take or tick had enough. Messages name the URL.
+ *          certificate; -ECANCELED/CANCELLED: take or tick had enough. Messages name the URL.
  * Owner    hl_http_client_free(); the answer's body with hl_buf_free(), also after a failure.
  * Process  one hl_http_client a thread. Certificates are always verified, redirects never
  *          followed, proxies of the environment never asked: a token goes where it was
@@ -45,7 +45,7 @@ struct hl_http_client_request {
         const struct hl_http_client_tls *tls; /* NULL: what the system trusts */
         uint64_t deadline_us;
 
-        /* For a person who waits. Negative ends the request, which then is -ECANCELED/TIMEOUT. */
+        /* For a person who waits. Negative ends the request, which then is -ECANCELED/CANCELLED. */
         int (*take)(void *data, const char *bytes,
                     size_t len); /* gets the body of a 2xx as it comes; NULL: it is kept */
         int (*tick)(void *data); /* called at least every second; NULL: not */

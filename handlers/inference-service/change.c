@@ -35,7 +35,7 @@ static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint
 {
         struct hl_service *service = ctx->service;
         char cause[HL_CAUSE_SIZE];
-        if (r == -ECANCELED)
+        if (ctx->err.kind == HL_ERR_CANCELLED)
                 return r;
         hl_cause_wait_of_failure(&service->bus, model, since_us, &ctx->err, cause);
         hl_cause_tell(&ctx->err, cause);

@@ -243,14 +243,8 @@ static int answer(struct hl_context *ctx, int r)
 {
         if (r == 0)
                 return 0;
-        bool ours = ctx->err.kind == HL_ERR_INTERNAL;
-        hl_json *error = hl_json_new();
-        hl_json_set_string(error, "message",
-                           ours ? "something went wrong here; the journal says what" : ctx->err.message);
-        hl_json_set_string(error, "type", ours ? "server_error" : "invalid_request_error");
-        hl_json_set(error, "param", NULL);
-        hl_json_set_string(error, "code", ctx->err.code);
-        hl_json_set(ctx->reply, "error", error);
+        const struct hl_problem problem = hl_problem_of(&ctx->err);
+        hl_json_set(ctx->reply, "error", hl_openai_error(&problem));
         return r;
 }
 

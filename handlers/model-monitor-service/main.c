@@ -138,6 +138,6 @@ static const struct hl_route table[] = {
 int main(int argc, char **argv)
 {
         static const struct hl_routes routes = { "model-monitor-service", "Model Monitor Service", table,
-                                                 HL_COUNT(table), hl_service_error_status };
+                                                 HL_COUNT(table) };
         return hl_service_main(&routes, argc, argv);
 }

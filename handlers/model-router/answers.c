@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "http/cors.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define RETRY_SECONDS 10 /* what a client is told after a failure; OpenAI's ignore more than 60 */
@@ -41,16 +40,14 @@ void hl_router_answer(struct hl_router_request *request, struct hl_response *res
         hl_response_free(response);
 }
 
-void hl_router_refuse(struct hl_router_request *request, int status, const char *type, const char *model,
-                      const struct hl_err *err)
+/* model: "" where none is known. why: the sentence for the log. */
+static void refuse(struct hl_router_request *request, const struct hl_problem *problem, hl_json *error,
+                   const char *model, const char *why)
 {
         struct hl_response response = { 0 };
-        hl_json *json = hl_json_new(), *error = hl_json_new();
-        hl_json_set_string(error, "message", err->message);
-        hl_json_set_string(error, "type", type);
-        hl_json_set(error, "param", NULL);
-        hl_json_set_string(error, "code", err->code);
-        if (model && *model)
+        hl_json *json = hl_json_new();
+        int status = problem->status;
+        if (*model)
                 hl_json_set_string(error, "model", model);
         if (request->cause && *request->cause)
                 hl_json_set_string(error, "cause", request->cause);
@@ -65,32 +62,37 @@ void hl_router_refuse(struct hl_router_request *request, int status, const char 
         const struct hl_log_field fields[] = {
                 { "HL_MODEL", model }, { "HL_REQUEST_ID", request->http.id }, { "HL_PEER", peer }, { NULL, NULL }
         };
-        hl_log(status >= 500 ? LOG_ERR : LOG_INFO, fields, "a request from %s: %d: %s [%s]", peer, status, err->message,
+        hl_log(status >= 500 ? LOG_ERR : LOG_INFO, fields, "a request from %s: %d: %s [%s]", peer, status, why,
                request->http.id);
         hl_router_answer(request, &response);
 }
 
-void hl_router_refuse_request(struct hl_router_request *request, const struct hl_err *err)
+void hl_router_refuse_problem(struct hl_router_request *request, const struct hl_problem *problem)
 {
-        int status = err->kind == HL_ERR_TOO_LARGE     ? 413
-                     : err->kind == HL_ERR_UNSUPPORTED ? 415
-                     : err->kind == HL_ERR_NOT_FOUND   ? 404
-                     : err->kind == HL_ERR_CONFLICT    ? 409
-                                                       : 400;
-        hl_router_refuse(request, status, "invalid_request_error", NULL, err);
+        refuse(request, problem, hl_openai_error(problem), request->model, problem->message);
+}
+
+void hl_router_refuse(struct hl_router_request *request, const struct hl_err *err)
+{
+        const struct hl_problem problem = hl_problem_of(err);
+        refuse(request, &problem, hl_openai_error(&problem), "", err->message);
+}
+
+static void refuse_model(struct hl_router_request *request, int status, const char *model, const struct hl_err *err)
+{
+        struct hl_problem problem = hl_problem_of(err);
+        problem.status = status;
+        hl_json *error = hl_openai_error(&problem);
+        hl_json_set_string(error, "type", "model_unavailable");
+        refuse(request, &problem, error, model, err->message);
 }
 
 void hl_router_refuse_unavailable(struct hl_router_request *request, const char *model, const struct hl_err *err)
 {
-        hl_router_refuse(request, 503, "model_unavailable", model, err);
+        refuse_model(request, 503, model, err);
 }
 
-void hl_router_refuse_problem(struct hl_router_request *request, const struct hl_problem *problem)
+void hl_router_refuse_interrupted(struct hl_router_request *request, const char *model, const struct hl_err *err)
 {
-        struct hl_err err = { 0 };
-        const char *type = problem->status >= 500   ? "server_error"
-                           : problem->status == 401 ? "authentication_error"
-                                                    : "invalid_request_error";
-        hl_fail(&err, HL_ERR_INVALID, EINVAL, problem->code, "%s", problem->message);
-        hl_router_refuse(request, problem->status, type, request->model, &err);
+        refuse_model(request, hl_status_of(err->kind), model, err);
 }

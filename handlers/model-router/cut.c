@@ -29,7 +29,7 @@ static void refuse(struct hl_router_request *request, const struct hl_router_cut
                 how ? ": it ended with " : "", how ? how : "", cut->unit);
         hl_cause_tell(&err, cause);
         request->cause = cause;
-        hl_router_refuse(request, 502, "model_unavailable", cut->name, &err);
+        hl_router_refuse_interrupted(request, cut->name, &err);
 }
 
 static void finish(struct hl_router_cut *cut, const char *how, const char *cause)
@@ -73,7 +73,7 @@ static void refuse_late(struct hl_router_request *request, const struct hl_model
 {
         struct hl_err err = { 0 };
         hl_fail(&err, HL_ERR_TIMEOUT, ETIMEDOUT, "model_timeout", "%s did not answer in time", model->name);
-        hl_router_refuse(request, 504, "model_unavailable", model->name, &err);
+        hl_router_refuse_interrupted(request, model->name, &err);
 }
 
 void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request *request, const struct hl_model *model)

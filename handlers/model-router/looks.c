@@ -112,7 +112,7 @@ static void answer_entry(struct hl_router_request *request, const struct hl_mode
         }
         hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
                 "%s has no model of that name: GET /v1/models lists all", model->name);
-        hl_router_refuse_request(request, &err);
+        hl_router_refuse(request, &err);
 }
 
 /* Who only looks at a model, a monitor above all, starts none; and what it is called is known without it. */

@@ -59,8 +59,7 @@ static void hold(struct router *router, struct hl_router_request *request, const
         if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
         } else if (request->call != HL_ROUTER_WAKE && !runs && hl_nginx_ports_check(&router->bus, model, &err) < 0) {
-                hl_router_refuse_request(request,
-                                         &err); /* it would come back to NGINX: it has no location to wait in */
+                hl_router_refuse(request, &err); /* it would come back to NGINX: it has no location to wait in */
         } else if (request->call != HL_ROUTER_WAKE) {
                 hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
         } else if (hl_router_waits_full(router->waits)) {
@@ -129,7 +128,7 @@ static void find(struct router *router, struct hl_router_request *request, const
                 hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
                         "there is no model \"%.*s\": GET /v1/models lists those that there are", HL_MODEL_NAME_MAX,
                         name);
-                hl_router_refuse_request(request, &err);
+                hl_router_refuse(request, &err);
         } else {
                 pass(router, request, config, &catalog.models[0]);
         }
@@ -155,7 +154,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
         HL_CLEANUP(hl_free_pointer) char *name = NULL;
         bool has_body = request->http.method == HL_POST;
         if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
-                hl_router_refuse_request(request, &err);
+                hl_router_refuse(request, &err);
                 return;
         }
         if (!name && hl_request_query(&request->http, "model", &name) < 0)
@@ -172,7 +171,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
         else
                 hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "not_found",
                         "a request is routed here by \"model\", in its body or as ?model=; GET /v1/models lists them");
-        hl_router_refuse_request(request, &err);
+        hl_router_refuse(request, &err);
 }
 
 /* ---- one request ---- */

@@ -12,34 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int hl_service_error_status(enum hl_err_kind kind)
-{
-        switch (kind) {
-        case HL_ERR_INVALID:
-                return 400;
-        case HL_ERR_FORBIDDEN:
-                return 403;
-        case HL_ERR_NOT_FOUND:
-                return 404;
-        case HL_ERR_CONFLICT:
-                return 409;
-        case HL_ERR_TOO_LARGE:
-                return 413;
-        case HL_ERR_UNSUPPORTED:
-                return 415;
-        case HL_ERR_UPSTREAM:
-                return 502;
-        case HL_ERR_BUSY:
-                return 503;
-        case HL_ERR_TIMEOUT:
-                return 504;
-        case HL_ERR_INTERNAL:
-        case HL_ERR_NONE:
-                break;
-        }
-        return 500;
-}
-
 static int scopes_of(void *data, const char *secret)
 {
         struct hl_service *service = data;
@@ -72,7 +44,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 { NULL, NULL },
         };
         int priority = hl_method_has_body(request->method) ? LOG_NOTICE : LOG_INFO;
-        if (status >= 500 && err->errnum != ECANCELED) /* that is the client's own doing */
+        if (status >= 500 && err->kind != HL_ERR_CANCELLED) /* that is the client's own doing */
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;

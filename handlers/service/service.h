@@ -3,8 +3,7 @@
  *
  * Shape    a struct hl_service is one request's: configuration and tokens are read anew, the bus is
  *          opened if a route needs it, and nothing is kept.
- * Errors   this is where an error's kind becomes an HTTP status, and where requests are
- *          logged: what changes something at "notice", what failed at "err".
+ * Errors   this is where requests are logged: what changes something at "notice", what failed at "err".
  * Process  each request has its own; several may be answered at once.
  * Tests    tests/doors/, tests/system/
  */
@@ -28,8 +27,6 @@ struct hl_service {
 
 /* The whole main() of a service. */
 int hl_service_main(const struct hl_routes *routes, int argc, char **argv);
-
-int hl_service_error_status(enum hl_err_kind kind);
 
 /* The catalogue, for a service's answer. */
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog);

@@ -265,7 +265,6 @@ static const struct hl_route table[] = {
 
 int main(int argc, char **argv)
 {
-        static const struct hl_routes routes = { "shutdown-service", "Shutdown Service", table, HL_COUNT(table),
-                                                 hl_service_error_status };
+        static const struct hl_routes routes = { "shutdown-service", "Shutdown Service", table, HL_COUNT(table) };
         return hl_service_main(&routes, argc, argv);
 }

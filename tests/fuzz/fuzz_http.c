@@ -25,11 +25,6 @@ static int run_item(struct hl_context *ctx)
         return 0;
 }
 
-static int error_status(enum hl_err_kind kind)
-{
-        return 400 + (int)kind;
-}
-
 static int scope_of(void *data, const char *secret)
 {
         (void)data;
@@ -42,7 +37,7 @@ static void answer(const struct hl_request *request)
                 { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, "wait", "" },
                 { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, "wait", "" },
         };
-        static const struct hl_routes routes = { "fuzz", "Fuzz", table, HL_COUNT(table), error_status };
+        static const struct hl_routes routes = { "fuzz", "Fuzz", table, HL_COUNT(table) };
         static const char *const origins[] = { "http://a", "app://*", NULL };
         const struct hl_guard guard = { .origins = origins, .scopes_of = scope_of };
         struct hl_response response = { 0 };

@@ -90,7 +90,7 @@ static void response_heads(void **state)
         struct hl_response response = { 0 };
         struct hl_buf out = { 0 };
         hl_request_init(&request);
-        hl_response_json(&response, 404, hl_error_json("unknown_route", "no"));
+        hl_response_problem(&response, &request, &(struct hl_problem){ 404, "unknown_route", "no" });
         assert_string_equal(response.body.data,
                             "{\"status\":\"error\",\"code\":\"unknown_route\",\"message\":\"no\"}\n");
         hl_response_head(&response, &request, HL_HEAD_HTTP, "close", &out);

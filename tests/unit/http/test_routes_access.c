@@ -27,11 +27,6 @@ static int run_fail(struct hl_context *ctx)
         return hl_fail(&ctx->err, kind, EACCES, "the_code", "the sentence");
 }
 
-static int error_status(enum hl_err_kind kind)
-{
-        return kind == HL_ERR_NOT_FOUND ? 404 : kind == HL_ERR_BUSY ? 503 : 500;
-}
-
 static const struct hl_route table[] = {
         { HL_GET, "/items", run_ok, HL_SCOPE_READ, NULL, "" },
         { HL_POST, "/items", run_ok, HL_SCOPE_CONTROL, NULL, "" },
@@ -40,7 +35,7 @@ static const struct hl_route table[] = {
         { HL_GET, "/v1/fail/{kind}", run_fail, HL_SCOPE_READ, NULL, "" },
 };
 
-static const struct hl_routes routes = { "test-service", "Test Service", table, HL_COUNT(table), error_status };
+static const struct hl_routes routes = { "test-service", "Test Service", table, HL_COUNT(table) };
 
 static int scopes_of(void *data, const char *secret)
 {

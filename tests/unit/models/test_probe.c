@@ -227,7 +227,7 @@ static void nobody_waits_for_who_has_left(void **state)
         client_fd = -1;
         close(client[0]);
         assert_int_equal(r, -ECANCELED);
-        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_int_equal(err.kind, HL_ERR_CANCELLED);
 }
 
 static void ready_is_waited_for(void **state)

@@ -277,7 +277,7 @@ static void who_has_left_is_not_waited_for(void **state)
         bus.client_fd = client[0];
         close(client[1]);
         assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", test_deadline(), &err), -ECANCELED);
-        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_int_equal(err.kind, HL_ERR_CANCELLED);
         assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
         fake_stop(&fake, &bus);
         close(client[0]);

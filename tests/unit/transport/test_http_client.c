@@ -220,7 +220,7 @@ static void who_waits_may_give_up(void **state)
         struct hl_err err;
         server->answer = NULL; /* silence */
         assert_int_equal(watch(server, &w, &answer, &err), -ECANCELED);
-        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
+        assert_int_equal(err.kind, HL_ERR_CANCELLED);
         assert_int_equal(w.ticks, 3);
         hl_buf_free(&answer.body);
 }
