@@ -317,7 +317,7 @@ static int look(enum print what, bool *ret_changed)
         int r = hl_config_load(NULL, tell, NULL, &config, &err);
         if (r < 0) {
                 hl_log(LOG_ERR, NULL, "%s", err.message);
-                return EX_CONFIG;
+                return hl_exit_status(err.kind);
         }
         r = what ? print(&config, what, &err) : update(&config, &err);
         hl_config_free(&config);

@@ -108,7 +108,7 @@ static int stopping_query(const struct cli *cli, char *query, size_t size, struc
         return 0;
 }
 
-static int ask(struct cli_api *api, const struct cli *cli, const struct change *change, struct hl_err *err)
+static void ask(struct cli_api *api, const struct cli *cli, const struct change *change, struct hl_err *err)
 {
         HL_CLEANUP(hl_json_cleanup) hl_json *json = NULL;
         HL_CLEANUP(hl_free_pointer) char *behind = hl_format("/%s%s", change->verb, change->query);
@@ -121,22 +121,21 @@ static int ask(struct cli_api *api, const struct cli *cli, const struct change *
                                        .data = &progress };
         int r = call.path ? cli_api_ask(api, &call, &json, err) : -EINVAL;
         progress_end(&progress);
-        if (cli->is_json && r != -ECANCELED)
+        if (cli->is_json && err->kind != HL_ERR_CANCELLED)
                 cli_api_show(api);
         else if (r == 0) {
                 const char *message = hl_json_get_string(json, "message");
                 HL_CLEANUP(hl_free_pointer) char *line = hl_format("%s.\n", message ? message : "Done");
                 cli_put(stdout, line, strlen(line));
         }
-        return r;
 }
 
 static int change_model(struct cli_api *api, const struct cli *cli, const struct change *change, struct hl_err *err)
 {
         const struct sigaction action = { .sa_handler = interrupt };
         sigaction(SIGINT, &action, NULL);
-        int r = ask(api, cli, change, err);
-        if (r != -ECANCELED) {
+        ask(api, cli, change, err);
+        if (err->kind != HL_ERR_CANCELLED) {
                 cli_guess_model(api, cli->words[0], err);
                 return cli_finish(err);
         }

@@ -5,8 +5,8 @@
  * Shape    a command is a function of struct cli that returns the exit status. Those about models ask the services as
  *          anybody does, so that rights and answers are the same for all.
  * Units    times on a terminal are local, spans rounded down.
- * Errors   struct hl_err; cli_exit_status() alone turns one into an exit status. Nothing that came from elsewhere reaches
- *          the terminal with control characters in it.
+ * Errors   struct hl_err; cli_finish() alone turns one into an exit status. Nothing that came from elsewhere reaches the
+ *          terminal with control characters in it.
  * Owner    cli_api_close(); JSON from cli_api_ask() with hl_json_free().
  * Process  one thread; SIGPIPE is ignored.
  * Tests    tests/doors/test_cli.py, tests/system/test_cli.py
@@ -42,9 +42,7 @@ int cli_logs(const struct cli *cli);
 int cli_why(const struct cli *cli);
 int cli_token(const struct cli *cli);
 
-/* ---- cli_show.c: what people are shown ---- */
-
-int cli_exit_status(const struct hl_err *err);
+/* ---- show.c: what people are shown ---- */
 
 /* Shows the error, if there is one, and returns the exit status. */
 int cli_finish(const struct hl_err *err);
@@ -63,7 +61,7 @@ char *cli_span(int64_t seconds, char *buffer);
 /* Whether nobody reads stdout any more: the other end of the pipe is closed. */
 bool cli_output_is_gone(void);
 
-/* ---- cli_api.c: the services' API ---- */
+/* ---- api.c: the services' API ---- */
 
 enum cli_service { CLI_INFERENCE, CLI_MONITOR };
 

@@ -154,7 +154,7 @@ int cli_logs(const struct cli *cli)
                 r = read_log(&api, cli, &err);
         if (r == 0 && cli->is_followed)
                 fputs(FOLLOW_AGAIN "\n", stderr);
-        if (r == -ECANCELED) /* nobody reads it any more */
+        if (err.kind == HL_ERR_CANCELLED) /* nobody reads it any more */
                 err.kind = HL_ERR_NONE;
         cli_guess_model(&api, cli->words[0], &err);
         cli_api_close(&api);

@@ -12,28 +12,18 @@
 #include <time.h>
 #include <unistd.h>
 
-int cli_exit_status(const struct hl_err *err)
+/* Some causes are told apart more finely than by their kind: --help lists all statuses. */
+static int exit_status(const struct hl_err *err)
 {
-        switch (err->kind) {
-        case HL_ERR_NONE:
-                return EX_OK;
-        case HL_ERR_INVALID:
-                return EX_USAGE;
-        case HL_ERR_FORBIDDEN:
-                return EX_NOPERM;
-        case HL_ERR_NOT_FOUND:
-                return strcmp(err->code, "model_not_found") == 0 ? EX_NOINPUT : EX_DATAERR;
-        case HL_ERR_CONFLICT:
+        if (err->kind == HL_ERR_NOT_FOUND && strcmp(err->code, "model_not_found") != 0)
                 return EX_DATAERR;
-        case HL_ERR_UPSTREAM:
-                return err->errnum == EPROTO ? EX_PROTOCOL : EX_SOFTWARE;
-        case HL_ERR_BUSY:
-                return err->errnum == ECONNREFUSED ? EX_UNAVAILABLE : EX_TEMPFAIL;
-        case HL_ERR_TIMEOUT:
-                return EX_TEMPFAIL;
-        default:
-                return err->errnum == EACCES || err->errnum == EPERM ? EX_NOPERM : EX_CONFIG;
-        }
+        if (err->kind == HL_ERR_UPSTREAM && err->errnum == EPROTO)
+                return EX_PROTOCOL;
+        if (err->kind == HL_ERR_BUSY && err->errnum == ECONNREFUSED)
+                return EX_UNAVAILABLE;
+        if (err->kind == HL_ERR_INTERNAL && (err->errnum == EACCES || err->errnum == EPERM))
+                return EX_NOPERM;
+        return hl_exit_status(err->kind);
 }
 
 int cli_finish(const struct hl_err *err)
@@ -43,7 +33,7 @@ int cli_finish(const struct hl_err *err)
                 cli_put(stderr, err->message, strlen(err->message));
                 fputc('\n', stderr);
         }
-        return cli_exit_status(err);
+        return exit_status(err);
 }
 
 /* What a terminal obeys: C0, DEL, and C1, which is two bytes of UTF-8. */

@@ -249,25 +249,21 @@ static void write_health(struct hl_publish *publish, const struct hl_err *err)
                 say(publish, "%s: %s", publish->health_file, strerror(-r));
 }
 
-static int exit_status(const struct hl_err *err)
+/* Its input is its configuration, and whoever cannot be asked is asked again by the next run. */
+static int exit_status(enum hl_err_kind kind)
 {
-        switch (err->kind) {
-        case HL_ERR_NONE:
-                return EX_OK;
+        switch (kind) {
         case HL_ERR_INVALID:
                 return EX_CONFIG;
-        case HL_ERR_FORBIDDEN:
-                return EX_NOPERM;
-        case HL_ERR_NOT_FOUND:
-                return EX_NOINPUT;
-        case HL_ERR_CONFLICT:
-                return EX_DATAERR;
         case HL_ERR_BUSY:
         case HL_ERR_TIMEOUT:
+        case HL_ERR_CANCELLED:
         case HL_ERR_UPSTREAM:
                 return EX_UNAVAILABLE;
-        default:
+        case HL_ERR_INTERNAL:
                 return EX_SOFTWARE;
+        default:
+                return hl_exit_status(kind);
         }
 }
 
@@ -286,5 +282,5 @@ int hl_publish(struct hl_publish *publish)
                 say(publish, "error: %s", err.message);
         write_health(publish, &err);
         flush_said(publish);
-        return exit_status(&err);
+        return exit_status(err.kind);
 }
