@@ -55,10 +55,10 @@ struct hl_request {
         bool forwarded; /* a proxy says that it asks for somebody else */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
-        /* From now on nothing is lost if this process ends because its client is gone: what was asked for goes on
-         * without us, and only the waiting for it is left. NULL behind transports whose process has other clients. */
-        void (*may_end)(void);
-        int client_fd; /* there, it has hung up when the client has left; -1: nobody can tell */
+        /* For struct hl_wait. Called once the job is queued: from then on this process may exit when its client hangs up.
+         * NULL behind transports whose process has other clients. */
+        void (*on_queued)(void);
+        int client_fd; /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
 };
 
 /* Gives the request its random id. */

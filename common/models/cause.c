@@ -270,10 +270,10 @@ bool hl_cause_of_failure(struct hl_bus *bus, const struct hl_model *model, uint6
 }
 
 void hl_cause_wait_of_failure(struct hl_bus *bus, const struct hl_model *model, uint64_t since_us,
-                              const struct hl_err *err, char cause[static HL_CAUSE_SIZE])
+                              const struct hl_err *err, const struct hl_wait *wait, char cause[static HL_CAUSE_SIZE])
 {
         for (int i = 0; !hl_cause_of_failure(bus, model, since_us, err, cause) && i < HL_CAUSE_TRIES; i++)
-                if (hl_sleep_or_hangup(bus->client_fd, HL_CAUSE_LAG_US))
+                if (hl_sleep_or_hangup(wait->client_fd, HL_CAUSE_LAG_US))
                         return;
 }
 

@@ -38,9 +38,9 @@ bool hl_cause_of(struct hl_bus *bus, const struct hl_model *model, char cause[st
 bool hl_cause_of_failure(struct hl_bus *bus, const struct hl_model *model, uint64_t since_us, const struct hl_err *err,
                          char cause[static HL_CAUSE_SIZE]);
 
-/* The same, tried as often as that. */
+/* The same, tried as often as that, whatever the wait's deadline, while its client is there. */
 void hl_cause_wait_of_failure(struct hl_bus *bus, const struct hl_model *model, uint64_t since_us,
-                              const struct hl_err *err, char cause[static HL_CAUSE_SIZE]);
+                              const struct hl_err *err, const struct hl_wait *wait, char cause[static HL_CAUSE_SIZE]);
 
 /* Of a unit that ended, as above. */
 bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *detail, uint64_t since_us,

@@ -182,15 +182,15 @@ int hl_readiness_watch_check(struct hl_readiness_watch *w, int status, uint64_t 
 }
 
 /* Until the next step of the questions, at most until the deadline, and no longer than the client is there. */
-static int pause_until(const struct hl_ask *ask, const struct hl_bus *bus, uint64_t again_us, uint64_t deadline_us)
+static int pause_until(const struct hl_ask *ask, const struct hl_wait *wait, uint64_t again_us)
 {
         uint64_t next_us = hl_clock_monotonic() + CLIENT_EVERY_US;
         next_us = again_us < next_us ? again_us : next_us;
-        hl_wait_fd(ask->epoll, POLLIN, next_us < deadline_us ? next_us : deadline_us);
-        return hl_sleep_or_hangup(bus->client_fd, 0) ? -ECANCELED : 0;
+        hl_wait_fd(ask->epoll, POLLIN, next_us < wait->deadline_us ? next_us : wait->deadline_us);
+        return hl_sleep_or_hangup(wait->client_fd, 0) ? -ECANCELED : 0;
 }
 
-int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err)
+int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, const struct hl_wait *wait, struct hl_err *err)
 {
         int askable = hl_model_has_port(model, err);
         if (askable < 0)
@@ -215,9 +215,9 @@ int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t
                         hl_last_use_record(model->name, &ignored);
                         note_us = now_us + NOTE_EVERY_US;
                 }
-                if (now_us >= deadline_us)
+                if (now_us >= wait->deadline_us)
                         return hl_fail_not_ready(model, watch.status, err);
-                if (pause_until(&ask, bus, again_us, deadline_us) < 0)
+                if (pause_until(&ask, wait, again_us) < 0)
                         return hl_fail_client_left(err, model->unit);
         }
 }

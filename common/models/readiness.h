@@ -4,15 +4,15 @@
  * Shape    the unit says whether a process runs, its health path whether it can answer: servers listen, and answer 503,
  *          long before they are ready. What answers on PORT must not be somebody else's (owner.h). A wait is a loop of
  *          the caller's: hl_readiness_watch_check() is told each answer and, now and then, that there is none.
- * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   hl_readiness_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT: not
- *          in time; -ECANCELED/CANCELLED: bus->client_fd hung up; -EINVAL/CONFLICT: the model has no PORT. BUSY and
+ *          in time; -ECANCELED/CANCELLED: the client has left; -EINVAL/CONFLICT: the model has no PORT. BUSY and
  *          INTERNAL as in bus.h. What is behind a failure is told by cause.h.
  * Tests    tests/unit/models/test_probe.c, tests/system/test_models.py, tests/system/test_causes.py
  */
 #ifndef HL_MODELS_READINESS_H
 #define HL_MODELS_READINESS_H
 
+#include "base/wait.h"
 #include "config/catalog.h"
 #include "systemd/bus.h"
 #include "systemd/units.h"
@@ -69,6 +69,6 @@ struct hl_readiness_watch {
  * on; or -errno as above. */
 int hl_readiness_watch_check(struct hl_readiness_watch *watch, int status, uint64_t asked_us, struct hl_err *err);
 
-int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, uint64_t deadline_us, struct hl_err *err);
+int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, const struct hl_wait *wait, struct hl_err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bus.h - the connection to the system bus that units.c and power.c share.
+/* bus.h - the connection to the system bus, which everything that asks systemd, logind or polkit shares.
  *
  * Shape    opened when it is first needed: a request that asks systemd nothing pays nothing.
  * Units    deadline_us is CLOCK_MONOTONIC, as from hl_clock_monotonic().
@@ -20,14 +20,12 @@ struct hl_err;
 #define HL_BUS_CALL_TIMEOUT_US (UINT64_C(5) * 1000 * 1000) /* of one call; sd-bus would wait 25 s for a hung polkitd */
 
 struct hl_bus {
-        sd_bus *bus;   /* NULL until it is needed */
-        int fd;        /* a connected socket to use instead of the system bus, for tests; -1: none */
-        int client_fd; /* who waits for what is asked: when it has hung up, so does the waiting end; -1: nobody */
-        void (*queued)(void); /* called when a job is queued and only the waiting for it is left; may be NULL */
-        unsigned calls;       /* made so far: what a test of the number of calls reads */
+        sd_bus *bus;    /* NULL until it is needed */
+        int fd;         /* a connected socket to use instead of the system bus, for tests; -1: none */
+        unsigned calls; /* made so far: what the sweep's log and tests read */
 };
 
-#define HL_BUS_INIT ((struct hl_bus){ .fd = -1, .client_fd = -1 })
+#define HL_BUS_INIT ((struct hl_bus){ .fd = -1 })
 
 void hl_bus_free(struct hl_bus *bus);
 void hl_bus_free_message(sd_bus_message **message); /* for HL_CLEANUP */
@@ -41,7 +39,7 @@ int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_e
 /* Of the systemd that runs: 252. */
 int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
 
-/* The error of a wait that ends because client_fd has hung up: -ECANCELED/CANCELLED. */
+/* The error of a wait that ends because its client has left: -ECANCELED/CANCELLED. */
 int hl_fail_client_left(struct hl_err *err, const char *unit);
 
 /* Turns a failed call into an error. `what` is a sentence's subject: "starting model@x.service". */

@@ -129,8 +129,6 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
                                                     : call_verb(job->bus, job->verb, job->name, &job->path, err);
         if (r < 0)
                 hl_job_free(job);
-        else if (job->bus->queued)
-                job->bus->queued();
         /* Carried out late, when the caller no longer holds the model back from those who use it, it would cut what has
          * come meanwhile. For a caller that has hung up polkit does not vouch, and systemd does nothing. */
         if (r == -ETIMEDOUT && job->verb != HL_JOB_START)
@@ -173,7 +171,7 @@ void hl_job_free(struct hl_job *job)
         free(hl_steal(job->result));
 }
 
-static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
+static int wait_for(const struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
 {
         /* A call that was hung up on took the connection along by which this end would be told. */
         if (!job->result && sd_bus_slot_get_bus(job->slot) != job->bus->bus)
@@ -183,12 +181,12 @@ static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_er
                 int r = sd_bus_process(job->bus->bus, NULL);
                 if (r == 0) {
                         uint64_t now = hl_clock_monotonic();
-                        if (now >= deadline_us)
+                        if (now >= wait->deadline_us)
                                 return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
                                                "%s %s takes longer than was waited for; it goes on",
                                                verbs[job->verb].doing, job->name);
-                        uint64_t left_us = deadline_us - now;
-                        if (hl_sleep_or_hangup(job->bus->client_fd, 0))
+                        uint64_t left_us = wait->deadline_us - now;
+                        if (hl_sleep_or_hangup(wait->client_fd, 0))
                                 return hl_fail_client_left(err, job->name);
                         r = sd_bus_wait(job->bus->bus, left_us < LOOK_EVERY_US ? left_us : LOOK_EVERY_US);
                 }
@@ -198,15 +196,19 @@ static int wait_for(const struct hl_job *job, uint64_t deadline_us, struct hl_er
         return 0;
 }
 
-int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err)
+int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
 {
-        int r = wait_for(job, deadline_us, err);
+        const struct hl_wait look = hl_wait_until(0);
+        if (wait && wait->on_queued)
+                wait->on_queued();
+        int r = wait_for(job, wait ? wait : &look, err);
         return r < 0 ? r : hl_job_result(job, err);
 }
 
-int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err)
+int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,
+                struct hl_err *err)
 {
         HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = bus, .verb = verb, .name = name };
         int r = hl_job_begin(&job, err);
-        return r < 0 ? r : hl_job_wait(&job, deadline_us, err);
+        return r < 0 ? r : hl_job_wait(&job, wait, err);
 }

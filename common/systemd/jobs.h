@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* jobs.h - start, stop, restart and reload units: systemd's jobs, queued, waited for, or told of when they end.
  *
- * Shape    a job is systemd's. Several clients that start the same unit share one job, and what is so already is done
- *          at once.
- * Units    deadline_us is CLOCK_MONOTONIC.
+ * Shape    a job is systemd's. Several clients that start the same unit share one job. A job that would change nothing
+ *          ends at once.
  * Errors   -EIO/UPSTREAM: the job ended and the unit is not as asked, with systemd's result; -ETIMEDOUT/TIMEOUT: the
  *          deadline passed, the job goes on; -EINTR/CONFLICT: another job took its place; -ENOENT/UPSTREAM: the unit
  *          cannot be loaded. All: BUSY and INTERNAL as in bus.h.
- *          -ECANCELED/CANCELLED: bus->client_fd hung up, the job goes on.
+ *          -ECANCELED/CANCELLED: the client has left, the job goes on.
  *          A stop or restart that is not queued in time is hung up on, and not queued later: -ETIMEDOUT/BUSY.
  * Owner    hl_job_free(); name and bus are the caller's and outlive the job.
  * Process  no logging, no globals, no threads.
@@ -19,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/wait.h"
 #include "bus.h"
 
 enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
@@ -27,7 +27,8 @@ enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
 int hl_jobs_queue(struct hl_bus *bus, enum hl_job_verb verb, const char *name, struct hl_err *err);
 
 /* Queues the job, waits for its end, and looks whether the unit then is as asked. */
-int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, uint64_t deadline_us, struct hl_err *err);
+int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,
+                struct hl_err *err);
 
 /* One whose end comes by the bus, for a program with an event loop. */
 struct hl_job {
@@ -50,8 +51,9 @@ struct hl_job {
  * for systemd's answer, before which polkit is asked: a refusal is told as an end. */
 int hl_job_begin(struct hl_job *job, struct hl_err *err);
 
-/* Waits for its end, and looks whether the unit then is as asked: for a program without an event loop. */
-int hl_job_wait(struct hl_job *job, uint64_t deadline_us, struct hl_err *err);
+/* Waits for its end, and looks whether the unit then is as asked: for a program without an event loop. wait NULL: takes in
+ * what the bus has told, and waits for nothing. */
+int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err);
 
 /* Whether the unit is as asked, once the job has ended. */
 int hl_job_result(const struct hl_job *job, struct hl_err *err);

@@ -194,7 +194,7 @@ static void answer_watched(struct connection *c, struct hl_request *request, boo
 {
         watched_fd = c->fd;
         asked = 0;
-        request->may_end = http_1_1 ? watch_client : NULL; /* HTTP/1.0 knows no interim responses */
+        request->on_queued = http_1_1 ? watch_client : NULL; /* HTTP/1.0 knows no interim responses */
         c->server->answer(c->server->service, request, response);
         int flags = fcntl(c->fd, F_GETFL);
         if (flags >= 0 && (flags & O_ASYNC)) {

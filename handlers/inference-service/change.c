@@ -19,10 +19,11 @@ enum inference_wait inference_wait_of(const char *word)
 }
 
 /* 0, too, where the job goes on. *ret_done: it has ended. */
-static int wait_for_begin(struct hl_job *job, bool *ret_done, struct hl_err *err)
+static int wait_for_begin(struct hl_job *job, int client_fd, bool *ret_done, struct hl_err *err)
 {
         struct hl_err moment = { 0 };
-        int r = hl_job_wait(job, hl_clock_monotonic() + BEGUN_US, &moment);
+        const struct hl_wait wait = { hl_clock_monotonic() + BEGUN_US, client_fd };
+        int r = hl_job_wait(job, &wait, &moment);
         *ret_done = r == 0;
         if (r == 0 || (r == -ETIMEDOUT && moment.kind == HL_ERR_TIMEOUT))
                 return 0;
@@ -31,13 +32,14 @@ static int wait_for_begin(struct hl_job *job, bool *ret_done, struct hl_err *err
 }
 
 /* What is behind a failed start, in the answer and in its message. Who has left is told nothing. */
-static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint64_t since_us, int r)
+static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint64_t since_us,
+                      const struct hl_wait *wait, int r)
 {
         struct hl_service *service = ctx->service;
         char cause[HL_CAUSE_SIZE];
         if (ctx->err.kind == HL_ERR_CANCELLED)
                 return r;
-        hl_cause_wait_of_failure(&service->bus, model, since_us, &ctx->err, cause);
+        hl_cause_wait_of_failure(&service->bus, model, since_us, &ctx->err, wait, cause);
         hl_cause_tell(&ctx->err, cause);
         if (*cause)
                 hl_json_set_string(ctx->reply, "cause", cause);
@@ -45,7 +47,7 @@ static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint
 }
 
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
-                     enum inference_wait wait, int hold)
+                     enum inference_wait until, int hold)
 {
         static const char *const done[] = {
                 [HL_JOB_START] = "started", [HL_JOB_STOP] = "stopped", [HL_JOB_RESTART] = "restarted"
@@ -56,37 +58,37 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
         struct hl_service *service = ctx->service;
         uint64_t stop_us = verb == HL_JOB_START ? 0 : STOP_TIMEOUT_US,
                  start_us = verb == HL_JOB_STOP ? 0 : model->start_timeout_us;
-        uint64_t deadline_us = hl_clock_monotonic() + stop_us + start_us, since_us = hl_clock_realtime();
+        uint64_t since_us = hl_clock_realtime();
+        const struct hl_wait wait = { hl_clock_monotonic() + stop_us + start_us, ctx->request->client_fd,
+                                      ctx->request->on_queued };
 
         hl_json_set_string(ctx->reply, "model_name", model->name);
-        if (wait == WAIT_READY && model->port == 0) /* found before anything is started */
-                return tell_cause(ctx, model, since_us,
-                                  hl_readiness_wait(&service->bus, model, deadline_us, &ctx->err));
+        if (until == WAIT_READY && model->port == 0) /* found before anything is started */
+                return tell_cause(ctx, model, since_us, &wait, hl_model_has_port(model, &ctx->err));
         HL_CLEANUP(hl_job_free)
         struct hl_job job = { .bus = &service->bus, .verb = verb, .name = model->unit };
         int r = verb == HL_JOB_STOP ? 0 : hl_port_check_free(&service->bus, model, &ctx->err);
-        bool ended = wait == WAIT_JOB || wait == WAIT_READY;
-        service->bus.queued = ended ? ctx->request->may_end : NULL;
+        bool ended = until == WAIT_JOB || until == WAIT_READY;
         if (r == 0)
                 r = hl_job_begin(&job, &ctx->err);
         if (r == 0 && hold >= 0)
                 hl_last_use_mark_stopping(hold);
         if (r == 0 && ended)
-                r = hl_job_wait(&job, deadline_us, &ctx->err);
-        else if (r == 0 && wait == WAIT_BEGUN)
-                r = wait_for_begin(&job, &ended, &ctx->err);
-        if (r == 0 && wait == WAIT_READY)
-                r = hl_readiness_wait(&service->bus, model, deadline_us, &ctx->err);
+                r = hl_job_wait(&job, &wait, &ctx->err);
+        else if (r == 0 && until == WAIT_BEGUN)
+                r = wait_for_begin(&job, wait.client_fd, &ended, &ctx->err);
+        if (r == 0 && until == WAIT_READY)
+                r = hl_readiness_wait(&service->bus, model, &wait, &ctx->err);
         if (r < 0)
-                return verb == HL_JOB_STOP ? r : tell_cause(ctx, model, since_us, r);
+                return verb == HL_JOB_STOP ? r : tell_cause(ctx, model, since_us, &wait, r);
 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Model %s %s", model->name,
-                                  !ended               ? begun[verb]
-                                  : wait == WAIT_READY ? "is ready"
-                                                       : done[verb]);
+                                  !ended                ? begun[verb]
+                                  : until == WAIT_READY ? "is ready"
+                                                        : done[verb]);
         hl_json_set_string(ctx->reply, "message", message);
-        if (wait == WAIT_NONE)
+        if (until == WAIT_NONE)
                 ctx->status = 202;
         return 0;
 }

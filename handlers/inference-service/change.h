@@ -20,6 +20,6 @@ enum inference_wait inference_wait_of(const char *word);
 /* The rest of a change, once all that the request says is known to be right. hold: of a model that has nothing in flight,
  * or -1. */
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
-                     enum inference_wait wait, int hold);
+                     enum inference_wait until, int hold);
 
 #endif

@@ -147,19 +147,19 @@ static int reload(struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
         const char *unit = HL_NGINX_UNIT;
-        uint64_t deadline_us = hl_clock_monotonic() + RELOAD_TIMEOUT_US;
+        const struct hl_wait wait = hl_wait_until(hl_clock_monotonic() + RELOAD_TIMEOUT_US);
         enum hl_unit_state active;
         int r;
         /* One that is starting may have read what was there before. One that will start reads what is there then. */
         while ((r = hl_units_states(&bus, &unit, 1, &active, err)) == 0 && active == HL_UNIT_STARTING) {
-                if (hl_clock_monotonic() >= deadline_us)
+                if (hl_clock_monotonic() >= wait.deadline_us)
                         return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "nginx_starting",
                                        "NGINX does not finish starting");
                 hl_sleep_or_hangup(-1, START_LOOK_US);
         }
         if (r < 0 || active != HL_UNIT_ACTIVE)
                 return r;
-        return hl_jobs_run(&bus, HL_JOB_RELOAD, unit, deadline_us, err);
+        return hl_jobs_run(&bus, HL_JOB_RELOAD, unit, &wait, err);
 }
 
 /* What there is to be written: the server's locations, and the upstreams that they need. */

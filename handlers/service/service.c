@@ -65,7 +65,6 @@ static struct hl_guard guard_of(struct hl_service *service)
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
         struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
-        service.bus.client_fd = request->client_fd;
         struct hl_err err = { 0 };
         if (hl_config_load(NULL, NULL, NULL, &service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */

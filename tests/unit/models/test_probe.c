@@ -204,8 +204,8 @@ static int wait_ready(const struct hl_model *model, struct fake_systemd *systemd
         struct hl_bus bus;
         *err = (struct hl_err){ 0 };
         fake_start(&fake, fake_systemd_answer, systemd, &bus);
-        bus.client_fd = client_fd;
-        int r = hl_readiness_wait(&bus, model, deadline_us, err);
+        const struct hl_wait wait = { deadline_us, client_fd };
+        int r = hl_readiness_wait(&bus, model, &wait, err);
         fake_stop(&fake, &bus);
         return r;
 }

@@ -131,7 +131,8 @@ static void the_second_look(void **state)
         assert_int_equal(s.decision.reason, HL_SWEEP_IDLE);
         assert_int_equal(fake_count(&s.fake, "StopUnit"), 1);
         assert_true(was_held);
-        assert_int_equal(hl_job_wait(&s.job, test_deadline(), &s.err), 0);
+        const struct hl_wait wait = hl_wait_until(test_deadline());
+        assert_int_equal(hl_job_wait(&s.job, &wait, &s.err), 0);
         assert_true(hl_last_use_is_stopping("m")); /* by whom is not asked: another process would see the same */
         end_stop(&s);
         assert_false(hl_last_use_is_stopping("m"));

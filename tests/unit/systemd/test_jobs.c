@@ -30,7 +30,8 @@ static void expect_job(const struct job_case *c)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        int r = hl_jobs_run(&bus, c->verb, "model@x.service", test_deadline(), &err);
+        const struct hl_wait wait = hl_wait_until(test_deadline());
+        int r = hl_jobs_run(&bus, c->verb, "model@x.service", &wait, &err);
         unsigned called = fake_count(&fake, methods[c->verb]);
         fake_stop(&fake, &bus);
         if (r != c->result || err.kind != c->kind || (c->code && strcmp(err.code, c->code) != 0) ||
@@ -214,9 +215,9 @@ static void a_job_outlives_the_deadline(void **state)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        uint64_t deadline_us = hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC;
-        int r = hl_jobs_run(&bus, HL_JOB_START, "model@x.service", deadline_us, &err);
-        assert_true(hl_clock_monotonic() >= deadline_us);
+        const struct hl_wait wait = hl_wait_until(hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC);
+        int r = hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err);
+        assert_true(hl_clock_monotonic() >= wait.deadline_us);
         assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
         fake_stop(&fake, &bus);
         assert_int_equal(r, -ETIMEDOUT);
@@ -259,7 +260,8 @@ static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state
         struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
         assert_int_equal(hl_job_begin(&job, &err), 0);
         hl_bus_free(&bus);
-        assert_int_equal(hl_job_wait(&job, test_deadline(), &err), -ENOTCONN);
+        const struct hl_wait wait = hl_wait_until(test_deadline());
+        assert_int_equal(hl_job_wait(&job, &wait, &err), -ENOTCONN);
         assert_int_equal(err.kind, HL_ERR_BUSY);
         fake_stop(&fake, &bus);
 }
@@ -274,9 +276,9 @@ static void who_has_left_is_not_waited_for(void **state)
         int client[2];
         must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        bus.client_fd = client[0];
+        const struct hl_wait wait = { test_deadline(), client[0] };
         close(client[1]);
-        assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", test_deadline(), &err), -ECANCELED);
+        assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err), -ECANCELED);
         assert_int_equal(err.kind, HL_ERR_CANCELLED);
         assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
         fake_stop(&fake, &bus);
@@ -309,8 +311,9 @@ static void the_connection_serves_one_job_after_another(void **state)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        const struct hl_wait wait = hl_wait_until(test_deadline());
         for (int i = 0; i < 3; i++)
-                assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", test_deadline(), &err), 0);
+                assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err), 0);
         fake_stop(&fake, &bus);
 }
 
