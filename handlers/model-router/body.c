@@ -20,18 +20,10 @@
 /* How a body is to be read. */
 enum form { NO_FORM, JSON, MULTIPART, URLENCODED };
 
-static const char *parameter(const struct hl_fastcgi_request *request, const char *name)
+static int parse_len(const char *text, size_t *ret_len, struct hl_err *err)
 {
-        const char *value = hl_fastcgi_get(request, name);
-        return value && *value ? value : NULL;
-}
-
-/* NGINX counts a body that came in chunks, too, before it sends the first byte of it. */
-static int body_len(const struct hl_fastcgi_request *request, size_t *ret_len, struct hl_err *err)
-{
-        const char *text = parameter(request, "CONTENT_LENGTH");
         uint64_t len = 0;
-        int r = text ? hl_parse_uint(text, SIZE_MAX / 2, &len) : 0;
+        int r = text && *text ? hl_parse_uint(text, SIZE_MAX / 2, &len) : 0;
         if (r == -ERANGE)
                 return hl_fail(err, HL_ERR_TOO_LARGE, EFBIG, "body_too_large",
                                "no host has room for a body of so many bytes: send a smaller one");
@@ -42,7 +34,7 @@ static int body_len(const struct hl_fastcgi_request *request, size_t *ret_len, s
 }
 
 /* How long a body may be is for NGINX alone to say: client_max_body_size. *ret_body: free(). */
-static int read_body(struct hl_fastcgi_request *request, size_t len, char **ret_body, struct hl_err *err)
+static int read_body(struct hl_fastcgi_request *fcgi, size_t len, char **ret_body, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *body = malloc(len);
         if (!body)
@@ -50,7 +42,7 @@ static int read_body(struct hl_fastcgi_request *request, size_t len, char **ret_
                                "this host has no memory left for a body of %zu bytes: send a smaller one, or later",
                                len);
         for (size_t at = 0, n; at < len; at += n)
-                if ((n = hl_fastcgi_body(request, body + at, len - at)) == 0)
+                if ((n = hl_fastcgi_body(fcgi, body + at, len - at)) == 0)
                         return hl_fail(err, HL_ERR_INVALID, EPROTO, "incomplete_request",
                                        "the request ended before it was whole: send it again");
         *ret_body = hl_steal(body);
@@ -100,19 +92,19 @@ static int find_in(const char *type, const char *body, size_t len, char **ret_na
         return 0;
 }
 
-int hl_router_find_model(struct hl_fastcgi_request *request, char **ret_name, struct hl_err *err)
+int hl_router_find_model(const struct hl_router_request *request, char **ret_name, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *body = NULL;
-        const char *encoding = parameter(request, "HTTP_CONTENT_ENCODING");
+        const struct hl_request *http = &request->http;
         size_t len = 0;
-        int r = body_len(request, &len, err);
+        int r = parse_len(request->body_len, &len, err);
         if (r == 0 && len == 0) {
                 *ret_name = NULL;
                 return 0;
         }
-        if (r == 0 && !hl_content_is_unencoded(encoding))
-                return hl_content_refuse_encoding(encoding, err);
+        if (r == 0 && !hl_content_is_unencoded(http->content_encoding))
+                return hl_content_refuse_encoding(http->content_encoding, err);
         if (r == 0)
-                r = read_body(request, len, &body, err);
-        return r < 0 ? r : find_in(parameter(request, "CONTENT_TYPE"), body, len, ret_name, err);
+                r = read_body(request->fcgi, len, &body, err);
+        return r < 0 ? r : find_in(http->content_type, body, len, ret_name, err);
 }

@@ -12,11 +12,11 @@
 #ifndef HL_MODEL_ROUTER_BODY_H
 #define HL_MODEL_ROUTER_BODY_H
 
-#include "transport/fastcgi_request.h"
+#include "request.h"
 
 struct hl_err;
 
 /* *ret_name: NULL where the body is empty or names no model, else free(). */
-int hl_router_find_model(struct hl_fastcgi_request *request, char **ret_name, struct hl_err *err);
+int hl_router_find_model(const struct hl_router_request *request, char **ret_name, struct hl_err *err);
 
 #endif

@@ -153,7 +153,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
         struct hl_err err = { 0 };
         HL_CLEANUP(hl_free_pointer) char *name = NULL;
         bool has_body = request->http.method == HL_POST;
-        if (has_body && hl_router_find_model(request->fcgi, &name, &err) < 0) {
+        if (has_body && hl_router_find_model(request, &name, &err) < 0) {
                 hl_router_refuse(request, &err);
                 return;
         }

@@ -84,6 +84,7 @@ static void read_call(struct hl_router_request *request)
         else if (call && strcmp(call, "admit") == 0)
                 request->call = HL_ROUTER_ADMIT;
         request->model = model ? model : "";
+        request->body_len = hl_fastcgi_get(fcgi, "CONTENT_LENGTH");
         request->is_forged = is_one(fcgi, "HL_FORGED");
         request->counts = is_one(fcgi, "HL_COUNTS");
         /* "-": no connection, so the model never saw the request. That is the last word also where it said 503 before. */

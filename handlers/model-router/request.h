@@ -2,7 +2,8 @@
 /* request.h - one request as NGINX tells model-router of it: read once, then known.
  *
  * Shape    the client's part is a struct hl_request without its body, which is left in the connection; beside it stands
- *          what NGINX has found out: which of its locations asks, and what became of the first try.
+ *          what NGINX has found out: which of its locations asks, and what became of the first try. Nobody else asks for
+ *          a parameter by its name.
  * Errors   hl_router_request_new(): a problem with the request's own head; it can be answered all the same.
  * Owner    takes the FastCGI request; answering takes it out again (answers.h). hl_router_request_free().
  * Source   nginx/home-lab-services/router.conf, wait.conf, server.conf.
@@ -30,16 +31,17 @@ struct hl_router_request {
         struct hl_fastcgi_request *fcgi; /* NULL once it was answered */
         struct hl_request http;
         enum hl_router_call call;
-        const char *model;   /* whose location asks; "" where a body is to say it */
-        enum hl_page page;   /* whose page sends it: filled by who has the configuration */
-        bool is_forged;      /* a browser may send it for a page of another origin without being asked first */
-        bool counts;         /* it makes a model work */
-        bool was_sent;       /* the model had it, and did not say that it is still loading */
-        uint64_t sent_us;    /* CLOCK_REALTIME, about when it was sent; 0: not known */
-        bool timed_out;      /* of what was sent: no answer came in time */
-        bool is_again;       /* a router sent it here: nobody had it */
-        unsigned hand_backs; /* how often it waited before, at a router that was stopped */
-        const char *cause;   /* of a refusal; NULL or "": none is known. Whoever refuses keeps it */
+        const char *model;    /* whose location asks; "" where a body is to say it */
+        const char *body_len; /* of a body that came in chunks, too: NGINX has counted it; NULL or "": there is none */
+        enum hl_page page;    /* whose page sends it: filled by who has the configuration */
+        bool is_forged;       /* a browser may send it for a page of another origin without being asked first */
+        bool counts;          /* it makes a model work */
+        bool was_sent;        /* the model had it, and did not say that it is still loading */
+        uint64_t sent_us;     /* CLOCK_REALTIME, about when it was sent; 0: not known */
+        bool timed_out;       /* of what was sent: no answer came in time */
+        bool is_again;        /* a router sent it here: nobody had it */
+        unsigned hand_backs;  /* how often it waited before, at a router that was stopped */
+        const char *cause;    /* of a refusal; NULL or "": none is known. Whoever refuses keeps it */
 };
 
 /* Takes fcgi. */
