@@ -25,8 +25,7 @@ struct reading {
         const struct hl_envfile *file;
         const char *next, *end;
         unsigned line;
-        hl_finding_fn *finding;
-        void *data;
+        const struct hl_report *report;
 };
 
 /* One value, and what was odd on the way to it. */
@@ -65,13 +64,13 @@ static void add(struct value *value, int b)
 static void tell(const struct reading *r, unsigned line, const char *key, const char *format, const char *text,
                  size_t len)
 {
-        if (!r->finding)
+        if (!r->report)
                 return;
         HL_CLEANUP(hl_free_pointer) char *piece = hl_shorten(text, len, SHOWN_MAX);
         const char *hole = strstr(format, "%s");
         HL_CLEANUP(hl_free_pointer)
         char *message = hole ? hl_format("%.*s%s%s", (int)(hole - format), format, piece, hole + 2) : hl_strdup(format);
-        r->finding(r->data, r->file->path, line, key, message);
+        hl_report_tell(r->report, r->file->path, line, key, message);
 }
 
 /* systemd counts the characters that Unicode keeps for nobody among what is not UTF-8. */
@@ -294,15 +293,11 @@ static int take_assignment(struct reading *r, hl_envfile_fn *assign, void *data)
         return result;
 }
 
-int hl_envfile_parse(const struct hl_envfile *file, hl_envfile_fn *assign, void *data, hl_finding_fn *finding,
-                     void *finding_data)
+int hl_envfile_parse(const struct hl_envfile *file, hl_envfile_fn *assign, void *data, const struct hl_report *report)
 {
-        struct reading r = { .file = file,
-                             .next = file->text,
-                             .end = file->text + file->len,
-                             .line = 1,
-                             .finding = finding,
-                             .data = finding_data };
+        struct reading r = {
+                .file = file, .next = file->text, .end = file->text + file->len, .line = 1, .report = report
+        };
         const char *nul = memchr(file->text, '\0', file->len);
         int result = 0;
         if (nul) {

@@ -28,8 +28,6 @@ struct hl_envfile {
 
 typedef void hl_envfile_fn(void *data, unsigned line, const char *name, const char *value);
 
-/* finding may be NULL. */
-int hl_envfile_parse(const struct hl_envfile *file, hl_envfile_fn *assign, void *data, hl_finding_fn *finding,
-                     void *finding_data);
+int hl_envfile_parse(const struct hl_envfile *file, hl_envfile_fn *assign, void *data, const struct hl_report *report);
 
 #endif

@@ -22,15 +22,13 @@ void hl_aliases_free(struct hl_model *model)
         model->aliases = NULL;
 }
 
-static void tell(const struct hl_model *model, hl_finding_fn *finding, void *data, const char *message)
+static void tell(const struct hl_model *model, const struct hl_report *report, const char *message)
 {
-        if (finding)
-                finding(data, model->file_path, model->aliases_line, "ALIASES", message);
+        hl_report_tell(report, model->file_path, model->aliases_line, "ALIASES", message);
 }
 
 /* place: from 1. What cannot be seen is not shown. */
-static void tell_invalid(const struct hl_model *model, size_t place, const char *alias, hl_finding_fn *finding,
-                         void *data)
+static void tell_invalid(const struct hl_model *model, size_t place, const char *alias, const struct hl_report *report)
 {
         HL_CLEANUP(hl_free_pointer)
         char *message =
@@ -39,10 +37,10 @@ static void tell_invalid(const struct hl_model *model, size_t place, const char 
                         : hl_format("must be names in UTF-8 that can be seen: name %zu has other bytes, or a "
                                     "character that cannot",
                                     place);
-        tell(model, finding, data, message);
+        tell(model, report, message);
 }
 
-void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, hl_finding_fn *finding, void *data)
+void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, const struct hl_report *report)
 {
         size_t count = 0, place = 0;
         hl_aliases_free(model);
@@ -53,14 +51,14 @@ void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, h
                 s += len;
                 place++;
                 if (!hl_alias_valid(alias)) {
-                        tell_invalid(model, place, alias, finding, data);
+                        tell_invalid(model, place, alias, report);
                         continue;
                 }
                 if (count == HL_ALIASES_MAX) {
                         HL_CLEANUP(hl_free_pointer)
                         char *message =
                                 hl_format("must be at most %d names: those behind them are left out", HL_ALIASES_MAX);
-                        tell(model, finding, data, message);
+                        tell(model, report, message);
                         break;
                 }
                 model->aliases = hl_grow(model->aliases, count + 2, sizeof(*model->aliases));
@@ -134,7 +132,7 @@ static void decide(const struct hl_catalog *catalog, struct claim *claims, size_
         }
 }
 
-static void tell_lost(const struct hl_catalog *catalog, const struct claim *claim, hl_finding_fn *finding, void *data)
+static void tell_lost(const struct hl_catalog *catalog, const struct claim *claim, const struct hl_report *report)
 {
         const struct hl_model *model = &catalog->models[claim->model], *winner = claim->winner;
         HL_CLEANUP(hl_free_pointer) char *message = NULL;
@@ -146,10 +144,10 @@ static void tell_lost(const struct hl_catalog *catalog, const struct claim *clai
                 message = hl_format("\"%s\" is %s of the model %s (%s), which keeps it: leave it out of one of the two",
                                     claim->alias, strcmp(claim->alias, winner->name) == 0 ? "the name" : "an alias",
                                     winner->name, winner->file_path);
-        tell(model, finding, data, message);
+        tell(model, report, message);
 }
 
-void hl_aliases_settle(struct hl_catalog *catalog, hl_finding_fn *finding, void *data)
+void hl_aliases_settle(struct hl_catalog *catalog, const struct hl_report *report)
 {
         size_t count = 0, kept = 0;
         HL_CLEANUP(hl_free_pointer) struct claim *claims = list_claims(catalog, &count);
@@ -164,7 +162,7 @@ void hl_aliases_settle(struct hl_catalog *catalog, hl_finding_fn *finding, void 
                         kept = 0;
                 bool lost = claim->winner || claim->again;
                 if (lost)
-                        tell_lost(catalog, claim, finding, data);
+                        tell_lost(catalog, claim, report);
                 aliases[claim->index] = NULL; /* also the list's new end, should nothing follow */
                 if (lost)
                         free(alias);

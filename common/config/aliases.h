@@ -3,7 +3,7 @@
  *
  * Shape    a file's name beats an alias, and the first model by name beats the others: so
  *          each name leads to one model, whatever order the folder is read in.
- * Errors   what is wrong is told to `finding` (which may be NULL) and left out.
+ * Errors   what is wrong is told to `report` and left out.
  * Owner    hl_model.aliases belongs to the model; hl_aliases_free().
  * Process  pure functions, time grows with n log n.
  * Tests    tests/unit/config/test_aliases.c
@@ -17,11 +17,11 @@
 bool hl_alias_valid(const char *text);
 
 /* Takes the value of an ALIASES= of the model's file: names between white space. What an earlier one said is dropped. */
-void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, hl_finding_fn *finding, void *data);
+void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, const struct hl_report *report);
 
 /* Takes from each model the aliases that another model has, or that it has already. The catalogue is a whole one,
  * sorted by name. */
-void hl_aliases_settle(struct hl_catalog *catalog, hl_finding_fn *finding, void *data);
+void hl_aliases_settle(struct hl_catalog *catalog, const struct hl_report *report);
 
 void hl_aliases_free(struct hl_model *model);
 

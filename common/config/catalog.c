@@ -47,12 +47,11 @@ static int find_type(int dir_fd, const char *name, mode_t *ret_type)
         return 0;
 }
 
-static void skip(const struct hl_config *config, const char *name, const char *why, hl_finding_fn *finding, void *data)
+static void skip(const struct hl_config *config, const char *name, const char *why, const struct hl_report *report)
 {
         HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", config->models_dir, name);
         hl_make_printable(path);
-        if (finding)
-                finding(data, path, 0, "", why);
+        hl_report_tell(report, path, 0, "", why);
 }
 
 static void free_model(struct hl_model *model)
@@ -66,14 +65,14 @@ static void free_model(struct hl_model *model)
 
 /* 0, or -errno where its file cannot be read now. One that was removed as we looked is not there. */
 static int add_model(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name,
-                     hl_finding_fn *finding, void *data)
+                     const struct hl_report *report)
 {
         catalog->models = hl_grow(catalog->models, catalog->count + 1, sizeof(*catalog->models));
         struct hl_model *model = &catalog->models[catalog->count++];
         *model = (struct hl_model){ .file_path = hl_format("%s/%s", config->models_dir, name),
                                     .unit = unit_name(config->unit_template, name) };
         memcpy(model->name, name, strlen(name) + 1);
-        int r = hl_model_file_read(dir_fd, config, model, finding, data);
+        int r = hl_model_file_read(dir_fd, config, model, report);
         if (r == 0)
                 return 0;
         free_model(model);
@@ -93,23 +92,23 @@ static void close_dir(DIR **dir)
 }
 
 static int take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name, mode_t type,
-                hl_finding_fn *finding, void *data)
+                const struct hl_report *report)
 {
         if (!hl_model_name_valid(name))
                 skip(config, name,
                      "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or digit",
-                     finding, data);
+                     report);
         else if (type != S_IFREG)
-                skip(config, name, "is skipped: it is no regular file", finding, data);
+                skip(config, name, "is skipped: it is no regular file", report);
         else if (catalog->count == HL_CATALOG_MAX)
-                skip(config, name, "is skipped: there are more than 10000 models", finding, data);
+                skip(config, name, "is skipped: there are more than 10000 models", report);
         else
-                return add_model(catalog, dir_fd, config, name, finding, data);
+                return add_model(catalog, dir_fd, config, name, report);
         return 0;
 }
 
 /* 0, or -errno where it is not known what models there are: then there are not none. */
-static int read_folder(DIR *dir, const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
+static int read_folder(DIR *dir, const struct hl_config *config, const char *only, const struct hl_report *report,
                        struct hl_catalog *catalog)
 {
         const struct dirent *entry;
@@ -120,19 +119,19 @@ static int read_folder(DIR *dir, const struct hl_config *config, const char *onl
                         continue;
                 int r = find_type(dirfd(dir), name, &type);
                 if (r == 0 && type != S_IFDIR)
-                        r = take(catalog, dirfd(dir), config, name, type, finding, data);
+                        r = take(catalog, dirfd(dir), config, name, type, report);
                 if (r < 0)
                         return r;
         }
         return -errno;
 }
 
-int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
+int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,
                     struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         struct hl_catalog catalog = { 0 };
         HL_CLEANUP(close_dir) DIR *dir = opendir(config->models_dir);
-        int r = dir ? read_folder(dir, config, only, finding, data, &catalog) : -errno;
+        int r = dir ? read_folder(dir, config, only, report, &catalog) : -errno;
         /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
         if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {
                 hl_catalog_free(&catalog);
@@ -143,7 +142,7 @@ int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding
         if (catalog.count > 0)
                 qsort(catalog.models, catalog.count, sizeof(*catalog.models), by_name);
         if (!only)
-                hl_aliases_settle(&catalog, finding, data);
+                hl_aliases_settle(&catalog, report);
         *ret_catalog = catalog;
         return 0;
 }
@@ -162,9 +161,9 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
         HL_CLEANUP(hl_catalog_free) struct hl_catalog all = { 0 };
         HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(name_or_alias);
         struct hl_catalog one = { 0 };
-        int r = name && hl_model_name_valid(name) ? hl_catalog_load(config, name, NULL, NULL, &one, err) : 0;
+        int r = name && hl_model_name_valid(name) ? hl_catalog_load(config, name, NULL, &one, err) : 0;
         if (r == 0 && one.count == 0 && name)
-                r = hl_catalog_load(config, NULL, NULL, NULL, &all, err);
+                r = hl_catalog_load(config, NULL, NULL, &all, err);
         if (r < 0)
                 return r;
         const struct hl_model *found = name ? hl_catalog_find_meant(&all, name) : NULL;

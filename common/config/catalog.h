@@ -4,7 +4,7 @@
  * Shape    a copy of the folder at one instant, sorted by name. A name that a request
  *          gives is looked up here; it never becomes a path or a unit by itself.
  * Units    *_us are microseconds.
- * Errors   a wrong file is told to `finding` and its model listed without what was wrong;
+ * Errors   a wrong file is told to `report` and its model listed without what was wrong;
  *          a wrong file name is told and left out. A file that may not be read, or that systemd
  *          refuses, is told, and listed with its read_error. A folder that cannot be read, or is
  *          not there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue. A
@@ -48,9 +48,9 @@ struct hl_catalog {
 /* [A-Za-z0-9][A-Za-z0-9._:-]*, at most HL_MODEL_NAME_MAX bytes. */
 bool hl_model_name_valid(const char *name);
 
-/* only: read no other model's file than this one's; NULL: all. finding may be NULL. Where all are read, each alias is
+/* only: read no other model's file than this one's; NULL: all. Where all are read, each alias is
  * one model's alone; where one is, its aliases are those of its file, also what another model has. */
-int hl_catalog_load(const struct hl_config *config, const char *only, hl_finding_fn *finding, void *data,
+int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,
                     struct hl_catalog *ret_catalog, struct hl_err *err);
 
 /* A catalogue of the one model that goes by this name, or of none. A file's name comes before an alias: only where there

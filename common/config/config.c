@@ -41,8 +41,7 @@ const char *hl_state_dir(void)
 struct reading {
         const char *path;
         const struct hl_buf *text;
-        hl_finding_fn *finding;
-        void *data;
+        const struct hl_report *report;
         unsigned count;
 };
 
@@ -50,9 +49,9 @@ static void note(void *data, const char *key, const char *message)
 {
         struct reading *reading = data;
         reading->count++;
-        if (reading->finding)
-                reading->finding(reading->data, reading->path,
-                                 hl_json_line_of(reading->text->data, reading->text->len, key), key, message);
+        if (reading->report)
+                hl_report_tell(reading->report, reading->path,
+                               hl_json_line_of(reading->text->data, reading->text->len, key), key, message);
 }
 
 static bool is_path(const char *text)
@@ -270,7 +269,7 @@ static void parse(struct hl_config *c, struct raw_config *n, struct reading *rea
                 return;
         }
         reading->count++;
-        if (!reading->finding)
+        if (!reading->report)
                 return;
         unsigned line = 0; /* the message begins with "line N: " */
         char *rest = bad.message;
@@ -281,7 +280,7 @@ static void parse(struct hl_config *c, struct raw_config *n, struct reading *rea
         HL_CLEANUP(hl_free_pointer) char *message = NULL;
         if (habit && habit_line <= line)
                 message = hl_format("%s: line %u %s", line ? rest + 2 : rest, habit_line, habit);
-        reading->finding(reading->data, reading->path, line, "", message ? message : line ? rest + 2 : rest);
+        hl_report_tell(reading->report, reading->path, line, "", message ? message : line ? rest + 2 : rest);
 }
 
 static void adopt(void *data, unsigned line, const char *name, const char *value)
@@ -299,19 +298,17 @@ void hl_config_adopt_environment(void)
         HL_CLEANUP(hl_free_pointer) char *models_dir = NULL;
         struct hl_buf text = { 0 };
         if (hl_read_file(AT_FDCWD, ENVIRONMENT_FILE, HL_CONFIG_SIZE_MAX, &text) == 0 && text.data)
-                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, adopt, &models_dir, NULL,
-                                 NULL);
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, adopt, &models_dir, NULL);
         hl_buf_free(&text);
         if (models_dir)
                 setenv(MODELS_VARIABLE, models_dir, 0);
 }
 
-int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
-                   struct hl_err *err)
+int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *usual = hl_format("%s/config.json", hl_configuration_dir());
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/config.json", hl_configuration_dir());
         struct hl_buf text = { 0 };
-        struct reading reading = { .path = path ? path : usual, .text = &text, .finding = finding, .data = data };
+        struct reading reading = { .path = path, .text = &text, .report = report };
         struct raw_config n = { .start_timeout_seconds = 120,
                                 .active_minutes = 10,
                                 .idle_minutes = 30,
@@ -337,8 +334,7 @@ int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct 
                 check_strings(&c, &n, &reading);
         } else {
                 reading.count++;
-                if (finding)
-                        finding(data, reading.path, 0, "", strerror(-r));
+                hl_report_tell(report, path, 0, "", strerror(-r));
         }
         if (reading.count > 0) {
                 hl_json_free(c.document);

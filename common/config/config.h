@@ -56,9 +56,8 @@ const char *hl_state_dir(void);
 /* For programs that people run: what the services' units give them by EnvironmentFile=, so that both see the same models. */
 void hl_config_adopt_environment(void);
 
-/* path NULL: config.json in the configuration folder. finding may be NULL. */
-int hl_config_load(const char *path, hl_finding_fn *finding, void *data, struct hl_config *ret_config,
-                   struct hl_err *err);
+/* config.json in the configuration folder. */
+int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err);
 void hl_config_free(struct hl_config *config);
 
 #endif

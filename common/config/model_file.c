@@ -24,15 +24,13 @@
 /* One reading of a model's file. */
 struct reading {
         struct hl_model *model;
-        hl_finding_fn *finding;
-        void *data;
+        const struct hl_report *report;
         struct hl_names seen;
 };
 
 static void tell(const struct reading *reading, unsigned line, const char *key, const char *message)
 {
-        if (reading->finding)
-                reading->finding(reading->data, reading->model->file_path, line, key, message);
+        hl_report_tell(reading->report, reading->model->file_path, line, key, message);
 }
 
 /* The first of the findings that may be why there is no PORT is kept: of PORT, of a line that is ignored, or of a value
@@ -106,7 +104,7 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                 else
                         tell_value(reading, line, name, "must be a time span from 1s to 1h", value);
         } else if (strcmp(name, "ALIASES") == 0) {
-                hl_aliases_read(model, line, value, reading->finding, reading->data);
+                hl_aliases_read(model, line, value, reading->report);
         } else if (hl_names_want_expansion(name, value)) {
                 tell(reading, line, name,
                      "has a $ or ~, and nothing is expanded in this file: write it out, or write it in front of the "
@@ -146,7 +144,8 @@ static int parse(struct reading *reading, const struct hl_buf *text)
                                          .len = text->len,
                                          .path = reading->model->file_path,
                                          .systemd = running_systemd };
-        int r = hl_envfile_parse(&file, assign, reading, tell_of_port, reading);
+        const struct hl_report report = { tell_of_port, reading };
+        int r = hl_envfile_parse(&file, assign, reading, &report);
         if (r == 0 && hl_names_line(&reading->seen, "PORT") == 0)
                 tell(reading, 0, "PORT", "is missing: without it the model cannot be reached");
         if (r == 0)
@@ -203,10 +202,10 @@ int hl_model_has_port(const struct hl_model *model, struct hl_err *err)
                        "%s has no PORT to be asked on: add one to %s", model->name, model->file_path);
 }
 
-int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding,
-                       void *data)
+int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model,
+                       const struct hl_report *report)
 {
-        struct reading reading = { .model = model, .finding = finding, .data = data };
+        struct reading reading = { .model = model, .report = report };
         struct hl_buf text = { 0 };
         model->health_path = hl_strdup(config->health_path);
         model->idle_timeout_us = 0; /* not said */

@@ -2,7 +2,7 @@
 /* model_file.h - what the file of one model says.
  *
  * Shape    fills the part of a struct hl_model that its file decides; the catalogue knows the rest.
- * Errors   what is wrong is told to `finding`, and left out. A file that may not be read, or that systemd refuses, is
+ * Errors   what is wrong is told to `report`, and left out. A file that may not be read, or that systemd refuses, is
  *          told, and 0 is returned: read_error says so. -errno: it is not there (-ENOENT), or cannot be read now.
  * Owner    what it fills belongs to the model: hl_catalog_free().
  * Source   the README's page "Models".
@@ -14,7 +14,7 @@
 #include "catalog.h"
 
 /* Of the file with the model's name in the folder dir_fd. */
-int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model, hl_finding_fn *finding,
-                       void *data);
+int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_model *model,
+                       const struct hl_report *report);
 
 #endif

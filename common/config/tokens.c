@@ -54,7 +54,7 @@ static bool parse_line(const char *line, struct hl_token *token)
         return true;
 }
 
-int hl_tokens_load(hl_finding_fn *finding, void *data, struct hl_tokens *ret_tokens, struct hl_err *err)
+int hl_tokens_load(const struct hl_report *report, struct hl_tokens *ret_tokens, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *path = file_path();
         struct hl_buf text = { 0 };
@@ -73,9 +73,8 @@ int hl_tokens_load(hl_finding_fn *finding, void *data, struct hl_tokens *ret_tok
                         continue;
                 if (!parse_line(line, &token)) {
                         wrong++;
-                        if (finding)
-                                finding(data, path, number, "",
-                                        "expected NAME SCOPE SHA256 CREATED: use \"home-lab-services token add\"");
+                        hl_report_tell(report, path, number, "",
+                                       "expected NAME SCOPE SHA256 CREATED: use \"home-lab-services token add\"");
                         continue;
                 }
                 tokens.tokens = hl_grow(tokens.tokens, tokens.count + 1, sizeof(token));
@@ -83,8 +82,8 @@ int hl_tokens_load(hl_finding_fn *finding, void *data, struct hl_tokens *ret_tok
         }
         hl_buf_free(&text);
         if (r < 0 || wrong > 0) {
-                if (r < 0 && finding)
-                        finding(data, path, 0, "", strerror(-r));
+                if (r < 0)
+                        hl_report_tell(report, path, 0, "", strerror(-r));
                 hl_tokens_free(&tokens);
                 return hl_fail(err, HL_ERR_INTERNAL, r < 0 ? -r : EINVAL, "internal_error", "%s: %s", path,
                                r < 0 ? strerror(-r) : "a line is not valid: \"home-lab-services check\" says which");
@@ -103,7 +102,7 @@ int hl_tokens_find(const char *secret, struct hl_token *ret_token, struct hl_err
 {
         struct hl_tokens tokens;
         char hash[HL_TOKEN_HASH_SIZE];
-        int r = hl_tokens_load(NULL, NULL, &tokens, err);
+        int r = hl_tokens_load(NULL, &tokens, err);
         if (r < 0)
                 return r;
         hash_secret(secret, hash);
@@ -174,7 +173,7 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         if (lock < 0)
                 return lock;
         struct hl_tokens tokens;
-        int r = hl_tokens_load(NULL, NULL, &tokens, err);
+        int r = hl_tokens_load(NULL, &tokens, err);
         if (r < 0)
                 return r;
         if (position(&tokens, name) < tokens.count) {
@@ -209,7 +208,7 @@ int hl_tokens_revoke(const char *name, struct hl_err *err)
         if (lock < 0)
                 return lock;
         struct hl_tokens tokens;
-        int r = hl_tokens_load(NULL, NULL, &tokens, err);
+        int r = hl_tokens_load(NULL, &tokens, err);
         if (r < 0)
                 return r;
         size_t i = position(&tokens, name);

@@ -39,8 +39,8 @@ struct hl_tokens {
         size_t count;
 };
 
-/* An absent file is an empty list. finding may be NULL. */
-int hl_tokens_load(hl_finding_fn *finding, void *data, struct hl_tokens *ret_tokens, struct hl_err *err);
+/* An absent file is an empty list. */
+int hl_tokens_load(const struct hl_report *report, struct hl_tokens *ret_tokens, struct hl_err *err);
 void hl_tokens_free(struct hl_tokens *tokens);
 
 /* The token that a secret belongs to: 1 and its copy, 0 where there is none. Compared in constant time. */

@@ -105,7 +105,7 @@ static char *read_command(const struct hl_model *model)
         struct hl_buf text = { .max = HL_MODEL_FILE_SIZE_MAX };
         if (hl_read_file(AT_FDCWD, model->file_path, HL_MODEL_FILE_SIZE_MAX, &text) == 0 && text.data)
                 hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, keep_command, &command,
-                                 NULL, NULL);
+                                 NULL);
         hl_buf_free(&text);
         return command ? command : hl_strdup("");
 }

@@ -43,8 +43,7 @@ static void read_file(struct hl_shutdown *s)
         struct owner owner = { 0 };
         struct stat status;
         if (hl_read_file(AT_FDCWD, SCHEDULED_FILE, SCHEDULED_FILE_SIZE_MAX, &text) == 0 && text.data)
-                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, read_owner, &owner, NULL,
-                                 NULL);
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, read_owner, &owner, NULL);
         if (stat(SCHEDULED_FILE, &status) == 0)
                 s->created_us = hl_timespec_us(status.st_mtim);
         s->ours = owner.known && owner.uid == getuid();

@@ -145,7 +145,8 @@ static int load_as_services(const struct hl_config *config, unsigned *ret_findin
 {
         const struct passwd *user = geteuid() == 0 ? getpwnam(HL_CHECK_USER) : NULL;
         bool become = user && setegid(user->pw_gid) == 0 && seteuid(user->pw_uid) == 0;
-        int r = hl_catalog_load(config, NULL, count_finding, ret_findings, ret_catalog, err);
+        const struct hl_report report = { count_finding, ret_findings };
+        int r = hl_catalog_load(config, NULL, &report, ret_catalog, err);
         if (become && (seteuid(0) < 0 || setegid(0) < 0))
                 abort();
         return r;
@@ -228,7 +229,7 @@ int hl_status(void)
         struct hl_config config = { 0 };
         struct hl_bus bus = HL_BUS_INIT;
         struct hl_err err = { 0 }, config_err = { 0 };
-        bool usable = hl_config_load(NULL, NULL, NULL, &config, &config_err) == 0;
+        bool usable = hl_config_load(NULL, &config, &config_err) == 0;
         int r = show_services(&bus, &err);
         if (r == 0 && usable)
                 r = show_models(&bus, &config, &err);

@@ -246,7 +246,7 @@ static int run_health(struct hl_context *ctx)
         struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err err = { 0 };
-        int r = hl_catalog_load(&service->config, "", NULL, NULL, &catalog, &err);
+        int r = hl_catalog_load(&service->config, "", NULL, &catalog, &err);
         hl_service_health_note(ctx, "models_dir", r, &err);
         hl_service_health_systemd(ctx);
         return hl_service_health(ctx);

@@ -48,9 +48,9 @@ static void note(struct last *last, const char *name, uint64_t ready_us)
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_config config;
         /* Only what is a model becomes a file. */
-        int r = hl_config_load(NULL, NULL, NULL, &config, &err);
+        int r = hl_config_load(NULL, &config, &err);
         if (r == 0) {
-                r = hl_catalog_load(&config, name, NULL, NULL, &catalog, &err);
+                r = hl_catalog_load(&config, name, NULL, &catalog, &err);
                 if (r == 0 && catalog.count == 1) {
                         r = hl_last_use_record(name, &err);
                         if (ready_us)

@@ -59,9 +59,9 @@ static void free_sweep(struct sweep *s)
 
 static int look(struct sweep *s, struct hl_err *err)
 {
-        int r = hl_config_load(NULL, NULL, NULL, &s->config, err);
+        int r = hl_config_load(NULL, &s->config, err);
         if (r == 0)
-                r = hl_catalog_load(&s->config, NULL, NULL, NULL, &s->catalog, err);
+                r = hl_catalog_load(&s->config, NULL, NULL, &s->catalog, err);
         if (r == 0)
                 r = hl_usage_ask(&s->bus, &s->config, &s->catalog, &s->usages, err);
         return r;

@@ -54,8 +54,7 @@ void hl_sweep_state_load(struct hl_sweep_state *ret_memory)
         struct hl_sweep_state memory = { 0 };
         if (hl_read_file(AT_FDCWD, file, FILE_SIZE_MAX, &text) == 0 && text.len > 0) {
                 memory.known = true;
-                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, assign, &memory, NULL,
-                                 NULL);
+                hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, assign, &memory, NULL);
         }
         hl_buf_free(&text);
         if (!memory.known)

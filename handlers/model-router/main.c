@@ -205,7 +205,7 @@ static void take(struct router *router, struct hl_fastcgi_request *fcgi)
         struct hl_router_request *request = hl_router_request_new(fcgi, &problem);
         if (problem.status) {
                 hl_router_refuse_problem(request, &problem);
-        } else if (hl_config_load(NULL, NULL, NULL, &config, &err) < 0) {
+        } else if (hl_config_load(NULL, &config, &err) < 0) {
                 hl_router_refuse_unavailable(request, request->model, &err);
         } else {
                 answer(router, request, &config);

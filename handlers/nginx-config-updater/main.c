@@ -45,6 +45,8 @@ static void tell(void *data, const char *file, unsigned line, const char *key, c
         hl_log(LOG_WARNING, NULL, "%s: %s%s%s", where, key, *key ? " " : "", message);
 }
 
+static const struct hl_report to_journal = { .fn = tell };
+
 /* ---- `nginx -t` on the locations alone ---- */
 
 /* What NGINX says comes by the pipe that is its standard error. */
@@ -198,7 +200,7 @@ static int publish(const char *path, const char *mark, bool was_pending, bool ha
 }
 
 /* A model on a port of NGINX's own gets no location: each request would come back to NGINX, and go there again. */
-static void leave_nginx_its_ports(struct hl_catalog *catalog, hl_finding_fn *finding, struct hl_buf *notes)
+static void leave_nginx_its_ports(struct hl_catalog *catalog, const struct hl_report *report, struct hl_buf *notes)
 {
         HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports;
         hl_nginx_ports_read(&ports);
@@ -211,8 +213,7 @@ static void leave_nginx_its_ports(struct hl_catalog *catalog, hl_finding_fn *fin
                 char *message = hl_format("%u is NGINX's (\"listen %s\", %s:%u): the model gets no location, give it "
                                           "another",
                                           model->port, listen->address, listen->file, listen->line);
-                if (finding)
-                        finding(NULL, model->file_path, 0, "PORT", message);
+                hl_report_tell(report, model->file_path, 0, "PORT", message);
                 hl_buf_addf(notes, "\n# %s\n# PORT %u is NGINX's own: the model cannot be reached here.\n", model->name,
                             model->port);
                 model->port = 0;
@@ -220,14 +221,14 @@ static void leave_nginx_its_ports(struct hl_catalog *catalog, hl_finding_fn *fin
 }
 
 /* Appends to texts. */
-static int make(const struct hl_config *config, hl_finding_fn *finding, struct texts *texts, struct hl_err *err)
+static int make(const struct hl_config *config, const struct hl_report *report, struct texts *texts, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        int r = hl_catalog_load(config, NULL, finding, NULL, &catalog, err);
+        int r = hl_catalog_load(config, NULL, report, &catalog, err);
         if (r < 0)
                 return r;
         HL_CLEANUP(hl_buf_free) struct hl_buf notes = { 0 };
-        leave_nginx_its_ports(&catalog, finding, &notes);
+        leave_nginx_its_ports(&catalog, report, &notes);
         hl_nginx_conf(config, &catalog, &texts->locations);
         hl_buf_add(&texts->locations, notes.data, notes.len);
         hl_nginx_upstreams(config, &catalog, &texts->upstreams);
@@ -274,7 +275,7 @@ static int update_with(const struct hl_config *config, const char *upstreams, st
                                                                               : 1; /* it took its time: look again */
         if (is_new) { /* once more, to tell what is wrong with the files: not at every run */
                 free_texts(texts);
-                int r = make(config, tell, texts, err);
+                int r = make(config, &to_journal, texts, err);
                 if (r < 0)
                         return r;
         }
@@ -303,7 +304,7 @@ enum print { PRINT_NOTHING, PRINT_LOCATIONS, PRINT_UPSTREAMS };
 static int print(const struct hl_config *config, enum print what, struct hl_err *err)
 {
         HL_CLEANUP(free_texts) struct texts texts = { 0 };
-        int r = make(config, tell, &texts, err);
+        int r = make(config, &to_journal, &texts, err);
         if (r == 0)
                 fputs(what == PRINT_UPSTREAMS ? texts.upstreams.data : texts.locations.data, stdout);
         return r;
@@ -314,7 +315,7 @@ static int look(enum print what, bool *ret_changed)
 {
         struct hl_config config;
         struct hl_err err = { 0 };
-        int r = hl_config_load(NULL, tell, NULL, &config, &err);
+        int r = hl_config_load(&to_journal, &config, &err);
         if (r < 0) {
                 hl_log(LOG_ERR, NULL, "%s", err.message);
                 return hl_exit_status(err.kind);

@@ -66,7 +66,7 @@ static void answer(const void *data, const struct hl_request *request, struct hl
 {
         struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
         struct hl_err err = { 0 };
-        if (hl_config_load(NULL, NULL, NULL, &service.config, &err) < 0) {
+        if (hl_config_load(NULL, &service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem = { 0 };
                 hl_problem(&problem, 500, "configuration_invalid",
@@ -87,7 +87,7 @@ static void refuse(const void *data, const struct hl_request *request, const str
 {
         struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
         struct hl_err ignored = { 0 };
-        if (hl_config_load(NULL, NULL, NULL, &service.config, &ignored) < 0) {
+        if (hl_config_load(NULL, &service.config, &ignored) < 0) {
                 hl_response_problem(response, request, problem);
                 return;
         }
@@ -108,7 +108,7 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)
 {
         struct hl_service *service = ctx->service;
-        return hl_catalog_load(&service->config, NULL, NULL, NULL, ret_catalog, &ctx->err);
+        return hl_catalog_load(&service->config, NULL, NULL, ret_catalog, &ctx->err);
 }
 
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
@@ -133,7 +133,7 @@ int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, con
                                "a model's name is letters, digits and . _ : -, begins with a letter or digit, and has "
                                "at most %d bytes",
                                HL_MODEL_NAME_MAX);
-        int r = hl_catalog_load(&service->config, ctx->param, NULL, NULL, ret_catalog, &ctx->err);
+        int r = hl_catalog_load(&service->config, ctx->param, NULL, ret_catalog, &ctx->err);
         if (r < 0)
                 return r;
         if (ret_catalog->count == 0)

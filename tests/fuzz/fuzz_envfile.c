@@ -213,7 +213,8 @@ static void compare(const uint8_t *data, size_t size, bool joins)
         const struct hl_envfile file = {
                 .text = (const char *)data, .len = size, .path = "FILE", .systemd = joins ? systemd_252 : NULL
         };
-        int r = hl_envfile_parse(&file, assign, &ours, finding, &ours);
+        const struct hl_report report = { finding, &ours };
+        int r = hl_envfile_parse(&file, assign, &ours, &report);
         if (size > 0 && memchr(data, '\0', size)) {
                 if (r != -EBADMSG || ours.out.len > 0)
                         abort();

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
                 if (hl_read_file(AT_FDCWD, argv[i], SIZE_MAX, &text) < 0)
                         return 1;
                 const struct hl_envfile file = { text.data ? text.data : "", text.len, argv[i], systemd };
-                int r = hl_envfile_parse(&file, assign, NULL, NULL, NULL);
+                int r = hl_envfile_parse(&file, assign, NULL, NULL);
                 printf("result %d%c%c", r, 0, 0);
                 hl_buf_free(&text);
         }

@@ -109,16 +109,17 @@ static void check_files(struct hl_check *c, struct hl_catalog *ret_catalog)
         struct hl_err err = { 0 };
         struct hl_tokens tokens = { 0 };
         unsigned before = hl_check_total(c);
+        const struct hl_report report = { on_finding, c };
 
         c->cause = CAUSE_CONFIG;
-        bool usable = hl_config_load(NULL, on_finding, c, &c->config, &err) == 0;
+        bool usable = hl_config_load(&report, &c->config, &err) == 0;
         if (hl_check_total(c) == before)
                 hl_check_line("ok", "configuration (%s/config.json, or the defaults)", hl_configuration_dir());
 
         HL_CLEANUP(hl_free_pointer) char *tokens_path = hl_format("%s/tokens", hl_configuration_dir());
         if (!c->sees_as_services && access(tokens_path, R_OK) < 0 && errno == EACCES)
                 hl_check_line("ok", "tokens: only root and the services may read them");
-        else if (hl_tokens_load(on_finding, c, &tokens, &err) == 0)
+        else if (hl_tokens_load(&report, &tokens, &err) == 0)
                 hl_check_line("ok", "%zu token%s", tokens.count, tokens.count == 1 ? "" : "s");
         hl_tokens_free(&tokens);
         if (!usable)
@@ -127,7 +128,7 @@ static void check_files(struct hl_check *c, struct hl_catalog *ret_catalog)
         before = hl_check_total(c);
         c->cause = CAUSE_MODELS;
         err = (struct hl_err){ 0 };
-        if (hl_catalog_load(&c->config, NULL, on_finding, c, ret_catalog, &err) < 0)
+        if (hl_catalog_load(&c->config, NULL, &report, ret_catalog, &err) < 0)
                 hl_check_problem(c, "%s", err.message);
         hl_check_models(c, ret_catalog);
         if (hl_check_total(c) == before)

@@ -349,7 +349,7 @@ static void read_environment(struct trial *t)
                 struct hl_buf text = { 0 };
                 if (hl_read_file(AT_FDCWD, *path, HL_MODEL_FILE_SIZE_MAX, &text) == 0) {
                         const struct hl_envfile file = { .text = text.data ? text.data : "", .len = text.len };
-                        hl_envfile_parse(&file, keep, &t->variables, NULL, NULL);
+                        hl_envfile_parse(&file, keep, &t->variables, NULL);
                 } else {
                         t->knows_all = false;
                 }

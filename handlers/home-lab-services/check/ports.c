@@ -35,7 +35,7 @@ void hl_check_model_ports(struct hl_check *c)
         struct hl_err ignored = { 0 };
         c->cause = CAUSE_MODELS;
         /* Both are said where the files are checked. */
-        if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, NULL, &catalog, &ignored) < 0)
+        if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, &catalog, &ignored) < 0)
                 return;
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog.count + 1) * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc((catalog.count + 1) * sizeof(*states));

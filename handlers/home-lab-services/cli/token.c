@@ -40,7 +40,7 @@ static int list(void)
 {
         struct hl_tokens tokens;
         struct hl_err err = { 0 };
-        if (hl_tokens_load(NULL, NULL, &tokens, &err) == 0) {
+        if (hl_tokens_load(NULL, &tokens, &err) == 0) {
                 for (size_t i = 0; i < tokens.count; i++) {
                         char created[HL_RFC3339_SIZE];
                         printf("%-24s %-8s %s\n", tokens.tokens[i].name, tokens.tokens[i].scope,

@@ -31,7 +31,8 @@ static int parse(const char *text, size_t len, unsigned (*systemd)(void), struct
         memcpy(exact, text, len);
         hl_buf_add(out, "", 0);
         const struct hl_envfile file = { .text = exact, .len = len, .path = "FILE", .systemd = systemd };
-        int r = hl_envfile_parse(&file, note_assignment, out, with_findings ? test_note_finding : NULL, out);
+        const struct hl_report report = { test_note_finding, out };
+        int r = hl_envfile_parse(&file, note_assignment, out, with_findings ? &report : NULL);
         free(exact);
         return r;
 }

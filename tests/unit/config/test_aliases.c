@@ -25,7 +25,8 @@ static void load(const char *folder, struct hl_catalog *catalog, struct hl_buf *
 {
         struct hl_err err = { 0 };
         hl_buf_add(findings, "", 0);
-        if (hl_catalog_load(config_of(folder), NULL, test_note_finding, findings, catalog, &err) != 0)
+        const struct hl_report report = { test_note_finding, findings };
+        if (hl_catalog_load(config_of(folder), NULL, &report, catalog, &err) != 0)
                 fail_msg("%s", err.message);
 }
 

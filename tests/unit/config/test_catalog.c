@@ -26,7 +26,8 @@ static const struct hl_config *config_of(const char *folder)
 static void load(const char *folder, const char *only, struct hl_catalog *catalog, struct hl_buf *findings)
 {
         struct hl_err err = { 0 };
-        if (hl_catalog_load(config_of(folder), only, test_note_finding, findings, catalog, &err) != 0)
+        const struct hl_report report = { test_note_finding, findings };
+        if (hl_catalog_load(config_of(folder), only, &report, catalog, &err) != 0)
                 fail_msg("%s", err.message);
 }
 
@@ -327,7 +328,7 @@ static void files_that_cannot_be_read_now(void **state)
                 struct hl_catalog catalog = { .count = 42 };
                 struct hl_err err = { 0 };
                 read_result = -errors[i];
-                assert_int_equal(hl_catalog_load(config_of(*state), NULL, NULL, NULL, &catalog, &err), -errors[i]);
+                assert_int_equal(hl_catalog_load(config_of(*state), NULL, NULL, &catalog, &err), -errors[i]);
                 assert_int_equal(err.kind, HL_ERR_BUSY);
                 assert_int_equal(catalog.count, 42);
         }
@@ -347,13 +348,13 @@ static void absent_and_unreadable_folders(void **state)
         struct hl_err err = { 0 };
         struct hl_config config = *config_of(*state);
         config.models_dir = test_path(*state, "none"); /* a disk that is not there, perhaps */
-        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), -ENOENT);
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, &catalog, &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         err = (struct hl_err){ 0 };
         test_write(*state, "file", "");
         config.models_dir = test_path(*state, "file");
         catalog.count = 42;
-        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), -ENOTDIR);
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, &catalog, &err), -ENOTDIR);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         assert_int_equal(catalog.count, 42);
 }

@@ -18,7 +18,8 @@ static int load(const char *folder, const char *text, struct hl_config *config, 
         if (text)
                 test_write(folder, "config.json", text);
         *err = (struct hl_err){ 0 };
-        return hl_config_load(NULL, test_note_finding, findings, config, err);
+        const struct hl_report report = { test_note_finding, findings };
+        return hl_config_load(&report, config, err);
 }
 
 static void an_absent_file_means_defaults(void **state)
@@ -189,7 +190,7 @@ static void all_errors_are_told_at_once(void **state)
         assert_true(test_contains(&findings, ":4: inference.models_dir: "));
         assert_true(test_contains(&findings, ":5: y: "));
         hl_buf_free(&findings);
-        assert_int_equal(hl_config_load(NULL, NULL, NULL, &c, &err), -EINVAL); /* without anybody to tell */
+        assert_int_equal(hl_config_load(NULL, &c, &err), -EINVAL); /* without anybody to tell */
 }
 
 static void unreadable_files_are_errors(void **state)

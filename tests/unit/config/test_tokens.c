@@ -31,7 +31,7 @@ static void added_found_and_revoked(void **state)
         assert_string_equal(token.scope, "control");
         assert_int_equal(hl_tokens_find(second, &token, &err), 1);
         assert_string_equal(token.name, "phone.2");
-        assert_int_equal(hl_tokens_load(NULL, NULL, &tokens, &err), 0);
+        assert_int_equal(hl_tokens_load(NULL, &tokens, &err), 0);
         assert_int_equal(tokens.count, 2);
         assert_true(tokens.tokens[0].created_us > 0);
         hl_tokens_free(&tokens);
@@ -89,7 +89,7 @@ static void what_is_like_a_secret_is_not_one(void **state)
         struct hl_tokens tokens;
         struct hl_err err = { 0 };
         must(hl_tokens_add("a", "power", secret, &err) == 0);
-        must(hl_tokens_load(NULL, NULL, &tokens, &err) == 0);
+        must(hl_tokens_load(NULL, &tokens, &err) == 0);
         strcpy(hash, tokens.tokens[0].hash);
         hl_tokens_free(&tokens);
         assert_int_equal(hl_tokens_find(hash, &token, &err), 0); /* who reads the file has no secret */
@@ -152,7 +152,7 @@ static void an_absent_file_is_an_empty_list(void **state)
         struct hl_tokens tokens;
         struct hl_token token;
         struct hl_err err = { 0 };
-        assert_int_equal(hl_tokens_load(NULL, NULL, &tokens, &err), 0);
+        assert_int_equal(hl_tokens_load(NULL, &tokens, &err), 0);
         assert_int_equal(tokens.count, 0);
         hl_tokens_free(&tokens);
         assert_int_equal(hl_tokens_find("x", &token, &err), 0);
@@ -188,7 +188,8 @@ static void a_broken_line_lets_nobody_in(void **state)
                 if (hl_tokens_find(secret, &token, &err) != -EINVAL)
                         fail_msg("%s", broken[i]);
                 assert_int_equal(err.kind, HL_ERR_INTERNAL);
-                assert_int_equal(hl_tokens_load(test_note_finding, &findings, &tokens, &err), -EINVAL);
+                assert_int_equal(hl_tokens_load(&(struct hl_report){ test_note_finding, &findings }, &tokens, &err),
+                                 -EINVAL);
                 assert_true(test_contains(&findings, "tokens:3: : expected NAME SCOPE SHA256 CREATED"));
                 assert_int_equal(tokens.count, 42);
                 err = (struct hl_err){ 0 };
@@ -208,7 +209,7 @@ static void comments_and_empty_lines_are_no_tokens(void **state)
         struct hl_tokens tokens;
         struct hl_err err = { 0 };
         test_write(*state, "tokens", "# comment\n\n  \t\n  a read " HASH " " CREATED "  \n\tb power " HASH " " CREATED);
-        assert_int_equal(hl_tokens_load(NULL, NULL, &tokens, &err), 0);
+        assert_int_equal(hl_tokens_load(NULL, &tokens, &err), 0);
         assert_int_equal(tokens.count, 2);
         assert_string_equal(tokens.tokens[1].name, "b");
         hl_tokens_free(&tokens);
@@ -224,7 +225,7 @@ static void an_unreadable_file_lets_nobody_in(void **state)
         assert_int_equal(hl_tokens_find("x", &token, &err), -EISDIR);
         assert_int_equal(hl_tokens_scopes("x", &token, &err), -EISDIR);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
-        assert_int_equal(hl_tokens_load(test_note_finding, &findings, &tokens, &err), -EISDIR);
+        assert_int_equal(hl_tokens_load(&(struct hl_report){ test_note_finding, &findings }, &tokens, &err), -EISDIR);
         assert_string_equal(findings.data, "tokens:0: : Is a directory\n");
         hl_buf_free(&findings);
         must(rmdir(test_path(*state, "tokens")) == 0);

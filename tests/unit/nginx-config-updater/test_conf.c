@@ -230,8 +230,8 @@ static void hostile_files_say_nothing(void **state)
                    "EVIL=\"\n} EVIL\"\n");
         test_write(folder, "models/bad-port", "PORT=\"1; EVIL\"\n");
         test_write(folder, "models/large-port", "PORT=65536\n");
-        assert_int_equal(hl_config_load(NULL, NULL, NULL, &config, &err), 0);
-        assert_int_equal(hl_catalog_load(&config, NULL, NULL, NULL, &catalog, &err), 0);
+        assert_int_equal(hl_config_load(NULL, &config, &err), 0);
+        assert_int_equal(hl_catalog_load(&config, NULL, NULL, &catalog, &err), 0);
         char *text = conf_of(&catalog, config.upstream_host), *expected;
         struct hl_model good = { .name = "good", .port = 8198, .unit = (char[]){ "model@good.service" } };
         expected = conf_of(&(struct hl_catalog){ &good, 1 }, "127.0.0.1");
