@@ -13,6 +13,7 @@
 #include "models/readiness.h"
 #include "models/usage.h"
 #include "nginx/ports.h"
+#include "product.h"
 #include "systemd/bus.h"
 #include "systemd/shutdown.h"
 #include "systemd/units.h"
@@ -25,22 +26,6 @@
 #include <unistd.h>
 
 #define SWEEP_TIMER "model-idle-sweep.timer"
-
-static const struct {
-        const char *label, *unit;
-        bool only_failed;
-} services[] = {
-        { "coordinator", "home-lab-services.service", false },
-        { "shutdown-service", "shutdown-service.socket", false },
-        { "inference-service", "inference-service.socket", false },
-        { "model-monitor-service", "model-monitor-service.socket", false },
-        /* The rest only where NGINX has our site. */
-        { "model-router", "model-router.socket", false },
-        { "nginx-config-updater", "nginx-config-updater.path", false },
-        { "  its last run", "nginx-config-updater.service", true },
-        { "nginx", "nginx.service", false },
-};
-#define SERVICES_WITHOUT_NGINX 4
 
 static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_state active)
 {
@@ -78,18 +63,18 @@ static void show_address(void)
 
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
-        const char *units[HL_COUNT(services)];
-        enum hl_unit_state states[HL_COUNT(services)];
-        size_t count = hl_check_has_nginx_site() ? HL_COUNT(services) : SERVICES_WITHOUT_NGINX;
-        for (size_t i = 0; i < count; i++)
-                units[i] = services[i].unit;
-        int r = hl_units_states(bus, units, count, states, err);
+        enum hl_unit_state states[HL_PRODUCT_UNITS];
+        bool with_nginx = hl_check_has_nginx_site();
+        int r = hl_product_states(bus, states, err);
         if (r < 0)
                 return r;
         puts("Services");
-        for (size_t i = 0; i < count; i++)
-                if (!services[i].only_failed || states[i] == HL_UNIT_FAILED)
-                        show_service(bus, services[i].label, services[i].unit, states[i]);
+        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++) {
+                const struct hl_product_unit *known = &hl_product_units[i];
+                bool rests = (known->flags & HL_PRODUCT_MAY_REST) && states[i] != HL_UNIT_FAILED;
+                if (known->label && !rests && (with_nginx || !(known->flags & HL_PRODUCT_FOR_NGINX)))
+                        show_service(bus, known->label, known->unit, states[i]);
+        }
         show_address();
         return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "check.h"
 #include "home-lab-services/holder.h"
+#include "home-lab-services/product.h"
 #include "kernel/sockets.h"
 #include "parts.h"
 #include "systemd/shutdown.h"
@@ -17,28 +18,6 @@
 #include <unistd.h>
 
 #define RULE "polkit-1/rules.d/60-home-lab-services.rules"
-
-static const struct {
-        const char *unit;
-        uint16_t port; /* 0: a unix socket */
-} sockets[] = {
-        { "shutdown-service.socket", 5001 },
-        { "inference-service.socket", 5002 },
-        { "model-monitor-service.socket", 5003 },
-        { "shutdown-service-fastcgi.socket", 0 },
-        { "inference-service-fastcgi.socket", 0 },
-        { "model-monitor-service-fastcgi.socket", 0 },
-        { "model-router.socket", 0 },
-        { "model-activity.socket", 0 },
-};
-
-const char *hl_check_socket_of(uint16_t port)
-{
-        for (size_t i = 0; i < HL_COUNT(sockets); i++)
-                if (sockets[i].port && sockets[i].port == port)
-                        return sockets[i].unit;
-        return NULL;
-}
 
 static void check_port(struct hl_check *c, uint16_t port, const char *socket, bool ours)
 {
@@ -66,15 +45,21 @@ static bool listens(struct hl_check *c, const char *unit, uint16_t port)
         return it_does;
 }
 
+static void check_socket(struct hl_check *c, const struct hl_product_unit *socket, bool is_known,
+                         enum hl_unit_state active)
+{
+        if (active == HL_UNIT_FAILED)
+                hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", socket->unit, socket->unit);
+        if (socket->port && (!is_known || listens(c, socket->unit, socket->port)))
+                check_port(c, socket->port, socket->unit, !is_known || active == HL_UNIT_ACTIVE);
+}
+
 static void check_bus_and_sockets(struct hl_check *c)
 {
-        const char *units[HL_COUNT(sockets)];
-        enum hl_unit_state states[HL_COUNT(sockets)] = { HL_UNIT_INACTIVE };
+        enum hl_unit_state states[HL_PRODUCT_UNITS] = { HL_UNIT_INACTIVE };
         struct hl_err err = { 0 };
-        for (size_t i = 0; i < HL_COUNT(sockets); i++)
-                units[i] = sockets[i].unit;
         c->cause = CAUSE_BUS;
-        bool known = hl_units_states(&c->bus, units, HL_COUNT(units), states, &err) >= 0;
+        bool known = hl_product_states(&c->bus, states, &err) >= 0;
         if (known)
                 hl_check_line("ok", "system bus and systemd");
         else
@@ -83,12 +68,9 @@ static void check_bus_and_sockets(struct hl_check *c)
         unsigned before = hl_check_total(c);
         c->cause = CAUSE_PORTS;
         /* Where systemd cannot be asked, a port that root holds is taken for ours. */
-        for (size_t i = 0; i < HL_COUNT(sockets); i++) {
-                if (states[i] == HL_UNIT_FAILED)
-                        hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", units[i], units[i]);
-                if (sockets[i].port && (!known || listens(c, units[i], sockets[i].port)))
-                        check_port(c, sockets[i].port, units[i], !known || states[i] == HL_UNIT_ACTIVE);
-        }
+        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++)
+                if (strstr(hl_product_units[i].unit, ".socket"))
+                        check_socket(c, &hl_product_units[i], known, states[i]);
         if (hl_check_total(c) == before)
                 hl_check_line("ok", "ports 5001, 5002, 5003, and the sockets for NGINX");
 }
@@ -147,39 +129,19 @@ static void check_polkit(struct hl_check *c)
  * asks before it starts all of this. */
 static void note_what_is_stopped(struct hl_check *c)
 {
-        enum { FOR_NGINX = 1, MAY_REST = 2 };
-        static const struct {
-                const char *unit, *meaning;
-                int flags;
-        } known[] = {
-                { "home-lab-services.service", "nothing of the lab runs: systemctl start home-lab-services", 0 },
-                { "shutdown-service.socket", "its port is closed: systemctl start shutdown-service", 0 },
-                { "inference-service.socket", "its port is closed: systemctl start inference-service", 0 },
-                { "model-monitor-service.socket", "its port is closed: systemctl start model-monitor-service", 0 },
-                { "model-idle-sweep.timer", "no idle model is stopped: systemctl start model-idle-sweep.timer", 0 },
-                { "nginx.service", "models have their own ports alone: systemctl start nginx; nginx -t", FOR_NGINX },
-                { "model-router.socket", "NGINX can start no model: systemctl start model-router.socket", FOR_NGINX },
-                { "nginx-config-updater.timer", "NGINX may miss a change: systemctl start nginx-config-updater.timer",
-                  FOR_NGINX },
-                { "nginx-config-updater.path", "NGINX learns of no change: systemctl start nginx-config-updater.path",
-                  FOR_NGINX },
-                { "nginx-config-updater.service", "NGINX has no new locations: systemctl status nginx-config-updater",
-                  FOR_NGINX | MAY_REST },
-        };
-        const char *units[HL_COUNT(known)];
-        enum hl_unit_state states[HL_COUNT(known)];
+        enum hl_unit_state states[HL_PRODUCT_UNITS];
         struct hl_err ignored = { 0 };
         bool with_nginx = hl_check_has_nginx_site();
-        for (size_t i = 0; i < HL_COUNT(known); i++)
-                units[i] = known[i].unit;
-        if (getenv("JOURNAL_STREAM") || hl_units_states(&c->bus, units, HL_COUNT(units), states, &ignored) < 0)
+        if (getenv("JOURNAL_STREAM") || hl_product_states(&c->bus, states, &ignored) < 0)
                 return;
-        for (size_t i = 0; i < HL_COUNT(known); i++) {
+        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++) {
+                const struct hl_product_unit *known = &hl_product_units[i];
                 bool failed = states[i] == HL_UNIT_FAILED;
-                bool stopped = states[i] == HL_UNIT_INACTIVE && !(known[i].flags & MAY_REST);
-                if ((failed || stopped) && (with_nginx || !(known[i].flags & FOR_NGINX))) {
-                        hl_check_line("note", "%s %s, %s", units[i], failed ? "has failed" : "is stopped",
-                                      known[i].meaning);
+                bool stopped = states[i] == HL_UNIT_INACTIVE && !(known->flags & HL_PRODUCT_MAY_REST);
+                bool is_needed = known->stopped && (with_nginx || !(known->flags & HL_PRODUCT_FOR_NGINX));
+                if ((failed || stopped) && is_needed) {
+                        hl_check_line("note", "%s %s, %s", known->unit, failed ? "has failed" : "is stopped",
+                                      known->stopped);
                         c->notes++;
                 }
         }

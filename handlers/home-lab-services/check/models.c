@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "check.h"
+#include "home-lab-services/product.h"
 #include "models/cause.h"
 #include "parts.h"
 #include "systemd/units.h"
@@ -32,7 +33,7 @@ static void note(struct hl_check *c, const char *text)
 static void check_ports(struct hl_check *c, const struct hl_catalog *catalog, size_t i)
 {
         const struct hl_model *model = &catalog->models[i];
-        const char *socket = hl_check_socket_of(model->port);
+        const char *socket = hl_product_socket_of(model->port);
         if (model->port == 0)
                 return;
         if (socket)

@@ -45,9 +45,6 @@ void hl_check_owned_by_root(struct hl_check *c, const char *path);
 /* A finding about a file that an editor has left: no error. */
 bool hl_check_is_copy(const char *file, const char *message);
 
-/* The socket unit that has a port, or NULL. */
-const char *hl_check_socket_of(uint16_t port);
-
 /* check_models.c: the models' files, names, ports and units. */
 void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
 

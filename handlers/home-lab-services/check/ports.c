@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "home-lab-services/holder.h"
+#include "home-lab-services/product.h"
 #include "parts.h"
 #include "systemd/units.h"
 
@@ -20,7 +21,7 @@ static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports
         if (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED)
                 return;
         HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_of_port(model->port);
-        if (!holder || hl_check_socket_of(model->port)) /* ours: said already */
+        if (!holder || hl_product_socket_of(model->port)) /* ours: said already */
                 return;
         hl_check_line("note",
                       "%s does not run, and its port %u is held by %s: stop that, or give the model another PORT in %s",

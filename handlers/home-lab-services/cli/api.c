@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "home-lab-services/product.h"
 #include "nearest.h"
 
 #include <errno.h>
@@ -15,16 +16,17 @@
 #define MODELS_MAX 1000               /* that are looked at for "did you mean" */
 
 static const struct {
-        const char *name, *port, *below_site;
+        const char *name, *below_site;
 } services[] = {
-        [CLI_INFERENCE] = { "inference-service", "5002", "/api/inference" },
-        [CLI_MONITOR] = { "model-monitor-service", "5003", "/api/monitor" },
+        [CLI_INFERENCE] = { "inference-service", "/api/inference" },
+        [CLI_MONITOR] = { "model-monitor-service", "/api/monitor" },
 };
 
-/* Port 5001, 5002 or 5003: whoever names one of a host's services means its services. */
+/* Whoever names one of a host's services means its services. */
 static bool is_service_port(const char *port)
 {
-        return port && strlen(port) == 5 && strncmp(port, ":500", 4) == 0 && port[4] >= '1' && port[4] <= '3';
+        uint64_t number = 0;
+        return hl_parse_uint(port, UINT16_MAX, &number) == 0 && hl_product_socket_of((uint16_t)number);
 }
 
 /* "box", "192.168.1.10", "::1", "http://box:5002": the services' own ports. "box:8080", "https://box/": NGINX's site. */
@@ -40,12 +42,12 @@ static void set_bases(struct cli_api *api, const char *host)
                 url[len - 1] = '\0';
         char *authority = strstr(url, "://") + 3, *bracket = strrchr(authority, ']');
         char *port = strrchr(bracket ? bracket : authority, ':');
-        bool is_site = strchr(authority, '/') || (port ? !is_service_port(port) : has_scheme);
+        bool is_site = strchr(authority, '/') || (port ? !is_service_port(port + 1) : has_scheme);
         if (!is_site && port)
                 *port = '\0';
         for (size_t i = 0; i < HL_COUNT(services); i++)
                 api->bases[i] = is_site ? hl_format("%s%s", url, services[i].below_site)
-                                        : hl_format("%s:%s", url, services[i].port);
+                                        : hl_format("%s:%u", url, hl_product_port_of(services[i].name));
 }
 
 int cli_api_open(const struct cli *cli, struct cli_api *ret_api, struct hl_err *err)
