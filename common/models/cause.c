@@ -236,11 +236,10 @@ enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model 
 
 bool hl_cause_of(struct hl_bus *bus, const struct hl_model *model, char cause[static HL_CAUSE_SIZE])
 {
-        const char *unit = model->unit;
         enum hl_unit_state active;
         struct hl_err ignored = { 0 };
         *cause = '\0';
-        if (hl_units_states(bus, &unit, 1, &active, &ignored) >= 0)
+        if (hl_unit_state_of(bus, model->unit, &active, &ignored) >= 0)
                 hl_cause_of_state(bus, model, active, cause);
         return *cause != '\0';
 }

@@ -117,17 +117,16 @@ int hl_fail_not_ready(const struct hl_model *model, int status, struct hl_err *e
 int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
 {
         struct hl_owner owner = { 0 };
-        const char *unit = model->unit;
         enum hl_unit_state active;
         int r = hl_model_readable(model, err);
         if (r < 0 || model->port == 0)
                 return r;
-        r = hl_units_states(bus, &unit, 1, &active, err);
+        r = hl_unit_state_of(bus, model->unit, &active, err);
         if (r < 0 || (active != HL_UNIT_INACTIVE && active != HL_UNIT_FAILED))
                 return r;
         r = hl_nginx_ports_check(bus, model, err);
         if (r >= 0)
-                r = hl_owner_find(model->port, unit, &owner, err);
+                r = hl_owner_find(model->port, model->unit, &owner, err);
         if (r < 0 || owner.kind == HL_OWNER_NOBODY)
                 return r;
         bool ours = model->port >= HL_SERVICE_PORT_FIRST && model->port <= HL_SERVICE_PORT_LAST;
@@ -167,7 +166,7 @@ int hl_readiness_watch_check(struct hl_readiness_watch *w, int status, uint64_t 
         enum hl_unit_state active;
         if (status != -EAGAIN)
                 w->status = status;
-        int r = hl_units_states(w->bus, &unit, 1, &active, err);
+        int r = hl_unit_state_of(w->bus, unit, &active, err);
         if (r < 0)
                 return r;
         if (active == HL_UNIT_FAILED || active == HL_UNIT_INACTIVE)

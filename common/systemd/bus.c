@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -50,10 +51,8 @@ int hl_bus_open(struct hl_bus *bus, struct hl_err *err)
 int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char *what)
 {
         const char *name = error->name ? error->name : "", *text = error->message ? error->message : strerror(-r);
-        if (strcmp(name, "org.freedesktop.systemd1.NoSuchUnit") == 0 ||
-            strcmp(name, "org.freedesktop.systemd1.UnitMasked") == 0 ||
-            strcmp(name, "org.freedesktop.systemd1.LoadFailed") == 0 ||
-            strcmp(name, "org.freedesktop.systemd1.BadUnitSetting") == 0)
+        if (strcmp(name, HL_SYSTEMD ".NoSuchUnit") == 0 || strcmp(name, HL_SYSTEMD ".UnitMasked") == 0 ||
+            strcmp(name, HL_SYSTEMD ".LoadFailed") == 0 || strcmp(name, HL_SYSTEMD ".BadUnitSetting") == 0)
                 return hl_fail(err, HL_ERR_UPSTREAM, ENOENT, "unit_unusable", "%s failed: %s", what, text);
         /* A hung polkitd or PID 1: a later try may help. */
         if (r == -ETIMEDOUT || r == -ECONNRESET || r == -ENOTCONN || strcmp(name, SD_BUS_ERROR_NO_REPLY) == 0 ||
@@ -93,15 +92,14 @@ static int read_version(struct hl_bus *bus, const struct versioned *v, unsigned 
 
 int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
 {
-        static const struct versioned polkit = { "polkit", "org.freedesktop.PolicyKit1",
-                                                 "/org/freedesktop/PolicyKit1/Authority",
-                                                 "org.freedesktop.PolicyKit1.Authority", "BackendVersion" };
+        static const struct versioned polkit = { "polkit", HL_POLKIT, HL_POLKIT_PATH, HL_POLKIT_AUTHORITY,
+                                                 "BackendVersion" };
         return read_version(bus, &polkit, ret_version, err);
 }
 
 int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err)
 {
-        static const struct versioned systemd = { "systemd", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                                  "org.freedesktop.systemd1.Manager", "Version" };
+        static const struct versioned systemd = { "systemd", HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER,
+                                                  "Version" };
         return read_version(bus, &systemd, ret_version, err);
 }

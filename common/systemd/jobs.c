@@ -5,15 +5,12 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "names.h"
 #include "units.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DESTINATION "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER DESTINATION ".Manager"
 
 #define LOOK_EVERY_US (250 * HL_USEC_PER_MSEC) /* whether the client is still there */
 
@@ -68,8 +65,8 @@ static int call_verb(struct hl_bus *bus, enum hl_job_verb verb, const char *name
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, verbs[verb].method, &error, &reply,
-                                   "ss", name, "replace");
+        int r = sd_bus_call_method(bus->bus, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER, verbs[verb].method,
+                                   &error, &reply, "ss", name, "replace");
         return read_queued(verb, name, r, &error, reply, ret_path, err);
 }
 
@@ -100,7 +97,7 @@ static int call_verb_later(struct hl_job *job, struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *call = NULL;
         job->bus->calls++;
-        int r = sd_bus_message_new_method_call(job->bus->bus, &call, DESTINATION, MANAGER_PATH, MANAGER,
+        int r = sd_bus_message_new_method_call(job->bus->bus, &call, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER,
                                                verbs[job->verb].method);
         if (r >= 0)
                 r = sd_bus_message_append(call, "ss", job->name, "replace");
@@ -121,8 +118,8 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
         if (r < 0)
                 return r;
         /* The match comes first, or the job may end unseen. */
-        r = sd_bus_match_signal(job->bus->bus, &job->slot, DESTINATION, MANAGER_PATH, MANAGER, "JobRemoved",
-                                on_job_removed, job);
+        r = sd_bus_match_signal(job->bus->bus, &job->slot, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER,
+                                "JobRemoved", on_job_removed, job);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "listening to systemd");
         r = job->ended && job->verb == HL_JOB_START ? call_verb_later(job, err)

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DESTINATION "org.freedesktop.login1"
-#define PATH "/org/freedesktop/login1"
-#define MANAGER DESTINATION ".Manager"
 #define SCHEDULED_FILE "/run/systemd/shutdown/scheduled"
 #define SCHEDULED_FILE_SIZE_MAX 16384 /* bytes */
 
@@ -53,8 +51,8 @@ static void read_file(struct hl_shutdown *s)
 int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err)
 {
         struct hl_shutdown s = { 0 };
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         const char *action;
         HL_CLEANUP(hl_free_pointer) char *message = NULL;
         int r = hl_bus_open(bus, err);
@@ -62,21 +60,19 @@ int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct
                 return r;
 
         bus->calls++;
-        r = sd_bus_get_property(bus->bus, DESTINATION, PATH, MANAGER, "ScheduledShutdown", &error, &reply, "(st)");
+        r = sd_bus_get_property(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER, "ScheduledShutdown", &error,
+                                &reply, "(st)");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "(st)", &action, &s.at_us);
         if (r >= 0 && *action) {
                 s.scheduled = true;
                 strncpy(s.action, action, sizeof(s.action) - 1);
                 bus->calls++;
-                r = sd_bus_get_property_string(bus->bus, DESTINATION, PATH, MANAGER, "WallMessage", &error, &message);
+                r = sd_bus_get_property_string(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER, "WallMessage",
+                                               &error, &message);
         }
-        sd_bus_message_unref(reply);
-        if (r < 0) {
-                r = hl_bus_fail(err, r, &error, "asking logind for the scheduled shutdown");
-                sd_bus_error_free(&error);
-                return r;
-        }
+        if (r < 0)
+                return hl_bus_fail(err, r, &error, "asking logind for the scheduled shutdown");
         if (s.scheduled) {
                 if (message)
                         strncpy(s.message, message, sizeof(s.message) - 1);
@@ -87,28 +83,25 @@ int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct
 }
 
 /* What logind refuses, polkit's rule has granted in general: it is the moment that is wrong. */
-static int refused(struct hl_err *err, int r, sd_bus_error *error, const char *what)
+static int refused(struct hl_err *err, int r, const sd_bus_error *error, const char *what)
 {
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) ||
             sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) ||
-            sd_bus_error_has_name(error, "org.freedesktop.login1.BlockedByInhibitorLock"))
-                r = hl_fail(err, HL_ERR_FORBIDDEN, EACCES, "refused_by_policy",
-                            "logind refuses: an inhibitor is held (\"systemd-inhibit --list\"), or polkit does not "
-                            "allow %s",
-                            what);
-        else
-                r = hl_bus_fail(err, r, error, what);
-        sd_bus_error_free(error);
-        return r;
+            sd_bus_error_has_name(error, HL_LOGIND ".BlockedByInhibitorLock"))
+                return hl_fail(err, HL_ERR_FORBIDDEN, EACCES, "refused_by_policy",
+                               "logind refuses: an inhibitor is held (\"systemd-inhibit --list\"), or polkit does not "
+                               "allow %s",
+                               what);
+        return hl_bus_fail(err, r, error, what);
 }
 
 /* The text stays in logind until it is set anew, also after a cancel. */
 static int set_wall_message(struct hl_bus *bus, const char *message, struct hl_err *err)
 {
-        sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "SetWallMessage", &error, NULL, "sb", message,
-                                   1);
+        int r = sd_bus_call_method(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER, "SetWallMessage", &error,
+                                   NULL, "sb", message, 1);
         return r < 0 ? refused(err, r, &error, "setting the message to users") : 0;
 }
 
@@ -134,10 +127,10 @@ int hl_shutdown_schedule(struct hl_bus *bus, const char *action, uint64_t at_us,
         r = set_wall_message(bus, message ? message : "Scheduled by home-lab-services", err);
         if (r < 0)
                 return r;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "ScheduleShutdown", &error, NULL, "st", action,
-                               at_us);
+        r = sd_bus_call_method(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER, "ScheduleShutdown", &error, NULL,
+                               "st", action, at_us);
         if (r < 0)
                 return refused(err, r, &error, "scheduling a shutdown");
         *ret_replaced = before;
@@ -147,18 +140,17 @@ int hl_shutdown_schedule(struct hl_bus *bus, const char *action, uint64_t at_us,
 int hl_shutdown_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, struct hl_err *err)
 {
         struct hl_shutdown before;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         int r = hl_shutdown_get(bus, &before, err), was_there = 0;
         if (r < 0)
                 return r;
         if (before.scheduled) {
                 bus->calls++;
-                r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CancelScheduledShutdown", &error, &reply,
-                                       "");
+                r = sd_bus_call_method(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER,
+                                       "CancelScheduledShutdown", &error, &reply, "");
                 if (r >= 0)
                         r = sd_bus_message_read(reply, "b", &was_there);
-                sd_bus_message_unref(reply);
                 if (r < 0)
                         return refused(err, r, &error, "cancelling the shutdown");
         }
@@ -173,21 +165,19 @@ int hl_shutdown_cancel(struct hl_bus *bus, struct hl_shutdown *ret_cancelled, st
 
 int hl_shutdown_permission(struct hl_bus *bus, char *ret_word, size_t word_size, struct hl_err *err)
 {
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         const char *word;
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
         bus->calls++;
-        r = sd_bus_call_method(bus->bus, DESTINATION, PATH, MANAGER, "CanPowerOff", &error, &reply, "");
+        r = sd_bus_call_method(bus->bus, HL_LOGIND, HL_LOGIND_PATH, HL_LOGIND_MANAGER, "CanPowerOff", &error, &reply,
+                               "");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "s", &word);
         if (r < 0)
-                hl_bus_fail(err, r, &error, "asking logind whether it may power off");
-        else
-                snprintf(ret_word, word_size, "%s", word);
-        sd_bus_message_unref(reply);
-        sd_bus_error_free(&error);
-        return r < 0 ? r : 0;
+                return hl_bus_fail(err, r, &error, "asking logind whether it may power off");
+        snprintf(ret_word, word_size, "%s", word);
+        return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,10 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define DESTINATION "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER DESTINATION ".Manager"
-#define UNIT_PREFIX MANAGER_PATH "/unit"
+#define UNIT_PREFIX HL_SYSTEMD_PATH "/unit"
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
 /* Replies that one sender may have outstanding are limited (dbus-daemon: 128). */
@@ -62,7 +60,8 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
         if (r < 0)
                 return r;
 
-        r = sd_bus_message_new_method_call(bus->bus, &call, DESTINATION, MANAGER_PATH, MANAGER, "ListUnitsByNames");
+        r = sd_bus_message_new_method_call(bus->bus, &call, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER,
+                                           "ListUnitsByNames");
         if (r >= 0)
                 r = sd_bus_message_open_container(call, 'a', "s");
         for (size_t i = 0; r >= 0 && i < count; i++)
@@ -81,6 +80,11 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
                 return hl_bus_fail(err, r, &error, "reading systemd's answer");
         memcpy(ret_states, states, count * sizeof(*states));
         return 0;
+}
+
+int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err)
+{
+        return hl_units_states(bus, &name, 1, ret_state, err);
 }
 
 /* Of no published interface, so never the last word: a link that systemd makes anew at each start of a unit, for journald. */
@@ -153,9 +157,8 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
                 if (r < 0)
                         break;
                 bus->calls++;
-                r = sd_bus_call_method_async(bus->bus, NULL, DESTINATION, path, "org.freedesktop.DBus.Properties",
-                                             "Get", on_since, &items[i], "ss", DESTINATION ".Unit",
-                                             "ActiveEnterTimestampMonotonic");
+                r = sd_bus_call_method_async(bus->bus, NULL, HL_SYSTEMD, path, HL_BUS_PROPERTIES, "Get", on_since,
+                                             &items[i], "ss", HL_SYSTEMD_UNIT, "ActiveEnterTimestampMonotonic");
                 if (r >= 0) {
                         outstanding++;
                         r = drain(bus->bus, &outstanding, PIPELINE_MAX - 1);
@@ -274,8 +277,7 @@ int hl_units_detail(struct hl_bus *bus, const char *name, struct hl_unit_detail 
         if (r < 0)
                 return r;
         /* The empty interface name asks for the properties of all of them: one call instead of two. */
-        r = sd_bus_call_method(bus->bus, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply,
-                               "s", "");
+        r = sd_bus_call_method(bus->bus, HL_SYSTEMD, path, HL_BUS_PROPERTIES, "GetAll", &error, &reply, "s", "");
         if (r >= 0)
                 r = read_detail(reply, &detail);
         if (r < 0)
@@ -301,7 +303,7 @@ int hl_socket_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out
         int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_get_property(bus->bus, DESTINATION, path, DESTINATION ".Socket", "Listen", &error, &reply, "a(ss)");
+        r = sd_bus_get_property(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD ".Socket", "Listen", &error, &reply, "a(ss)");
         if (r >= 0)
                 r = read_addresses(reply, out);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd where a socket listens") : 0;
@@ -314,7 +316,7 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
         int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, DESTINATION ".Timer", "NextElapseUSecMonotonic",
+        r = sd_bus_get_property_trivial(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD ".Timer", "NextElapseUSecMonotonic",
                                         &error, 't', ret_monotonic_us);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a timer") : 0;
 }
@@ -327,8 +329,7 @@ int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, 
         int r = open_unit(bus, name, &path, err);
         if (r < 0)
                 return r;
-        r = sd_bus_get_property_string(bus->bus, DESTINATION, path, DESTINATION ".Service", "ControlGroup", &error,
-                                       &group);
+        r = sd_bus_get_property_string(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, "ControlGroup", &error, &group);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a control group");
         *ret_cgroup = number_of(group);

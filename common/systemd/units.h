@@ -31,9 +31,11 @@ enum hl_unit_state {
 /* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
 int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_state *ret_states,
                     struct hl_err *err);
+int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err);
 
 /* When a running unit was started, CLOCK_REALTIME and without a call: systemd leaves a mark for the journal when it
- * starts one (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. For a first look: where much hangs on it, ask hl_units_active_since(). */
+ * starts one (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. For a first look: where
+ * much hangs on it, ask hl_units_active_since(). */
 uint64_t hl_unit_start_hint(const char *name);
 
 /* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */

@@ -197,13 +197,12 @@ static void show_sweep(struct hl_bus *bus)
 {
         uint64_t next_us = 0, now_us = hl_clock_monotonic();
         char span[HL_SPAN_SIZE];
-        const char *timer = SWEEP_TIMER;
         enum hl_unit_state active = HL_UNIT_INACTIVE;
         struct hl_err err = { 0 };
         puts("\nNext sweep of idle models");
-        if (hl_units_states(bus, &timer, 1, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
-                printf("  none: idle models are not stopped by themselves (%s does not run)\n", timer);
-        else if (hl_units_timer_next(bus, timer, &next_us, &err) < 0)
+        if (hl_unit_state_of(bus, SWEEP_TIMER, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
+                printf("  none: idle models are not stopped by themselves (%s does not run)\n", SWEEP_TIMER);
+        else if (hl_units_timer_next(bus, SWEEP_TIMER, &next_us, &err) < 0)
                 printf("  not known: %s\n", err.message);
         else
                 printf("  in %s\n", hl_format_span(next_us > now_us ? next_us - now_us : 0, span));

@@ -103,7 +103,7 @@ static void pass_on(struct waiting *w)
         enum hl_unit_state active = HL_UNIT_ACTIVE;
         note_use(w);
         if (hl_last_use_is_stopping(w->model))
-                hl_units_states(w->all->bus, (const char *const[]){ w->unit }, 1, &active, &err);
+                hl_unit_state_of(w->all->bus, w->unit, &active, &err);
         if (active != HL_UNIT_ACTIVE)
                 hand_back(w);
         else

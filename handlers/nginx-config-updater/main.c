@@ -148,12 +148,11 @@ static int put(const char *path, const char *text, size_t len, struct hl_err *er
 static int reload(struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
-        const char *unit = HL_NGINX_UNIT;
         const struct hl_wait wait = hl_wait_until(hl_clock_monotonic() + RELOAD_TIMEOUT_US);
         enum hl_unit_state active;
         int r;
         /* One that is starting may have read what was there before. One that will start reads what is there then. */
-        while ((r = hl_units_states(&bus, &unit, 1, &active, err)) == 0 && active == HL_UNIT_STARTING) {
+        while ((r = hl_unit_state_of(&bus, HL_NGINX_UNIT, &active, err)) == 0 && active == HL_UNIT_STARTING) {
                 if (hl_clock_monotonic() >= wait.deadline_us)
                         return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "nginx_starting",
                                        "NGINX does not finish starting");
@@ -161,7 +160,7 @@ static int reload(struct hl_err *err)
         }
         if (r < 0 || active != HL_UNIT_ACTIVE)
                 return r;
-        return hl_jobs_run(&bus, HL_JOB_RELOAD, unit, &wait, err);
+        return hl_jobs_run(&bus, HL_JOB_RELOAD, HL_NGINX_UNIT, &wait, err);
 }
 
 /* What there is to be written: the server's locations, and the upstreams that they need. */

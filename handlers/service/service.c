@@ -154,9 +154,8 @@ void hl_service_health_systemd(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
         struct hl_err err = { 0 };
-        const char *unit = "home-lab-services.service";
         enum hl_unit_state ignored;
-        int r = hl_units_states(&service->bus, &unit, 1, &ignored, &err);
+        int r = hl_unit_state_of(&service->bus, "home-lab-services.service", &ignored, &err);
         hl_service_health_note(ctx, "systemd", r, &err);
 }
 

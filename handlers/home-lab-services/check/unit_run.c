@@ -5,15 +5,13 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "systemd/names.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DESTINATION "org.freedesktop.systemd1"
-#define UNIT "org.freedesktop.systemd1.Unit"
-#define SERVICE "org.freedesktop.systemd1.Service"
 #define OURS "# home-lab-services installs this file"
 #define UNIT_FILE_SIZE_MAX 65536 /* bytes */
 
@@ -23,7 +21,7 @@ static int get_text(struct hl_bus *bus, const char *path, const char *interface,
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_get_property_string(bus->bus, DESTINATION, path, interface, name, &error, &text);
+        int r = sd_bus_get_property_string(bus->bus, HL_SYSTEMD, path, interface, name, &error, &text);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a unit");
         snprintf(ret_text, size, "%s", text);
@@ -35,7 +33,7 @@ static int get_flag(struct hl_bus *bus, const char *path, const char *name, bool
         int flag = 0;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, SERVICE, name, &error, 'b', &flag);
+        int r = sd_bus_get_property_trivial(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, name, &error, 'b', &flag);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a unit");
         *ret_flag = flag;
@@ -60,7 +58,8 @@ static int get_files(struct hl_bus *bus, const char *path, char ***ret_files, st
         size_t count = 0;
         int optional;
         bus->calls++;
-        int r = sd_bus_get_property(bus->bus, DESTINATION, path, SERVICE, "EnvironmentFiles", &error, &reply, "a(sb)");
+        int r = sd_bus_get_property(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, "EnvironmentFiles", &error, &reply,
+                                    "a(sb)");
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'a', "(sb)");
         while (r >= 0 && (r = sd_bus_message_read(reply, "(sb)", &file, &optional)) > 0) {
@@ -76,7 +75,8 @@ static int get_environment(struct hl_bus *bus, const char *path, char ***ret_env
 {
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_get_property_strv(bus->bus, DESTINATION, path, SERVICE, "Environment", &error, ret_environment);
+        int r = sd_bus_get_property_strv(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, "Environment", &error,
+                                         ret_environment);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a unit") : 0;
 }
 
@@ -105,11 +105,12 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, unit);
-        r = get_text(bus, path, UNIT, "FragmentPath", file, sizeof(file), err);
+        r = get_text(bus, path, HL_SYSTEMD_UNIT, "FragmentPath", file, sizeof(file), err);
         if (r == 0)
-                r = get_text(bus, path, SERVICE, "User", run.user, sizeof(run.user), err);
+                r = get_text(bus, path, HL_SYSTEMD_SERVICE, "User", run.user, sizeof(run.user), err);
         if (r == 0)
-                r = get_text(bus, path, SERVICE, "WorkingDirectory", run.directory, sizeof(run.directory), err);
+                r = get_text(bus, path, HL_SYSTEMD_SERVICE, "WorkingDirectory", run.directory, sizeof(run.directory),
+                             err);
         if (r == 0)
                 r = get_flag(bus, path, "NoNewPrivileges", &run.no_new_privileges, err);
         if (r == 0)
@@ -146,9 +147,8 @@ int hl_unit_run_list(struct hl_bus *bus, const char *pattern, void (*each)(void 
         if (r < 0)
                 return r;
         bus->calls++;
-        r = sd_bus_call_method(bus->bus, DESTINATION, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                               "ListUnitsByPatterns", &error, &reply, "asas", 3, "active", "activating", "reloading", 1,
-                               pattern);
+        r = sd_bus_call_method(bus->bus, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER, "ListUnitsByPatterns", &error,
+                               &reply, "asas", 3, "active", "activating", "reloading", 1, pattern);
         if (r >= 0)
                 r = read_list(reply, each, data);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd which units run") : 0;

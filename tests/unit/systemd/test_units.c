@@ -139,7 +139,7 @@ static void questions_that_fail(void **state)
         uint64_t since_us;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_states(&bus, &name, 1, &active, &err), -EACCES);
+        assert_int_equal(hl_unit_state_of(&bus, name, &active, &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         assert_int_equal(active, HL_UNIT_STOPPING);
         err = (struct hl_err){ 0 };
@@ -174,7 +174,7 @@ static void a_hung_peer_is_busy(void **state)
         must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &default_us) >= 0);
         assert_true(default_us == HL_BUS_CALL_TIMEOUT_US);
         must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
-        assert_int_equal(hl_units_states(&bus, &name, 1, &active, &err), -ETIMEDOUT);
+        assert_int_equal(hl_unit_state_of(&bus, name, &active, &err), -ETIMEDOUT);
         assert_int_equal(err.kind, HL_ERR_BUSY);
         err = (struct hl_err){ 0 };
         uint64_t since_us;
