@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
+# shellcheck source-path=SCRIPTDIR
 # units/install-services.sh - installs Home Lab Services on this host, or takes it off again.
 #
 # Everything that can be found wrong is found before anything is changed. To run it again is to repair or to upgrade:
@@ -19,13 +20,15 @@ readonly unitdir=$PREFIX/lib/systemd/system sysusersdir=$PREFIX/lib/sysusers.d t
 rulesdir=/etc/polkit-1/rules.d
 [[ $PREFIX != /usr ]] || rulesdir=/usr/share/polkit-1/rules.d
 readonly rulesdir
+rendered=$(mktemp -d) # the units, as they are installed
+readonly rendered
+trap 'rm -rf "$rendered"' EXIT
 
 readonly coordinator=home-lab-services.service
-# Each is a .service, its .socket, -fastcgi.socket and -stop.target, and @.service for the port's connections.
-readonly services=(shutdown-service inference-service model-monitor-service)
+# shellcheck source=services.sh
+. "$here/services.sh" # the services that have ports
 readonly workers=(model-router model-activity) # each a .service and its .socket
 readonly further_programs=(model-idle-sweep model-command nginx-config-updater)
-readonly further_units=(home-lab-services.target model-gpu.service model-idle-sweep{.service,.timer,-before-sleep.service} nginx-config-updater{.service,.timer,.path,-changed.target})
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
 readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it
@@ -60,14 +63,7 @@ die() {
 
 # ---- what belongs where ----
 
-units() { # prints each but model@.service
-	local name
-	echo "$coordinator"
-	for name in "${services[@]}"; do
-		printf '%s\n' "$name.service" "$name@.service" "$name.socket" "$name-fastcgi.socket" "$name-stop.target"
-	done
-	printf '%s\n' "${workers[@]/%/.service}" "${workers[@]/%/.socket}" "${further_units[@]}"
-}
+units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
 
 files() { # prints mode, source, destination of each file but model@.service
 	local name
@@ -77,7 +73,7 @@ files() { # prints mode, source, destination of each file but model@.service
 	echo "0755 $BUILD/home-lab-services $bindir/home-lab-services"
 	echo "0644 $here/bash-completion/home-lab-services $PREFIX/share/bash-completion/completions/home-lab-services"
 	for name in $(units); do
-		echo "0644 $here/$name $unitdir/$name"
+		echo "0644 $rendered/$name $unitdir/$name"
 	done
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
@@ -128,11 +124,7 @@ put() { # MODE SOURCE DESTINATION [FOLDER: where it is kept for now]
 	new=${new:-$to.new}
 	mkdir -p "${to%/*}" "${new%/*}"
 	[[ -e $to ]] || added+=("$3")
-	case $2 in
-	*.service) sed "s|@libexecdir@|$libexecdir|g; s|@bindir@|$bindir|g" "$2" >"$new" ;;
-	*.socket) sed "s|^SocketGroup=www-data$|SocketGroup=$nginx_group|" "$2" >"$new" ;;
-	*) cp "$2" "$new" ;;
-	esac
+	cp "$2" "$new"
 	chmod "$1" "$new"
 	cmp --silent "$new" "$to" || changed+=("$3")
 	[[ -n ${4-} ]] || mv -fT "$new" "$to"
@@ -169,7 +161,7 @@ check_sources() {
 	local source missing=()
 	[[ $PREFIX =~ ^/[A-Za-z0-9/._+-]*[A-Za-z0-9]$ ]] || die "PREFIX is a full path of plain characters, not \"$PREFIX\""
 	while read -r _ source _; do
-		[[ -f $source ]] || missing+=("${source##*/}")
+		[[ -f $source || $source == "$rendered"/* ]] || missing+=("${source##*/}")
 	done < <(files)
 	((${#missing[@]} == 0)) || die "${missing[*]}: not in $BUILD. Run \"make\" first, or say with BUILD= where they are."
 }
@@ -194,16 +186,15 @@ check_host() {
 }
 
 check_ports() {
-	local name port line users taken=()
+	local name line users taken=()
 	for name in "${services[@]}"; do
 		! systemctl --quiet is-active "$name.socket" || continue
 		[[ $upgrade == no ]] || enabled "$name.service" || continue
-		port=$(sed -n 's/^ListenStream=127.0.0.1://p' "$here/$name.socket")
 		while read -r _ _ _ line _ users; do
 			case $line in
-			"127.0.0.1:"* | "0.0.0.0:"* | "*:"* | "[::]:"*) taken+=("port $port: $line ${users:-by an unknown program}") ;;
+			"127.0.0.1:"* | "0.0.0.0:"* | "*:"* | "[::]:"*) taken+=("port ${port_of[$name]}: $line ${users:-by an unknown program}") ;;
 			esac
-		done < <(ss -Hltnp "sport = :$port")
+		done < <(ss -Hltnp "sport = :${port_of[$name]}")
 	done
 	((${#taken[@]} == 0)) || die "something else has a port that Home Lab Services need.
 $(printf '  %s\n' "${taken[@]}")"
@@ -223,7 +214,7 @@ refresh() {
 			systemctl kill "$name.service" 2>/dev/null || true # it may not run
 		fi
 	done
-	for name in "${further_units[@]}"; do
+	for name in $(units); do
 		case $name in
 		*.timer | *.path) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" || true ;;
 		esac
@@ -418,6 +409,7 @@ install_all() {
 		[[ -d /etc/nginx && -n $nginx_group ]] || nginx_group=$(getent group www-data nginx http | head -n 1 | cut -d: -f1) || true
 		nginx_group=${nginx_group:-root}
 	fi
+	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
 
 	while read -r mode source to; do
 		of_nginx "$to" || put "$mode" "$source" "$to"
@@ -426,7 +418,7 @@ install_all() {
 	if other=$(foreign_model_unit); then
 		say "$other is yours and runs the models; ours is not installed."
 	else
-		put 0644 "$here/model@.service" "$unitdir/model@.service"
+		put 0644 "$rendered/model@.service" "$unitdir/model@.service"
 	fi
 	if [[ -n $DESTDIR ]]; then
 		put_site "$available"
