@@ -103,7 +103,7 @@ install_all() {
 		[[ -d /etc/nginx && -n $nginx_group ]] || nginx_group=$(getent group www-data nginx http | head -n 1 | cut -d: -f1) || true
 		nginx_group=${nginx_group:-root}
 	fi
-	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
+	render_all
 
 	while read -r mode source to; do
 		of_nginx "$to" || put "$mode" "$source" "$to"

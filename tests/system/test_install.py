@@ -10,8 +10,8 @@ from machines import BUILD, ETC, INSTALL, MODELS, PORTS, SERVICES, SHUTDOWN, SOC
 COORDINATOR = "home-lab-services.service"
 ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
 OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/lib/systemd/system", "/usr/local/lib/sysusers.d",
-        "/usr/local/lib/tmpfiles.d", "/usr/local/share/bash-completion", "/etc/polkit-1/rules.d/60-home-lab-services.rules",
-        "/etc/nginx/home-lab-services", "/etc/nginx/sites-available/home-lab-services")
+        "/usr/local/lib/tmpfiles.d", "/usr/local/share/bash-completion", "/usr/local/share/man",
+        "/etc/polkit-1/rules.d/60-home-lab-services.rules", "/etc/nginx/home-lab-services", "/etc/nginx/sites-available/home-lab-services")
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
 
 

@@ -2,14 +2,22 @@
 # SPDX-License-Identifier: MIT
 # install/files.sh - what belongs where, and how it gets there. A part of install-services.sh.
 
-readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec
+readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man
 readonly unitdir=$PREFIX/lib/systemd/system sysusersdir=$PREFIX/lib/sysusers.d tmpfilesdir=$PREFIX/lib/tmpfiles.d
 rulesdir=/etc/polkit-1/rules.d
 [[ $PREFIX != /usr ]] || rulesdir=/usr/share/polkit-1/rules.d
 readonly rulesdir nginx_files=/etc/nginx/home-lab-services
-rendered=$(mktemp -d) # the units, as they are installed
+rendered=$(mktemp -d) # the units and the manual, as they are installed
 readonly rendered
 trap 'rm -rf "$rendered"' EXIT
+
+render_all() {
+	local page
+	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
+	for page in "$here"/man/*.[0-9]; do
+		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
+	done
+}
 
 units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
 
@@ -20,6 +28,10 @@ files() { # prints mode, source, destination of each file but model@.service
 	done
 	echo "0755 $BUILD/home-lab-services $bindir/home-lab-services"
 	echo "0644 $here/bash-completion/home-lab-services $PREFIX/share/bash-completion/completions/home-lab-services"
+	for name in "$here"/man/*.[0-9]; do
+		name=${name##*/}
+		echo "0644 $rendered/$name $mandir/man${name##*.}/$name"
+	done
 	for name in $(units); do
 		echo "0644 $rendered/$name $unitdir/$name"
 	done
