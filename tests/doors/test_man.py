@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The manual and the programs know the same: options, commands, exit statuses, keys, routes, variables."""
+"""The manual and the programs know the same: options, commands, exit statuses, keys, routes, variables, units."""
 import json
 import os
 import re
@@ -52,6 +52,17 @@ def test_a_page_is_of_its_own_name_and_leads_to_pages_that_are_there(name):
     assert ours <= set(PAGES)
     seen = re.findall(r"^\.Xr (\S+) (\d)", section(page, "SEE ALSO"), re.M)
     assert seen == sorted(seen, key=lambda each: (each[1], each[0])) and (title, number) not in seen
+
+
+def test_units_lead_to_pages_that_are_there():
+    for unit in subprocess.run([ROOT / "units/render", "--list"], capture_output=True, text=True).stdout.split():
+        text = subprocess.run([ROOT / "units/render", unit], capture_output=True, text=True).stdout
+        named = re.search(r"^Documentation=(.*)$", text, re.M)
+        assert named, unit
+        for name, number in re.findall(r"man:(\S+)\((\d)\)", named[1]):
+            assert f"{name}.{number}" in PAGES, unit
+        program = re.search(r"^ExecStart=\S+/home-lab-services/(\S+)", text, re.M)
+        assert not program or f"man:{program[1]}(8)" in named[1], unit
 
 
 @pytest.mark.parametrize("program", ["home-lab-services", "model-idle-sweep"])
