@@ -49,7 +49,7 @@ int hl_status_of(enum hl_err_kind kind)
 
 struct hl_problem hl_problem_of(const struct hl_err *err)
 {
-        struct hl_problem problem;
+        struct hl_problem problem = { 0 };
         hl_problem(&problem, hl_status_of(err->kind), err->code, "%s",
                    err->kind == HL_ERR_INTERNAL ? OUR_FAULT : err->message);
         return problem;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_doors import BUILD, SERVICES, TIMEOUT, by_cgi, lab  # noqa: F401 (fixtures)
+from programs import BUILD, SERVICES, TIMEOUT, by_cgi
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path.name: path.read_text() for path in sorted((ROOT / "units/man").iterdir())}
