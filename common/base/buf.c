@@ -57,6 +57,12 @@ void hl_buf_drop(struct hl_buf *buf, size_t len)
         buf->len -= len;
 }
 
+void hl_buf_trim(struct hl_buf *buf, const char *set)
+{
+        while (buf->len > 0 && memchr(set, buf->data[buf->len - 1], strlen(set)))
+                buf->data[--buf->len] = '\0';
+}
+
 void hl_buf_free(struct hl_buf *buf)
 {
         free(buf->data);

@@ -28,6 +28,9 @@ int hl_buf_addf(struct hl_buf *buf, const char *format, ...) __attribute__((form
 /* Removes the first len bytes. */
 void hl_buf_drop(struct hl_buf *buf, size_t len);
 
+/* Removes the bytes at its end that are in the set. */
+void hl_buf_trim(struct hl_buf *buf, const char *set);
+
 void hl_buf_free(struct hl_buf *buf);
 
 #endif

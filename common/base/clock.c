@@ -11,11 +11,22 @@
 #include <string.h>
 #include <time.h>
 
+uint64_t hl_timespec_us(struct timespec t)
+{
+        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+struct timespec hl_timespec_of(uint64_t us)
+{
+        return (struct timespec){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
+                                  .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+}
+
 static uint64_t now(clockid_t id)
 {
         struct timespec t;
         clock_gettime(id, &t);
-        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+        return hl_timespec_us(t);
 }
 
 uint64_t hl_clock_monotonic(void)
@@ -31,11 +42,6 @@ uint64_t hl_clock_realtime(void)
 uint64_t hl_clock_boottime(void)
 {
         return now(CLOCK_BOOTTIME);
-}
-
-uint64_t hl_timespec_us(struct timespec t)
-{
-        return (uint64_t)t.tv_sec * HL_USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
 char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)

@@ -21,6 +21,13 @@ uint64_t hl_clock_monotonic(void); /* stands still while the host is suspended *
 uint64_t hl_clock_realtime(void);
 uint64_t hl_clock_boottime(void); /* since boot, with the time suspended */
 uint64_t hl_timespec_us(struct timespec t);
+struct timespec hl_timespec_of(uint64_t us);
+
+/* a less b, at least 0: a span between instants that may have changed places. */
+static inline uint64_t hl_us_minus(uint64_t a_us, uint64_t b_us)
+{
+        return a_us > b_us ? a_us - b_us : 0;
+}
 
 /* "2026-01-31T23:00:00+01:00": local time, whole seconds. buffer: HL_RFC3339_SIZE bytes. Returns it. */
 #define HL_RFC3339_SIZE 32

@@ -18,9 +18,7 @@ int hl_wait_fd(int fd, short events, uint64_t deadline_us)
                 uint64_t now = hl_clock_monotonic();
                 if (now >= deadline_us)
                         return 0;
-                uint64_t left = deadline_us - now;
-                struct timespec timeout = { .tv_sec = (time_t)(left / HL_USEC_PER_SEC),
-                                            .tv_nsec = (long)(left % HL_USEC_PER_SEC) * 1000 };
+                struct timespec timeout = hl_timespec_of(deadline_us - now);
                 struct pollfd poll_fd = { .fd = fd, .events = events };
                 int r = ppoll(&poll_fd, 1, &timeout, NULL);
                 if (r > 0)
@@ -32,8 +30,7 @@ int hl_wait_fd(int fd, short events, uint64_t deadline_us)
 
 bool hl_sleep_or_hangup(int fd, uint64_t us)
 {
-        const struct timespec pause = { .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
-                                        .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+        const struct timespec pause = hl_timespec_of(us);
         struct pollfd other = { .fd = fd, .events = POLLRDHUP };
         return ppoll(&other, 1, &pause, NULL) > 0;
 }

@@ -84,6 +84,11 @@ void hl_json_set_int(hl_json *object, const char *key, int64_t value)
         hl_json_set(object, key, json_object_new_int64(value));
 }
 
+void hl_json_set_int_or_null(hl_json *object, const char *key, bool is_known, uint64_t value)
+{
+        hl_json_set(object, key, is_known ? json_object_new_int64((int64_t)value) : NULL);
+}
+
 void hl_json_set_decimal(hl_json *object, const char *key, double value, int digits)
 {
         char text[64];

@@ -33,6 +33,7 @@ void hl_json_set(hl_json *object, const char *key, hl_json *child);
 void hl_json_set_string(hl_json *object, const char *key, const char *value); /* NULL: null */
 void hl_json_set_bool(hl_json *object, const char *key, bool value);
 void hl_json_set_int(hl_json *object, const char *key, int64_t value);
+void hl_json_set_int_or_null(hl_json *object, const char *key, bool is_known, uint64_t value);
 void hl_json_set_decimal(hl_json *object, const char *key, double value, int digits); /* NaN: null */
 void hl_json_set_time(hl_json *object, const char *key, uint64_t realtime_us);        /* RFC 3339; 0: null */
 void hl_json_push(hl_json *array, hl_json *child);

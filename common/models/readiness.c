@@ -72,8 +72,7 @@ bool hl_readiness_was_seen(const struct hl_model *model)
         uint64_t started_us = hl_unit_start_hint(model->unit), real_us = hl_clock_realtime();
         if (started_us == 0 || started_us > real_us)
                 return true;
-        uint64_t age_us = real_us - started_us, now_us = hl_clock_monotonic();
-        return hl_ready_mark_since(model->name, age_us < now_us ? now_us - age_us : 0);
+        return hl_ready_mark_since(model->name, hl_us_minus(hl_clock_monotonic(), real_us - started_us));
 }
 
 bool hl_readiness_is_strangers(const struct hl_model *model)

@@ -18,8 +18,7 @@ static char *path_of(const char *model)
 
 static int set_time(const char *path, uint64_t us)
 {
-        const struct timespec at = { .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
-                                     .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
+        const struct timespec at = hl_timespec_of(us);
         const struct timespec times[] = { at, at };
         return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }

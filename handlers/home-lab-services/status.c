@@ -110,7 +110,7 @@ static void show_end(struct hl_bus *bus, const struct hl_model *model)
         if (hl_units_detail(bus, model->unit, &detail, &ignored) < 0 || detail.since_us == 0)
                 return;
         HL_CLEANUP(hl_free_pointer) char *how = hl_units_describe(&detail);
-        hl_format_span(now_us > detail.since_us ? now_us - detail.since_us : 0, span);
+        hl_format_span(hl_us_minus(now_us, detail.since_us), span);
         if (detail.active == HL_UNIT_FAILED)
                 printf("  %-28s failed %s ago: %s; journalctl -u %s\n", "", span, how, model->unit);
         else
@@ -189,7 +189,7 @@ static void show_shutdown(struct hl_bus *bus)
         } else {
                 uint64_t now_us = hl_clock_realtime();
                 printf("%s at %s, in %s\n", s.action, hl_format_rfc3339(s.at_us, at),
-                       hl_format_span(s.at_us > now_us ? s.at_us - now_us : 0, span));
+                       hl_format_span(hl_us_minus(s.at_us, now_us), span));
         }
 }
 
@@ -205,7 +205,7 @@ static void show_sweep(struct hl_bus *bus)
         else if (hl_units_timer_next(bus, SWEEP_TIMER, &next_us, &err) < 0)
                 printf("  not known: %s\n", err.message);
         else
-                printf("  in %s\n", hl_format_span(next_us > now_us ? next_us - now_us : 0, span));
+                printf("  in %s\n", hl_format_span(hl_us_minus(next_us, now_us), span));
 }
 
 int hl_status(void)

@@ -16,6 +16,7 @@
 #include "systemd/units.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,10 +43,7 @@ static int run_models(struct hl_context *ctx)
                 hl_json *json = hl_json_new();
                 hl_json_set_string(json, "model_name", model->name);
                 hl_json_set_string(json, "file_path", model->file_path);
-                if (model->port)
-                        hl_json_set_int(json, "port", model->port);
-                else
-                        hl_json_set(json, "port", NULL);
+                hl_json_set_int_or_null(json, "port", model->port != 0, model->port);
                 hl_json_set_string(json, "unit", model->unit);
                 set_file_error(json, model);
                 hl_json_push(models, json);
@@ -73,14 +71,6 @@ static int run_running(struct hl_context *ctx)
         return 0;
 }
 
-static void set_number(hl_json *out, const char *key, uint64_t value, bool known)
-{
-        if (known)
-                hl_json_set_int(out, key, (int64_t)value);
-        else
-                hl_json_set(out, key, NULL);
-}
-
 static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_unit_detail *d,
                        const struct hl_traffic *traffic)
 {
@@ -94,18 +84,16 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         hl_json_set_time(out, "since", d->since_us);
         hl_json_set_string(out, "unit", model->unit);
         hl_json_set_string(out, "file_path", model->file_path);
-        set_number(out, "port", model->port, model->port != 0);
-        set_number(out, "pid", d->main_pid, d->main_pid != 0);
-        set_number(out, "memory_bytes", d->memory_bytes, runs && d->memory_bytes != HL_UNIT_UNKNOWN);
-        if (runs && d->cpu_ns != HL_UNIT_UNKNOWN)
-                hl_json_set_decimal(out, "cpu_seconds", (double)d->cpu_ns / 1e9, 3);
-        else
-                hl_json_set(out, "cpu_seconds", NULL);
-        set_number(out, "restarts", d->restarts, true);
+        hl_json_set_int_or_null(out, "port", model->port != 0, model->port);
+        hl_json_set_int_or_null(out, "pid", d->main_pid != 0, d->main_pid);
+        hl_json_set_int_or_null(out, "memory_bytes", runs && d->memory_bytes != HL_UNIT_UNKNOWN, d->memory_bytes);
+        hl_json_set_decimal(out, "cpu_seconds", runs && d->cpu_ns != HL_UNIT_UNKNOWN ? (double)d->cpu_ns / 1e9 : NAN,
+                            3);
+        hl_json_set_int(out, "restarts", d->restarts);
         hl_json_set_string(out, "last_result", *d->result ? d->result : NULL);
-        set_number(out, "last_exit_status", (uint64_t)d->exit_status, d->exit_code != 0);
+        hl_json_set_int_or_null(out, "last_exit_status", d->exit_code != 0, (uint64_t)d->exit_status);
         hl_json_set_time(out, "last_activity", hl_last_use_at(model->name));
-        set_number(out, "in_flight", traffic->in_flight, model->port != 0);
+        hl_json_set_int_or_null(out, "in_flight", model->port != 0, traffic->in_flight);
         set_file_error(out, model);
 }
 

@@ -69,7 +69,7 @@ static uint64_t read_sent(const struct hl_fastcgi_request *fcgi)
 {
         uint64_t failed_us = time_of(hl_fastcgi_get(fcgi, "HL_FAILED_AT")),
                  took_us = time_of(last_of(hl_fastcgi_get(fcgi, "HL_UPSTREAM_RESPONSE_TIME")));
-        return failed_us > took_us ? failed_us - took_us : 0;
+        return hl_us_minus(failed_us, took_us);
 }
 
 static void read_call(struct hl_router_request *request)

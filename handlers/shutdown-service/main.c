@@ -17,7 +17,7 @@ static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown
                 hl_json_set(out, key, NULL);
                 return;
         }
-        uint64_t now_us = hl_clock_realtime(), left_us = s->at_us > now_us ? s->at_us - now_us : 0;
+        uint64_t now_us = hl_clock_realtime(), left_us = hl_us_minus(s->at_us, now_us);
         hl_json *json = hl_json_new();
         hl_json_set_time(json, "scheduled_time", s->at_us);
         hl_json_set_decimal(json, "minutes_from_now", (double)left_us / HL_USEC_PER_MINUTE, 2);

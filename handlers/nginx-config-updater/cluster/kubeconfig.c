@@ -38,8 +38,7 @@ static int read_text(const char *path, char **ret_text, struct hl_err *err)
                 return hl_fail(err, r == -ENOENT ? HL_ERR_NOT_FOUND : HL_ERR_INTERNAL, -r, "kubeconfig_unreadable",
                                "%s cannot be read: %s", path, strerror(-r));
         }
-        while (text.len && strchr("\r\n", text.data[text.len - 1]))
-                text.data[--text.len] = '\0';
+        hl_buf_trim(&text, "\r\n");
         if (!text.len || strlen(text.data) != text.len) {
                 hl_buf_free(&text);
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "kubeconfig_invalid", "%s is empty, or not text", path);

@@ -45,9 +45,7 @@ static _Noreturn void run_for_ever(struct hl_publish *publish, uint64_t interval
 {
         for (unsigned failures = 0;;) {
                 failures = hl_publish(publish) == EX_OK ? 0 : failures + 1;
-                uint64_t pause = pause_us(interval_us, publish->wait_seconds, failures);
-                struct timespec left = { .tv_sec = (time_t)(pause / HL_USEC_PER_SEC),
-                                         .tv_nsec = (long)(pause % HL_USEC_PER_SEC * 1000) };
+                struct timespec left = hl_timespec_of(pause_us(interval_us, publish->wait_seconds, failures));
                 while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
                         ;
         }

@@ -67,8 +67,7 @@ static int read_token(char **ret_token, struct hl_err *err)
                 return 0;
         if (r < 0)
                 return hl_fail(err, HL_ERR_INTERNAL, -r, "token_unreadable", "%s: %s", path, strerror(-r));
-        while (text.len && strchr(" \r\n", text.data[text.len - 1]))
-                text.data[--text.len] = '\0';
+        hl_buf_trim(&text, " \r\n");
         for (size_t i = 0; i < text.len; i++)
                 if (text.data[i] <= ' ' || text.data[i] > '~')
                         return hl_fail(err, HL_ERR_INVALID, EINVAL, "token_invalid",
