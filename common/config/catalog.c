@@ -185,6 +185,12 @@ void hl_catalog_free(struct hl_catalog *catalog)
         *catalog = (struct hl_catalog){ 0 };
 }
 
+int hl_fail_no_model(const char *name, const char *list, struct hl_err *err)
+{
+        return hl_fail(err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                       "there is no model \"%.200s\": GET %s lists those that are", name, list);
+}
+
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name)
 {
         for (size_t i = 0; i < catalog->count; i++)

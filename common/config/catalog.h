@@ -66,6 +66,9 @@ int hl_model_readable(const struct hl_model *model, struct hl_err *err);
 /* 0, or -errno/CONFLICT: as hl_model_readable(), or "model_without_port", with what is wrong with the PORT that is there. */
 int hl_model_has_port(const struct hl_model *model, struct hl_err *err);
 
+/* -ENOENT/NOT_FOUND, "model_not_found": no model goes by this name; list is the route that has all. */
+int hl_fail_no_model(const char *name, const char *list, struct hl_err *err);
+
 /* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);

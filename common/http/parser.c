@@ -9,6 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+#define TEXT(number) #number
+#define TEXT_OF(limit) TEXT(limit)
+
 struct hl_parser {
         llhttp_t llhttp;
         struct hl_request *request;
@@ -34,8 +37,10 @@ static int bad(struct hl_parser *p, int status, const char *code, const char *me
 static int on_url(llhttp_t *llhttp, const char *bytes, size_t len)
 {
         struct hl_parser *p = self(llhttp);
-        if (hl_buf_add(&p->target, bytes, len) < 0)
-                return bad(p, 414, "target_too_long", "the request target is longer than 8192 bytes");
+        if (hl_buf_add(&p->target, bytes, len) < 0) {
+                hl_refuse_long_target(&p->problem);
+                return -1;
+        }
         return 0;
 }
 
@@ -43,7 +48,8 @@ static int count_header_bytes(struct hl_parser *p, size_t len)
 {
         p->header_bytes += len;
         if (p->header_bytes > HL_REQUEST_HEADERS_MAX)
-                return bad(p, 431, "headers_too_large", "the headers are longer than 16384 bytes");
+                return bad(p, 431, "headers_too_large",
+                           "the headers are longer than " TEXT_OF(HL_REQUEST_HEADERS_MAX) " bytes");
         return 0;
 }
 
@@ -69,7 +75,8 @@ static int take_header(struct hl_parser *p, const char *name, const char *value)
         if (!*name || name[strspn(name, TOKEN_CHARACTERS)])
                 return bad(p, 400, "bad_request", "a header's name has a character that it may not have");
         if (++p->header_count > HL_REQUEST_HEADER_COUNT_MAX)
-                return bad(p, 431, "too_many_headers", "there are more than 100 headers");
+                return bad(p, 431, "too_many_headers",
+                           "there are more than " TEXT_OF(HL_REQUEST_HEADER_COUNT_MAX) " headers");
         if (p->in_body)
                 return 0; /* a trailer behind a chunked body: may change nothing */
         if (strcasecmp(name, "Content-Length") == 0) {
@@ -87,8 +94,7 @@ static int take_header(struct hl_parser *p, const char *name, const char *value)
 static int on_header_value_complete(llhttp_t *llhttp)
 {
         struct hl_parser *p = self(llhttp);
-        while (p->value.len && (p->value.data[p->value.len - 1] == ' ' || p->value.data[p->value.len - 1] == '\t'))
-                p->value.data[--p->value.len] = '\0';
+        hl_buf_trim(&p->value, " \t");
         int r = take_header(p, p->name.len ? p->name.data : "", p->value.len ? p->value.data : "");
         hl_buf_free(&p->name);
         hl_buf_free(&p->value);
@@ -111,8 +117,10 @@ static int on_headers_complete(llhttp_t *llhttp)
         /* Without a length, what HTTP/1.0 sends as a body cannot be told from its absence. */
         if (!http_1_1 && hl_method_has_body(p->request->method) && !p->has_length)
                 return bad(p, 411, "length_required", "send a Content-Length with an HTTP/1.0 POST, 0 for none");
-        if (p->has_length && llhttp->content_length > HL_REQUEST_BODY_MAX)
-                return bad(p, 413, "body_too_large", "the body is longer than 65536 bytes");
+        if (p->has_length && llhttp->content_length > HL_REQUEST_BODY_MAX) {
+                hl_refuse_large_body(&p->problem);
+                return -1;
+        }
         p->expects = p->expects && http_1_1 && (p->chunked || llhttp->content_length > 0);
         return 0;
 }
@@ -121,8 +129,10 @@ static int on_body(llhttp_t *llhttp, const char *bytes, size_t len)
 {
         struct hl_parser *p = self(llhttp);
         p->expects = false; /* it did not wait */
-        if (hl_buf_add(&p->request->body, bytes, len) < 0)
-                return bad(p, 413, "body_too_large", "the body is longer than 65536 bytes");
+        if (hl_buf_add(&p->request->body, bytes, len) < 0) {
+                hl_refuse_large_body(&p->problem);
+                return -1;
+        }
         return 0;
 }
 

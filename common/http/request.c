@@ -15,6 +15,27 @@
 #include <strings.h>
 #include <sys/random.h>
 
+int hl_refuse_late(struct hl_problem *ret_problem)
+{
+        return hl_problem(ret_problem, 408, "request_timeout", "the request did not arrive in time: send it faster");
+}
+
+int hl_refuse_incomplete(struct hl_problem *ret_problem)
+{
+        return hl_problem(ret_problem, 400, "incomplete_request", "the request ended before it was whole");
+}
+
+int hl_refuse_long_target(struct hl_problem *ret_problem)
+{
+        return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes",
+                          HL_REQUEST_TARGET_MAX);
+}
+
+int hl_refuse_large_body(struct hl_problem *ret_problem)
+{
+        return hl_problem(ret_problem, 413, "body_too_large", "the body is longer than %d bytes", HL_REQUEST_BODY_MAX);
+}
+
 void hl_request_init(struct hl_request *request)
 {
         *request = (struct hl_request){ .body.max = HL_REQUEST_BODY_MAX, .client_fd = -1 };

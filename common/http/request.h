@@ -61,6 +61,12 @@ struct hl_request {
         int client_fd; /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
 };
 
+/* What more than one transport refuses, each -EINVAL: 408, 400, 414, 413. */
+int hl_refuse_late(struct hl_problem *ret_problem);
+int hl_refuse_incomplete(struct hl_problem *ret_problem);
+int hl_refuse_long_target(struct hl_problem *ret_problem);
+int hl_refuse_large_body(struct hl_problem *ret_problem);
+
 /* Gives the request its random id. */
 void hl_request_init(struct hl_request *request);
 void hl_request_free(struct hl_request *request);

@@ -50,8 +50,7 @@ static int find_body_len(const struct hl_cgi_source *source, size_t *ret_len, st
         } else {
                 int r = hl_parse_uint(text, HL_REQUEST_BODY_MAX, &len);
                 if (r == -ERANGE)
-                        return hl_problem(ret_problem, 413, "body_too_large", "the body is longer than %d bytes",
-                                          HL_REQUEST_BODY_MAX);
+                        return hl_refuse_large_body(ret_problem);
                 if (r < 0)
                         return hl_problem(ret_problem, 400, "bad_request", "Content-Length must be a whole number");
         }
@@ -90,8 +89,7 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
 
         HL_CLEANUP(hl_free_pointer) char *target = find_target(source);
         if (strlen(target) > HL_REQUEST_TARGET_MAX)
-                return hl_problem(ret_problem, 414, "target_too_long", "the request target is longer than %d bytes",
-                                  HL_REQUEST_TARGET_MAX);
+                return hl_refuse_long_target(ret_problem);
         int r = hl_request_target(request, target, ret_problem);
         for (size_t i = 0; r == 0 && i < HL_COUNT(headers); i++) {
                 const char *value = source->get(source->data, headers[i].variable);
@@ -115,11 +113,10 @@ static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_pr
                 char bytes[4096];
                 size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
                 if (hl_wait_fd(fd, POLLIN, deadline_us) <= 0)
-                        return hl_problem(problem, 408, "request_timeout",
-                                          "the request did not arrive in time: send it faster");
+                        return hl_refuse_late(problem);
                 ssize_t n = read(fd, bytes, want);
                 if (n <= 0)
-                        return hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
+                        return hl_refuse_incomplete(problem);
                 hl_buf_add(body, bytes, (size_t)n);
         }
         return 0;

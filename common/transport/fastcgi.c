@@ -57,7 +57,7 @@ static int from_stream(void *data, size_t len, struct hl_buf *body, struct hl_pr
                 size_t want = len - body->len < sizeof(bytes) ? len - body->len : sizeof(bytes);
                 size_t n = hl_fastcgi_body(data, bytes, want);
                 if (n == 0)
-                        return hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
+                        return hl_refuse_incomplete(problem);
                 hl_buf_add(body, bytes, n);
         }
         return 0;

@@ -93,9 +93,9 @@ static enum outcome no_more(int r, struct hl_parser *parser, struct hl_problem *
         if (!hl_parser_started(parser) || (r < 0 && r != -ENODATA))
                 return CONNECTION_OVER;
         if (r == 0)
-                hl_problem(problem, 408, "request_timeout", "the request did not arrive in time: send it faster");
+                hl_refuse_late(problem);
         else
-                hl_problem(problem, 400, "incomplete_request", "the request ended before it was whole");
+                hl_refuse_incomplete(problem);
         return REQUEST_BAD;
 }
 

@@ -187,8 +187,7 @@ int inference_run_openai_model(struct hl_context *ctx)
         HL_CLEANUP(hl_free_pointer) char *name = hl_catalog_trim(ctx->param);
         const struct hl_model *model = name ? hl_catalog_find_meant(&catalog, name) : NULL;
         if (!model)
-                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                               "there is no model \"%.200s\": GET /v1/models lists those that are", ctx->param);
+                return hl_fail_no_model(ctx->param, "/v1/models", &ctx->err);
         const struct hl_catalog one = { .models = &catalog.models[model - catalog.models], .count = 1 };
         r = read_states(service, &one, &states, &ctx->err);
         if (r < 0)
@@ -231,8 +230,7 @@ static int change(struct hl_context *ctx, enum hl_job_verb verb)
         if (r < 0)
                 return r;
         if (catalog.count == 0)
-                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                               "there is no model \"%.200s\": GET /models lists those that are", name);
+                return hl_fail_no_model(name, "/models", &ctx->err);
         r = inference_change(ctx, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
         hl_json_set_bool(ctx->reply, "success", r == 0);
         return r;

@@ -125,9 +125,7 @@ static void find(struct router *router, struct hl_router_request *request, const
         if (hl_catalog_load_named(config, name, &catalog, &err) < 0) {
                 hl_router_refuse_unavailable(request, name, &err);
         } else if (catalog.count == 0) {
-                hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                        "there is no model \"%.*s\": GET /v1/models lists those that there are", HL_MODEL_NAME_MAX,
-                        name);
+                hl_fail_no_model(name, "/v1/models", &err);
                 hl_router_refuse(request, &err);
         } else {
                 pass(router, request, config, &catalog.models[0]);
@@ -167,7 +165,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
         }
         if (has_body)
                 hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
-                        "\"model\" is missing: GET /v1/models lists those that there are");
+                        "\"model\" is missing: GET /v1/models lists those that are");
         else
                 hl_fail(&err, HL_ERR_NOT_FOUND, ENOENT, "not_found",
                         "a request is routed here by \"model\", in its body or as ?model=; GET /v1/models lists them");

@@ -137,8 +137,7 @@ int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, con
         if (r < 0)
                 return r;
         if (ret_catalog->count == 0)
-                return hl_fail(&ctx->err, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
-                               "there is no model \"%s\": GET /models lists those that are", ctx->param);
+                return hl_fail_no_model(ctx->param, "/models", &ctx->err);
         *ret_model = &ret_catalog->models[0];
         return 0;
 }
