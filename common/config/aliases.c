@@ -22,6 +22,17 @@ void hl_aliases_free(struct hl_model *model)
         model->aliases = NULL;
 }
 
+char **hl_aliases_copy(const struct hl_model *model)
+{
+        char **copy = NULL;
+        for (size_t i = 0; model->aliases && model->aliases[i]; i++) {
+                copy = hl_grow(copy, i + 2, sizeof(*copy));
+                copy[i] = hl_strdup(model->aliases[i]);
+                copy[i + 1] = NULL;
+        }
+        return copy;
+}
+
 static void tell(const struct hl_model *model, const struct hl_report *report, const char *message)
 {
         hl_report_tell(report, model->file_path, model->aliases_line, "ALIASES", message);

@@ -23,6 +23,7 @@ void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, c
  * sorted by name. */
 void hl_aliases_settle(struct hl_catalog *catalog, const struct hl_report *report);
 
+char **hl_aliases_copy(const struct hl_model *model); /* NULL where there are none */
 void hl_aliases_free(struct hl_model *model);
 
 #endif

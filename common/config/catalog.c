@@ -54,7 +54,18 @@ static void skip(const struct hl_config *config, const char *name, const char *w
         hl_report_tell(report, path, 0, "", why);
 }
 
-static void free_model(struct hl_model *model)
+struct hl_model hl_model_copy(const struct hl_model *model)
+{
+        struct hl_model copy = *model;
+        copy.file_path = hl_strdup(model->file_path);
+        copy.unit = hl_strdup(model->unit);
+        copy.health_path = hl_strdup(model->health_path);
+        copy.port_error = hl_strdup(model->port_error);
+        copy.aliases = hl_aliases_copy(model);
+        return copy;
+}
+
+void hl_model_free(struct hl_model *model)
 {
         free(model->file_path);
         free(model->unit);
@@ -75,7 +86,7 @@ static int add_model(struct hl_catalog *catalog, int dir_fd, const struct hl_con
         int r = hl_model_file_read(dir_fd, config, model, report);
         if (r == 0)
                 return 0;
-        free_model(model);
+        hl_model_free(model);
         catalog->count--;
         return r == -ENOENT ? 0 : r;
 }
@@ -180,7 +191,7 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
 void hl_catalog_free(struct hl_catalog *catalog)
 {
         for (size_t i = 0; i < catalog->count; i++)
-                free_model(&catalog->models[i]);
+                hl_model_free(&catalog->models[i]);
         free(catalog->models);
         *catalog = (struct hl_catalog){ 0 };
 }

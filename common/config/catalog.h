@@ -60,6 +60,10 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
 
 void hl_catalog_free(struct hl_catalog *catalog);
 
+/* A model that outlives its catalogue: hl_model_free(). */
+struct hl_model hl_model_copy(const struct hl_model *model);
+void hl_model_free(struct hl_model *model);
+
 /* 0, or -errno/CONFLICT, "model_file_unreadable": who may not read which file, and how to mend it. */
 int hl_model_readable(const struct hl_model *model, struct hl_err *err);
 

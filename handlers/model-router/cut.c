@@ -12,7 +12,7 @@
 
 struct hl_router_cut {
         struct hl_router_cuts *cuts;
-        struct hl_router_cut *next, **link;
+        LIST_ENTRY(hl_router_cut) entry;
         struct hl_router_request *request;
         sd_event_source *timer;
         int tries;
@@ -35,9 +35,7 @@ static void refuse(struct hl_router_request *request, const struct hl_router_cut
 static void finish(struct hl_router_cut *cut, const char *how, const char *cause)
 {
         refuse(cut->request, cut, how, cause);
-        if (cut->next)
-                cut->next->link = cut->link;
-        *cut->link = cut->next;
+        LIST_REMOVE(cut, entry);
         sd_event_source_disable_unref(cut->timer);
         free(cut->unit);
         free(cut);
@@ -83,15 +81,9 @@ void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request 
                 return;
         }
         struct hl_router_cut *cut = hl_alloc(sizeof(*cut));
-        *cut = (struct hl_router_cut){ .cuts = cuts,
-                                       .next = cuts->first,
-                                       .link = &cuts->first,
-                                       .request = request,
-                                       .unit = hl_strdup(model->unit) };
+        *cut = (struct hl_router_cut){ .cuts = cuts, .request = request, .unit = hl_strdup(model->unit) };
         memcpy(cut->name, model->name, sizeof(cut->name));
-        if (cut->next)
-                cut->next->link = &cut->next;
-        cuts->first = cut;
+        LIST_INSERT_HEAD(&cuts->list, cut, entry);
         if (!try_to_answer(cut, false) && sd_event_add_time_relative(cuts->event, &cut->timer, CLOCK_MONOTONIC,
                                                                      HL_CAUSE_LAG_US, 0, on_timer, cut) < 0)
                 try_to_answer(cut, true);
@@ -99,6 +91,6 @@ void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request 
 
 void hl_router_cuts_end(struct hl_router_cuts *cuts)
 {
-        while (cuts->first)
-                try_to_answer(cuts->first, true);
+        while (!LIST_EMPTY(&cuts->list))
+                try_to_answer(LIST_FIRST(&cuts->list), true);
 }

@@ -12,12 +12,15 @@
 
 #include "config/catalog.h"
 #include "request.h"
-#include "starter.h"
+#include "systemd/bus.h"
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
 
 struct hl_router_cuts {
         sd_event *event;
         struct hl_bus *bus;
-        struct hl_router_cut *first;
+        LIST_HEAD(, hl_router_cut) list;
 };
 
 void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request *request, const struct hl_model *model);

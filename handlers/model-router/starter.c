@@ -13,20 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 
 #define ACCURACY_US HL_USEC_PER_MSEC
 
 struct hl_waiter {
-        struct hl_waiter *next, **link;
-        hl_starter_fn *told;
+        LIST_ENTRY(hl_waiter) entry;
+        hl_starter_fn *on_done;
         void *data;
 };
 
 /* One model on its way up. */
 struct start {
-        struct hl_starter *wake;
-        struct start *next, **link;
-        struct hl_waiter *waits;
+        struct hl_starter *starter;
+        LIST_ENTRY(start) entry;
+        LIST_HEAD(, hl_waiter) waiters;
         struct hl_model model;
         uint64_t deadline_us, watch_us; /* when its unit is looked at next */
         struct hl_job job;
@@ -43,7 +44,7 @@ struct hl_starter {
         sd_event *event;
         struct hl_bus *bus;
         uint64_t grace_us;
-        struct start *starts;
+        LIST_HEAD(, start) starts;
 };
 
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
@@ -57,38 +58,27 @@ static void end_asking(struct start *s)
 
 static void free_start(struct start *s)
 {
-        for (struct hl_waiter *wait = s->waits, *next; wait; wait = next) {
-                next = wait->next;
-                free(wait);
-        }
-        if (s->next)
-                s->next->link = s->link;
-        *s->link = s->next;
+        while (!LIST_EMPTY(&s->waiters))
+                hl_starter_leave(LIST_FIRST(&s->waiters));
         end_asking(s);
         sd_event_source_disable_unref(s->timer);
         hl_job_free(&s->job);
-        free(s->model.file_path);
-        free(s->model.unit);
-        free(s->model.health_path);
+        hl_model_free(&s->model);
         free(s);
 }
 
-/* Tells everybody. Who is told may leave others and begin new waits, which then find no start of this model. */
+/* Calls every waiter. A callback may cancel other waiters, or start the model again. */
 static void finish(struct start *s)
 {
-        struct hl_err err = s->err;
-        char cause[HL_CAUSE_SIZE];
-        memcpy(cause, s->cause, sizeof(cause));
-        struct hl_waiter *waits = hl_steal(s->waits);
-        if (waits)
-                waits->link = &waits;
-        free_start(s);
-        while (waits) {
-                hl_starter_fn *told = waits->told;
-                void *data = waits->data;
-                hl_starter_leave(waits);
-                told(data, &err, cause);
+        LIST_REMOVE(s, entry);
+        while (!LIST_EMPTY(&s->waiters)) {
+                struct hl_waiter *waiter = LIST_FIRST(&s->waiters);
+                hl_starter_fn *on_done = waiter->on_done;
+                void *data = waiter->data;
+                hl_starter_leave(waiter);
+                on_done(data, &s->err, s->cause);
         }
+        free_start(s);
 }
 
 /* Calls on_timer() at that time: of the next step, or of the end. */
@@ -96,7 +86,7 @@ static void set_timer(struct start *s, uint64_t at_us)
 {
         int r;
         if (!s->timer)
-                r = sd_event_add_time(s->wake->event, &s->timer, CLOCK_MONOTONIC, at_us, ACCURACY_US, on_timer, s);
+                r = sd_event_add_time(s->starter->event, &s->timer, CLOCK_MONOTONIC, at_us, ACCURACY_US, on_timer, s);
         else if ((r = sd_event_source_set_time(s->timer, at_us)) >= 0)
                 r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
         if (r < 0) /* no memory */
@@ -116,7 +106,7 @@ static void finish_failure(struct start *s)
             s->ask.epoll >= 0) /* it need not be asked once more, which may take long */
                 hl_cause_of_status(&s->model, s->watch.status, s->cause);
         else
-                known = hl_cause_of_failure(s->wake->bus, &s->model, s->since_us, &s->err, s->cause);
+                known = hl_cause_of_failure(s->starter->bus, &s->model, s->since_us, &s->err, s->cause);
         if (!known && s->cause_tries++ < HL_CAUSE_TRIES) {
                 end_asking(s);
                 set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);
@@ -173,10 +163,10 @@ static void begin_asking(struct start *s)
 {
         int r = hl_ask_begin(&s->ask, s->model.port, s->model.health_path);
         if (r >= 0)
-                r = sd_event_add_io(s->wake->event, &s->io, s->ask.epoll, EPOLLIN, on_answer, s);
+                r = sd_event_add_io(s->starter->event, &s->io, s->ask.epoll, EPOLLIN, on_answer, s);
         if (r < 0)
                 hl_fail(&s->err, HL_ERR_INTERNAL, -r, "internal_error", "epoll: %s", strerror(-r));
-        s->watch = (struct hl_readiness_watch){ .bus = s->wake->bus, .model = &s->model, .status = -ETIMEDOUT };
+        s->watch = (struct hl_readiness_watch){ .bus = s->starter->bus, .model = &s->model, .status = -ETIMEDOUT };
 }
 
 /* A failure to be told, a job that takes too long, or the next step. */
@@ -201,11 +191,12 @@ static void on_job_ended(void *data)
 {
         struct start *s = data;
         struct hl_unit_detail detail;
-        if (hl_job_result(&s->job, &s->err) < 0 || hl_units_detail(s->wake->bus, s->model.unit, &detail, &s->err) < 0) {
+        if (hl_job_result(&s->job, &s->err) < 0 ||
+            hl_units_detail(s->starter->bus, s->model.unit, &detail, &s->err) < 0) {
                 fail_soon(s); /* not now: this is called by the job that finish() would free */
                 return;
         }
-        uint64_t now_us = hl_clock_monotonic(), grace_end_us = now_us + s->wake->grace_us;
+        uint64_t now_us = hl_clock_monotonic(), grace_end_us = now_us + s->starter->grace_us;
         /* Where it is not active now, this is when it once was. */
         if (detail.active == HL_UNIT_ACTIVE && detail.active_since_monotonic_us + s->model.start_timeout_us < now_us &&
             grace_end_us < s->deadline_us)
@@ -215,37 +206,31 @@ static void on_job_ended(void *data)
 
 static int begin_job(struct start *s)
 {
-        struct hl_starter *wake = s->wake;
-        int r = hl_bus_open(wake->bus, &s->err);
-        if (r == 0 && !sd_bus_get_event(wake->bus->bus)) {
-                r = sd_bus_attach_event(wake->bus->bus, wake->event, SD_EVENT_PRIORITY_NORMAL);
-                if (r >= 0) /* without the bus no end of a job is told: the loop ends, and what waits is begun anew */
-                        r = sd_bus_set_exit_on_disconnect(wake->bus->bus, true);
+        struct hl_starter *starter = s->starter;
+        int r = hl_bus_open(starter->bus, &s->err);
+        if (r == 0 && !sd_bus_get_event(starter->bus->bus)) {
+                r = sd_bus_attach_event(starter->bus->bus, starter->event, SD_EVENT_PRIORITY_NORMAL);
+                /* Without the bus no end of a job is told: the loop ends, and what waits is begun anew. */
+                if (r >= 0)
+                        r = sd_bus_set_exit_on_disconnect(starter->bus->bus, true);
                 if (r < 0)
                         r = hl_bus_fail(&s->err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
         }
         if (r >= 0)
-                r = hl_port_check_free(wake->bus, &s->model, &s->err);
+                r = hl_port_check_free(starter->bus, &s->model, &s->err);
         return r < 0 ? r : hl_job_begin(&s->job, &s->err);
 }
 
-static struct start *begin_start(struct hl_starter *wake, const struct hl_model *model)
+static struct start *begin_start(struct hl_starter *starter, const struct hl_model *model)
 {
         struct start *s = hl_alloc(sizeof(*s));
-        *s = (struct start){ .wake = wake,
-                             .next = wake->starts,
-                             .link = &wake->starts,
-                             .model = *model,
+        *s = (struct start){ .starter = starter,
+                             .model = hl_model_copy(model),
                              .deadline_us = hl_clock_monotonic() + model->start_timeout_us,
                              .since_us = hl_clock_realtime(),
                              .ask.epoll = -1 };
-        if (s->next)
-                s->next->link = &s->next;
-        wake->starts = s;
-        s->model.file_path = hl_strdup(model->file_path);
-        s->model.unit = hl_strdup(model->unit);
-        s->model.health_path = hl_strdup(model->health_path);
-        s->job = (struct hl_job){ .bus = wake->bus,
+        LIST_INSERT_HEAD(&starter->starts, s, entry);
+        s->job = (struct hl_job){ .bus = starter->bus,
                                   .verb = HL_JOB_START,
                                   .name = s->model.unit,
                                   .ended = on_job_ended,
@@ -260,38 +245,38 @@ static struct start *begin_start(struct hl_starter *wake, const struct hl_model 
 
 struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us)
 {
-        struct hl_starter *wake = hl_alloc(sizeof(*wake));
-        *wake = (struct hl_starter){ .event = event, .bus = bus, .grace_us = grace_us };
-        return wake;
+        struct hl_starter *starter = hl_alloc(sizeof(*starter));
+        *starter = (struct hl_starter){ .event = event, .bus = bus, .grace_us = grace_us };
+        return starter;
 }
 
-void hl_starter_free(struct hl_starter *wake)
+void hl_starter_free(struct hl_starter *starter)
 {
-        while (wake->starts)
-                free_start(wake->starts);
-        free(wake);
+        while (!LIST_EMPTY(&starter->starts)) {
+                struct start *s = LIST_FIRST(&starter->starts);
+                LIST_REMOVE(s, entry);
+                free_start(s);
+        }
+        free(starter);
 }
 
-struct hl_waiter *hl_starter_wait(struct hl_starter *wake, const struct hl_model *model, hl_starter_fn *told,
+struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
                                   void *data)
 {
-        struct start *s = wake->starts;
-        while (s && (strcmp(s->model.name, model->name) != 0 || s->model.port != model->port))
-                s = s->next;
+        struct start *s;
+        LIST_FOREACH (s, &starter->starts, entry)
+                if (strcmp(s->model.name, model->name) == 0 && s->model.port == model->port)
+                        break;
         if (!s)
-                s = begin_start(wake, model);
-        struct hl_waiter *wait = hl_alloc(sizeof(*wait));
-        *wait = (struct hl_waiter){ .next = s->waits, .link = &s->waits, .told = told, .data = data };
-        if (wait->next)
-                wait->next->link = &wait->next;
-        s->waits = wait;
-        return wait;
+                s = begin_start(starter, model);
+        struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));
+        *waiter = (struct hl_waiter){ .on_done = on_done, .data = data };
+        LIST_INSERT_HEAD(&s->waiters, waiter, entry);
+        return waiter;
 }
 
-void hl_starter_leave(struct hl_waiter *wait)
+void hl_starter_leave(struct hl_waiter *waiter)
 {
-        if (wait->next)
-                wait->next->link = wait->link;
-        *wait->link = wait->next;
-        free(wait);
+        LIST_REMOVE(waiter, entry);
+        free(waiter);
 }

@@ -3,14 +3,14 @@
  *
  * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or begins
  *          one: systemd's job first, then the model's health path until it says that it has loaded.
- * Errors   how it went comes to `told`: an err of kind NONE when the model is ready, else as in jobs.h and readiness.h, and
+ * Errors   how it went comes to `on_done`: an err of kind NONE when the model is ready, else as in jobs.h and readiness.h, and
  *          then with the cause (cause.h), or "".
  *          A model that has been running for longer than its START_TIMEOUT is not waited for that long again, only
  *          for grace_us.
  * Owner    a hl_waiter is gone once it was told; hl_starter_leave() ends it unreported. The start goes on either way: it is
  *          systemd's. The model is copied.
  * Process  one thread. What systemd is asked for is asked at once (milliseconds); what takes long is waited for by the
- *          event loop. `told` is called from the event loop, never from hl_starter_wait().
+ *          event loop. `on_done` is called from the event loop, never from hl_starter_wait().
  * Source   sd-event(3); jobs.h, readiness.h, ask.h.
  * Tests    tests/unit/model-router/test_starter.c, tests/system/test_nginx.py
  */
@@ -32,10 +32,10 @@ struct hl_waiter;
 
 /* bus is the caller's, and is attached to the event loop when it is first needed. hl_starter_free() tells nobody. */
 struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us);
-void hl_starter_free(struct hl_starter *wake);
+void hl_starter_free(struct hl_starter *starter);
 
-struct hl_waiter *hl_starter_wait(struct hl_starter *wake, const struct hl_model *model, hl_starter_fn *told,
+struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
                                   void *data);
-void hl_starter_leave(struct hl_waiter *wait);
+void hl_starter_leave(struct hl_waiter *waiter);
 
 #endif

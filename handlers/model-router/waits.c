@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 
 #define NOTE_EVERY_US HL_USEC_PER_SEC
 
@@ -21,18 +22,18 @@ struct hl_router_waits {
         sd_event_source *timer;
         uint64_t idle_us;
         struct hl_bus *bus;
-        struct hl_starter *wake;
-        struct waiting *first;
+        struct hl_starter *starter;
+        LIST_HEAD(, waiting) waiting;
         unsigned count;
 };
 
 /* A request that waits for its model. */
 struct waiting {
         struct hl_router_waits *all;
-        struct waiting *next, **link;
+        LIST_ENTRY(waiting) entry;
         struct hl_router_request *request; /* NULL once it was answered */
         sd_event_source *left;             /* NGINX closes the connection when the client has left */
-        struct hl_waiter *wait;
+        struct hl_waiter *waiter;
         uint64_t since_us;
         char model[HL_MODEL_NAME_MAX + 1];
         char *unit;
@@ -50,9 +51,7 @@ static void rearm_timer(struct hl_router_waits *all)
 static void forget(struct waiting *w)
 {
         struct hl_router_waits *all = w->all;
-        if (w->next)
-                w->next->link = w->link;
-        *w->link = w->next;
+        LIST_REMOVE(w, entry);
         sd_event_source_disable_unref(w->left);
         free(w->unit);
         free(w);
@@ -114,7 +113,7 @@ static void pass_on(struct waiting *w)
                (unsigned long long)(waited_us / HL_USEC_PER_MSEC));
 }
 
-static void on_told(void *data, const struct hl_err *err, const char *cause)
+static void on_done(void *data, const struct hl_err *err, const char *cause)
 {
         struct waiting *w = data;
         w->request->cause = cause;
@@ -131,7 +130,7 @@ static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
         (void)fd;
         (void)events;
         struct waiting *w = data;
-        hl_starter_leave(w->wait);
+        hl_starter_leave(w->waiter);
         hl_router_request_free(hl_steal(w->request));
         forget(w);
         return 0;
@@ -139,7 +138,8 @@ static int on_left(sd_event_source *source, int fd, uint32_t events, void *data)
 
 static bool is_waited_for(const struct hl_router_waits *all, const char *model)
 {
-        for (const struct waiting *w = all->first; w; w = w->next)
+        const struct waiting *w;
+        LIST_FOREACH (w, &all->waiting, entry)
                 if (strcmp(w->model, model) == 0)
                         return true;
         return false;
@@ -153,21 +153,16 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
                 hl_log(LOG_NOTICE, fields, "starting %s for a request from %s", model->name, request->http.peer.name);
         }
         struct waiting *w = hl_alloc(sizeof(*w));
-        *w = (struct waiting){ .all = all,
-                               .next = all->first,
-                               .link = &all->first,
-                               .request = request,
-                               .since_us = hl_clock_monotonic(),
-                               .unit = hl_strdup(model->unit) };
+        *w = (struct waiting){
+                .all = all, .request = request, .since_us = hl_clock_monotonic(), .unit = hl_strdup(model->unit)
+        };
         memcpy(w->model, model->name, sizeof(w->model));
         hl_format_host_port(config->upstream_host, model->port, w->target);
-        if (w->next)
-                w->next->link = &w->next;
-        all->first = w;
+        LIST_INSERT_HEAD(&all->waiting, w, entry);
         all->count++;
         if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
                 w->left = NULL; /* then it is found out when it is answered */
-        w->wait = hl_starter_wait(all->wake, model, on_told, w);
+        w->waiter = hl_starter_wait(all->starter, model, on_done, w);
         note_use(w);
         if (all->count == 1)
                 rearm_timer(all);
@@ -181,7 +176,8 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         struct hl_router_waits *all = data;
         if (all->count == 0)
                 return sd_event_exit(sd_event_source_get_event(source), EXIT_SUCCESS);
-        for (const struct waiting *w = all->first; w; w = w->next)
+        const struct waiting *w;
+        LIST_FOREACH (w, &all->waiting, entry)
                 note_use(w);
         rearm_timer(all);
         return 0;
@@ -197,16 +193,16 @@ int hl_router_waits_new(sd_event *event, struct hl_bus *bus, uint64_t idle_us, s
                 free(all);
                 return r;
         }
-        all->wake = hl_starter_new(event, bus, HL_STARTER_GRACE_US);
+        all->starter = hl_starter_new(event, bus, HL_STARTER_GRACE_US);
         *ret_waits = all;
         return 0;
 }
 
 void hl_router_waits_free(struct hl_router_waits *all)
 {
-        hl_starter_free(all->wake);
-        while (all->first) { /* for the successor, which systemd's socket starts */
-                struct waiting *w = all->first;
+        hl_starter_free(all->starter);
+        while (!LIST_EMPTY(&all->waiting)) { /* for the successor, which systemd's socket starts */
+                struct waiting *w = LIST_FIRST(&all->waiting);
                 hand_back(w);
                 forget(w);
         }
