@@ -55,8 +55,7 @@ static int read_queued(enum hl_job_verb verb, const char *name, int r, const sd_
                 HL_CLEANUP(hl_free_pointer) char *what = hl_format("%s %s", verbs[verb].doing, name);
                 return hl_bus_fail(err, r, error, what);
         }
-        if (ret_path)
-                *ret_path = hl_strdup(path);
+        *ret_path = hl_strdup(path);
         return 0;
 }
 
@@ -104,12 +103,6 @@ static int call_verb_later(struct hl_job *job, struct hl_err *err)
         if (r >= 0)
                 r = sd_bus_call_async(job->bus->bus, &job->call, call, on_queued, job, job->answer_us);
         return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd") : 0;
-}
-
-int hl_jobs_queue(struct hl_bus *bus, enum hl_job_verb verb, const char *name, struct hl_err *err)
-{
-        int r = hl_bus_open(bus, err);
-        return r < 0 ? r : call_verb(bus, verb, name, NULL, err);
 }
 
 int hl_job_begin(struct hl_job *job, struct hl_err *err)

@@ -23,9 +23,6 @@
 
 enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
 
-/* Queues the job and does not wait for it. */
-int hl_jobs_queue(struct hl_bus *bus, enum hl_job_verb verb, const char *name, struct hl_err *err);
-
 /* Queues the job, waits for its end, and looks whether the unit then is as asked. */
 int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,
                 struct hl_err *err);

@@ -293,12 +293,15 @@ static void queued_jobs_are_not_waited_for(void **state)
         struct hl_bus bus;
         struct hl_err err = { 0 };
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_jobs_queue(&bus, HL_JOB_STOP, "model@x.service", &err), 0);
+        HL_CLEANUP(hl_job_free)
+        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
+        assert_int_equal(hl_job_begin(&job, &err), 0);
         assert_string_equal(fake.log.data, "StopUnit\n");
+        hl_job_free(&job);
         fake_stop(&fake, &bus);
         systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
         fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_jobs_queue(&bus, HL_JOB_START, "model@x.service", &err), -EACCES);
+        assert_int_equal(hl_job_begin(&job, &err), -EACCES);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         fake_stop(&fake, &bus);
 }

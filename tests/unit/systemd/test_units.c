@@ -190,7 +190,8 @@ static void no_bus_is_busy(void **state)
         struct hl_bus bus = HL_BUS_INIT;
         struct hl_err err = { 0 };
         must(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1) == 0);
-        int r = hl_jobs_queue(&bus, HL_JOB_START, "x.service", &err);
+        struct hl_job job = { .bus = &bus, .verb = HL_JOB_START, .name = "x.service" };
+        int r = hl_job_begin(&job, &err);
         unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
         assert_true(r < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);
