@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct walk {

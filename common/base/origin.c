@@ -9,9 +9,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 #define EXAMPLE "\"https://chat.example.org\""

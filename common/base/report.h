@@ -7,8 +7,6 @@
 #ifndef HL_BASE_REPORT_H
 #define HL_BASE_REPORT_H
 
-#include <stddef.h>
-
 /* line 0: the file as a whole; key "" where no key is meant. */
 typedef void hl_finding_fn(void *data, const char *file, unsigned line, const char *key, const char *message);
 

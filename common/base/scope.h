@@ -8,8 +8,6 @@
 #ifndef HL_BASE_SCOPE_H
 #define HL_BASE_SCOPE_H
 
-#include <stddef.h>
-
 enum hl_scope {
         HL_SCOPE_NONE = 0,
         HL_SCOPE_READ = 1 << 0,    /* see models, logs, the schedule */

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value)

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "command_words.h"
 
-#include "base/mem.h"
 #include "command.h"
 
 #include <ctype.h>

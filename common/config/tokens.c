@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #define SECRET_BYTES 32
 #define SERVICE_GROUP "home-lab-services" /* may read the file */

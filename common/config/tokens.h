@@ -13,7 +13,6 @@
 #ifndef HL_CONFIG_TOKENS_H
 #define HL_CONFIG_TOKENS_H
 
-#include "base/json.h"
 #include "base/report.h"
 
 #include <stddef.h>

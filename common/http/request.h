@@ -15,7 +15,6 @@
 #include "problem.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #define HL_REQUEST_TARGET_MAX 8192   /* bytes of the request target: 414 above */
 #define HL_REQUEST_HEADERS_MAX 16384 /* bytes of all header names and values: 431 above */

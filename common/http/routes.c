@@ -8,7 +8,6 @@
 #include "cors.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

@@ -12,10 +12,8 @@
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define DUMP_BUFFER_SIZE 65536
 

@@ -10,11 +10,8 @@
 #include <linux/unix_diag.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define DUMP_BUFFER_SIZE 65536
 #define STATE_LISTEN 10 /* from the kernel's include/net/tcp_states.h, which is not exported */

@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "kernel/cgroups.h"
 #include "kernel/sockets.h"
 #include "kernel/unix_listeners.h"

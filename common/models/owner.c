@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "owner.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernel/cgroups.h"
 #include "kernel/process.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "kernel/sockets.h"
 #include "last_use.h"
 #include "listening.h"
 #include "nginx/ports.h"

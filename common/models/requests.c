@@ -3,7 +3,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "probe.h"
 
 #include <errno.h>

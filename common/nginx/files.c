@@ -5,10 +5,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FILE_SIZE_MAX (4 * 1024 * 1024) /* bytes */

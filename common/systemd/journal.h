@@ -13,7 +13,6 @@
 #ifndef HL_SYSTEMD_JOURNAL_H
 #define HL_SYSTEMD_JOURNAL_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct hl_err;

@@ -16,7 +16,6 @@
 #ifndef HL_TRANSPORT_FASTCGI_H
 #define HL_TRANSPORT_FASTCGI_H
 
-#include "base/clock.h"
 #include "serve.h"
 
 struct hl_fastcgi_limits {

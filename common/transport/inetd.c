@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/mem.h"
 #include "http/parser.h"
 
 #include <arpa/inet.h>
@@ -12,7 +11,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -17,7 +17,6 @@
 #include "http/response.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 struct hl_server {
         const char *name; /* of the program: for its usage message */

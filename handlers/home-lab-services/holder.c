@@ -9,7 +9,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <pwd.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* "nginx (pid 812", with room for more, where we may see it. */

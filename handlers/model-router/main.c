@@ -9,7 +9,6 @@
 #include "admit.h"
 #include "answers.h"
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

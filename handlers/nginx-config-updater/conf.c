@@ -7,7 +7,6 @@
 #include "kernel/sockets.h"
 #include "models/ready_mark.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

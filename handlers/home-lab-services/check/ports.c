@@ -7,8 +7,6 @@
 #include "parts.h"
 #include "systemd/units.h"
 
-#include <stdlib.h>
-
 static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports, const struct hl_model *model,
                           enum hl_unit_state active)
 {

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #define SHOWN_AFTER_US HL_USEC_PER_SEC /* whatever is done sooner needs no progress */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* list and logs: what there is, and what it said. */
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli.h"
@@ -8,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define FOLLOW_AGAIN "the service follows a log for an hour: say it again to go on"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "nearest.h"
 
-#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 

@@ -2,8 +2,6 @@
 #include "cli.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/str.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* token: who else may ask. The file of tokens is root's, so this asks no service. */
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/scope.h"
 #include "cli.h"
 #include "config/tokens.h"

@@ -5,7 +5,6 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define STOP_MAX_US (5 * HL_USEC_PER_MINUTE) /* from the decision to stop a model until its unit has ended */

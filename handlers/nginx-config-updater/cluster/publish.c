@@ -10,7 +10,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "config_map.h"
 #include "fleet.h"
 #include "locations.h"
