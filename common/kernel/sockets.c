@@ -228,16 +228,19 @@ int hl_sockets_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_
         search->traffic.last_byte_age_ms = HL_AGE_NEVER;
         search->cgroup = cgroup;
         int r = cgroup ? dump_families(1u << STATE_LISTEN, 0, add_unit_port, search, err) : 0;
-        *ret_port = search->found && !search->counting.by_port[port] ? search->counting.last : port;
-        if (r >= 0 && *ret_port == port) {
-                r = hl_sockets_read(&port, 1, ret_traffic, err);
+        bool is_elsewhere = search->found && !search->counting.by_port[port];
+        uint16_t counted = is_elsewhere ? search->counting.last : port;
+        if (r >= 0 && !is_elsewhere) {
+                r = hl_sockets_read(&port, 1, &search->traffic, err);
         } else if (r >= 0) {
                 add_port(&search->counting, port, &search->traffic);
                 r = count_all(&search->counting, err);
-                if (r >= 0)
-                        *ret_traffic = search->traffic;
         }
-        return r < 0 ? r : search->found;
+        if (r < 0)
+                return r;
+        *ret_traffic = search->traffic;
+        *ret_port = counted;
+        return search->found;
 }
 
 /* ---- who listens ---- */

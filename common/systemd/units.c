@@ -102,7 +102,7 @@ uint64_t hl_unit_start_hint(const char *name)
 }
 
 struct since {
-        uint64_t *ret_us;
+        uint64_t us;
         size_t *outstanding;
         int *result;
 };
@@ -116,7 +116,7 @@ static int on_since(sd_bus_message *reply, void *data, sd_bus_error *ret_error)
                 *since->result = -sd_bus_message_get_errno(reply);
                 return 0;
         }
-        int r = sd_bus_message_read(reply, "v", "t", since->ret_us);
+        int r = sd_bus_message_read(reply, "v", "t", &since->us);
         if (r < 0)
                 *since->result = r;
         return 0;
@@ -149,10 +149,7 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
         HL_CLEANUP(hl_free_pointer) struct since *items = hl_alloc(count * sizeof(*items));
         for (size_t i = 0; r >= 0 && i < count; i++) {
                 HL_CLEANUP(hl_free_pointer) char *path = NULL;
-                ret_monotonic_us[i] = 0;
-                items[i] = (struct since){ .ret_us = &ret_monotonic_us[i],
-                                           .outstanding = &outstanding,
-                                           .result = &result };
+                items[i] = (struct since){ .outstanding = &outstanding, .result = &result };
                 r = sd_bus_path_encode(UNIT_PREFIX, names[i], &path);
                 if (r < 0)
                         break;
@@ -171,6 +168,8 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
         r = r < 0 ? r : drained < 0 ? drained : result;
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd since when models run");
+        for (size_t i = 0; i < count; i++)
+                ret_monotonic_us[i] = items[i].us;
         return 0;
 }
 

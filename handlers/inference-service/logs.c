@@ -22,11 +22,12 @@ static const char *const fields[] = { [MESSAGE] = "MESSAGE", [PRIORITY] = "PRIOR
 static int read_lines(struct hl_context *ctx, uint64_t *ret_lines)
 {
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        *ret_lines = LINES_DEFAULT;
+        uint64_t lines = LINES_DEFAULT;
         if (hl_request_query(ctx->request, "lines", &text) < 0 ||
-            (text && (hl_parse_uint(text, LINES_MAX, ret_lines) < 0 || *ret_lines == 0)))
+            (text && (hl_parse_uint(text, LINES_MAX, &lines) < 0 || lines == 0)))
                 return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
                                "\"lines\" must be a whole number from 1 to %d", LINES_MAX);
+        *ret_lines = lines;
         return 0;
 }
 
@@ -150,7 +151,7 @@ int inference_run_logs(struct hl_context *ctx)
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) char *follow_word = NULL;
         const struct hl_model *model;
-        uint64_t lines;
+        uint64_t lines = 0;
         bool text = false;
         int r = read_lines(ctx, &lines);
         if (r == 0)

@@ -182,7 +182,8 @@ static int run_stop(struct hl_context *ctx)
         if (r == 0 && drain_seconds > 0) {
                 r = hl_drain(&service->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
                              &ctx->err);
-                hl_json_set_int(ctx->reply, "cut_requests", left);
+                if (r == 0)
+                        hl_json_set_int(ctx->reply, "cut_requests", left);
                 if (left > 0) { /* what is cut now was not to be waited for any longer */
                         hl_close_fd(&hold);
                         hold = -1;
