@@ -164,8 +164,8 @@ static int instant(const struct civil *civil, int64_t offset_seconds, uint64_t *
         return 0;
 }
 
-/* Any change of this host's offset is at most a day away from the offsets before and after it: of those two, the ones are
- * right that hold at the instant they give. */
+/* Any change of this host's offset is at most a day away from the offsets before and after it: of those two, the ones
+ * are right that hold at the instant they give. */
 static int local_instant(const struct civil *civil, uint64_t *ret_realtime_us)
 {
         static const int64_t day = 24 * 60 * 60;

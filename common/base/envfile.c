@@ -137,7 +137,8 @@ static void take_quoted(struct reading *r, int quote, struct value *value)
         value->is_open = b < 0;
 }
 
-/* Text without quotes, to the end of its line. Quotes are text in here, and a backslash takes the next byte as it is. */
+/* Text without quotes, to the end of its line. Quotes are text in here, and a backslash takes the next byte as it
+ * is. */
 static void take_plain(struct reading *r, struct value *value)
 {
         size_t start = value->text.len, keep = start; /* bytes that trailing blanks may not be cut from */

@@ -5,7 +5,7 @@
  * Errors   a function that can fail returns 0 or -errno and fills its hl_err: a kind
  *          that says whose fault it is, a stable code for programs, one sentence for
  *          people. The first failure is kept, later ones do not overwrite it.
- * Source   a kind becomes an HTTP status in http/problem.c, and an exit status here, and nowhere else; an errno never does.
+ * Source   a kind becomes an HTTP status in http/problem.c, and an exit status in err.c. An errno becomes neither.
  * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_ERR_H
@@ -15,14 +15,14 @@
 
 enum hl_err_kind {
         HL_ERR_NONE = 0,
-        HL_ERR_INVALID,   /* what was asked makes no sense */
+        HL_ERR_INVALID,   /* the request makes no sense */
         HL_ERR_FORBIDDEN, /* understood, and refused by policy */
         HL_ERR_NOT_FOUND,
-        HL_ERR_CONFLICT,    /* makes sense, but not with what is going on now */
+        HL_ERR_CONFLICT,    /* the request makes sense, but not in the present state */
         HL_ERR_UPSTREAM,    /* another program failed: a unit, a model server */
         HL_ERR_BUSY,        /* the bus or the host cannot be reached now; trying again helps */
-        HL_ERR_TIMEOUT,     /* waited long enough; what was begun may still go on */
-        HL_ERR_CANCELLED,   /* whoever wanted the answer has left; what was begun may still go on */
+        HL_ERR_TIMEOUT,     /* the deadline passed; what was begun may still go on */
+        HL_ERR_CANCELLED,   /* the client has left; what was begun may still go on */
         HL_ERR_INTERNAL,    /* our own fault, or the installation's */
         HL_ERR_TOO_LARGE,   /* more than there is room for */
         HL_ERR_UNSUPPORTED, /* a form of what was sent that is not read here */

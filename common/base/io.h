@@ -17,8 +17,7 @@
 /* Waits for poll() events on fd. 1: ready, 0: the deadline passed, or -errno. */
 int hl_wait_fd(int fd, short events, uint64_t deadline_us);
 
-/* Waits for so long, and no longer than there is somebody at the other end of fd (-1: nobody is looked for): whether they
- * have gone. */
+/* Sleeps for so long, or until the peer of fd hangs up (-1: only sleeps). True: the peer has hung up. */
 bool hl_sleep_or_hangup(int fd, uint64_t us);
 
 /* Writes all of it, also to a non-blocking descriptor. */

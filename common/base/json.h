@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* json.h - JSON, written and read strictly. The only user of json-c.
+/* json.h - JSON, written and read strictly. json.c and json_walk.c are the only users of json-c.
  *
  * Shape    hl_json is json-c's object, opaque to everyone else.
  * Errors   reading takes one value, valid UTF-8, RFC 8259's grammar and no duplicate

@@ -66,7 +66,8 @@ static const char *problem_of_ipv6(const char *host, size_t len)
         return NULL;
 }
 
-/* The host of http and https. Browsers take a name that ends with a number for an IPv4 address, and send that in full. */
+/* The host of http and https. Browsers take a name that ends with a number for an IPv4 address, and send that in
+ * full. */
 static const char *problem_of_host(const char *host, size_t len)
 {
         if (host[0] == '[')

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* scope.h - what a token lets its bearer do, as bits.
  *
- * Shape    a route asks for any one bit of a set; a token has the bits of its scope's name: "control" includes "read" and
- *          "use", "power" everything.
+ * Shape    a route asks for any one bit of a set; a token has the bits of its scope's name: "control" includes "read"
+ *          and "use", "power" everything.
  * Tests    tests/unit/config/test_tokens.c, tests/unit/http/test_routes_access.c
  */
 #ifndef HL_BASE_SCOPE_H

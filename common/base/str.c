@@ -55,8 +55,8 @@ bool hl_utf8_valid(const char *bytes, size_t len)
         return true;
 }
 
-/* Controls, spaces, and what Unicode calls "default ignorable" or "format": without a mark on the screen, two names would
- * look like one. */
+/* Controls, spaces, and what Unicode calls "default ignorable" or "format": without a mark on the screen, two names
+ * would look like one. */
 static bool is_unseen(uint32_t c)
 {
         static const struct {

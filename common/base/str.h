@@ -17,8 +17,8 @@ int hl_parse_uint(const char *text, uint64_t max, uint64_t *ret_value);
 
 bool hl_utf8_valid(const char *bytes, size_t len);
 
-/* Valid UTF-8 of which each character can be seen: no white space of any kind, no controls, nothing that is invisible or
- * turns the direction of what follows. False for "". */
+/* Valid UTF-8 of which each character can be seen: no white space of any kind, no controls, nothing that is invisible
+ * or turns the direction of what follows. False for "". */
 bool hl_utf8_visible(const char *text);
 
 /* The length of the character at bytes, of which left (at least 1) are there; 0: none of RFC 3629 begins here. */
@@ -41,8 +41,8 @@ bool hl_has_prefix(const char *text, const char *prefix);
 /* True where `word` is one of the comma-separated words of `list`, which may be NULL. */
 bool hl_in_list(const char *list, const char *word, size_t word_len);
 
-/* Text of somebody else's, to be repeated in a sentence: one line of printable UTF-8, at most max bytes and "…" where it
- * was longer. free() */
+/* Text of somebody else's, to be repeated in a sentence: one line of printable UTF-8, at most max bytes and "…" where
+ * it was longer. free() */
 char *hl_shorten(const char *text, size_t len, size_t max);
 
 /* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */

@@ -16,7 +16,8 @@
 /* What may stand as one alias: 1 to HL_ALIAS_MAX bytes of UTF-8 that can be seen, without white space. */
 bool hl_alias_valid(const char *text);
 
-/* Takes the value of an ALIASES= of the model's file: names between white space. What an earlier one said is dropped. */
+/* Takes the value of an ALIASES= of the model's file: names between white space. What an earlier one said is
+ * dropped. */
 void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, const struct hl_report *report);
 
 /* Takes from each model the aliases that another model has, or that it has already. The catalogue is a whole one,

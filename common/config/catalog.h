@@ -53,8 +53,9 @@ bool hl_model_name_valid(const char *name);
 int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,
                     struct hl_catalog *ret_catalog, struct hl_err *err);
 
-/* A catalogue of the one model that goes by this name, or of none. A file's name comes before an alias: only where there
- * is no such file are the others read, and where none has that name, the one is taken that a client may mean by it. */
+/* A catalogue of the one model that goes by this name, or of none. A file's name comes before an alias: only where
+ * there is no such file are the others read, and where none has that name, the one is taken that a client may mean by
+ * it. */
 int hl_catalog_load_named(const struct hl_config *config, const char *name_or_alias, struct hl_catalog *ret_catalog,
                           struct hl_err *err);
 
@@ -67,7 +68,8 @@ void hl_model_free(struct hl_model *model);
 /* 0, or -errno/CONFLICT, "model_file_unreadable": who may not read which file, and how to mend it. */
 int hl_model_readable(const struct hl_model *model, struct hl_err *err);
 
-/* 0, or -errno/CONFLICT: as hl_model_readable(), or "model_without_port", with what is wrong with the PORT that is there. */
+/* 0, or -errno/CONFLICT: as hl_model_readable(), or "model_without_port", with what is wrong with the PORT that is
+ * there. */
 int hl_model_has_port(const struct hl_model *model, struct hl_err *err);
 
 /* -ENOENT/NOT_FOUND, "model_not_found": no model goes by this name; list is the route that has all. */
@@ -77,9 +79,9 @@ int hl_fail_no_model(const char *name, const char *list, struct hl_err *err);
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);
 const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);
 
-/* As hl_catalog_find_named() and, where nothing has exactly that name, what a client means that writes one as others are
- * written: ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME",
- * LiteLLM's). What is nearer to the name as it was written comes first. */
+/* As hl_catalog_find_named() and, where nothing has exactly that name, what a client means that writes one as others
+ * are written: ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME", LiteLLM's).
+ * What is nearer to the name as it was written comes first. */
 const struct hl_model *hl_catalog_find_meant(const struct hl_catalog *catalog, const char *name);
 
 /* A name without the blanks around it, for free(); NULL where nothing can have it. */

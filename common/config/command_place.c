@@ -68,7 +68,8 @@ static bool is_value(const char *before)
                strspn(before + 1, "itdP") != strlen(before + 1);
 }
 
-/* A letter, also among others as in -itd, or its long form: of "run" in front of the image, of "compose" behind "up". */
+/* A letter, also among others as in -itd, or its long form: of "run" in front of the image, of "compose" behind
+ * "up". */
 static bool has_flag(const struct part *p, size_t program, char letter, const char *option)
 {
         bool is_run = false, is_up = false;

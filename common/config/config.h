@@ -53,7 +53,8 @@ struct hl_config {
 const char *hl_configuration_dir(void);
 const char *hl_state_dir(void);
 
-/* For programs that people run: what the services' units give them by EnvironmentFile=, so that both see the same models. */
+/* For programs that people run: what the services' units give them by EnvironmentFile=, so that both see the same
+ * models. */
 void hl_config_adopt_environment(void);
 
 /* config.json in the configuration folder. */

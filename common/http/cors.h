@@ -20,7 +20,8 @@ void hl_cors_add(const struct hl_request *request, struct hl_response *response)
 /* Whether a browser asks, on behalf of a page, what it may send. It never has a token. */
 bool hl_cors_is_preflight(const struct hl_request *request);
 
-/* 204: the page may send what it likes; routes, scopes and methods are judged when it does. Without hl_cors_add()'s part. */
+/* 204: the page may send what it likes; routes, scopes and methods are judged when it does. Without hl_cors_add()'s
+ * part. */
 void hl_cors_preflight(const struct hl_request *request, struct hl_response *response);
 
 #endif

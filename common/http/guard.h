@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* guard.h - what stands in front of every route: is this host meant, may this page, may
- * this peer.
+/* guard.h - what stands in front of every route: is this host meant, may this page, may this peer.
  *
- * Shape    hl_guard is the policy of one request, filled by the program from its configuration. First the host and the page
- *          are judged, then the peer, which gives the bits of its scope; a page's preflight (cors.h) is answered between
- *          the two, because browsers send no token with it.
+ * Shape    hl_guard is the policy of one request, filled by the program from its configuration. First the host and the
+ *          page are judged, then the peer, which gives the bits of its scope; a page's preflight (cors.h) is answered
+ *          between the two, because browsers send no token with it.
  * Errors   a problem with its status: 403 for a foreign Host or Origin, and for a peer without a token (401 below /v1,
  *          as that API's clients know it), 401 for a wrong token, 500 when the tokens cannot be read.
- * Source   DNS rebinding and cross-site requests: RFC 6454, W3C Fetch Metadata;
- *          Bearer tokens: RFC 6750; x-api-key is Anthropic's header, api-key Azure's.
+ * Source   DNS rebinding and cross-site requests: RFC 6454, W3C Fetch Metadata; Bearer tokens: RFC 6750; x-api-key is
+ *          Anthropic's header, api-key Azure's.
  * Tests    tests/unit/http/test_guard.c, tests/system/test_guard.py
  */
 #ifndef HL_HTTP_GUARD_H
@@ -19,7 +18,7 @@
 
 struct hl_guard {
         bool trust_all;                /* nobody needs a token */
-        bool trust_local;              /* peers on this machine need no token, unless they ask for somebody else */
+        bool trust_local;              /* peers on this machine need no token, unless a header says that they forward */
         bool models;                   /* models are behind it: who has no token is told as /v1's clients expect it */
         const char *const *host_names; /* further names of this host, NULL-terminated; may be NULL */
         const char *const *origins;    /* of pages that may come from elsewhere, NULL-terminated; may be NULL */

@@ -51,11 +51,11 @@ struct hl_request {
         char *x_api_key, *api_key; /* where Anthropic's and Azure's clients send their token */
         char *ac_request_method, *ac_request_headers, *ac_request_private_network; /* Access-Control-Request-…: what a
                                                                                       page asks to be allowed */
-        bool forwarded; /* a proxy says that it asks for somebody else */
+        bool forwarded; /* a forwarding header is there: the peer is a proxy */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
-        /* For struct hl_wait. Called once the job is queued: from then on this process may exit when its client hangs up.
-         * NULL behind transports whose process has other clients. */
+        /* For struct hl_wait. Called once the job is queued: from then on this process may exit when its client hangs
+         * up. NULL behind transports whose process has other clients. */
         void (*on_queued)(void);
         int client_fd; /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
 };
@@ -82,8 +82,8 @@ int hl_request_target(struct hl_request *request, const char *target, struct hl_
 /* The decoded value of a query parameter: *ret_value is NULL where it is absent, else free() it. */
 int hl_request_query(const struct hl_request *request, const char *name, char **ret_value);
 
-/* Whether the path is /v1 or below it, with however many slashes: clients of the OpenAI API are there, who know its errors
- * and no others. */
+/* Whether the path is /v1 or below it, with however many slashes: clients of the OpenAI API are there, who know its
+ * errors and no others. */
 bool hl_request_is_openai(const struct hl_request *request);
 
 /* True for 127.0.0.0/8, ::1, the IPv4-mapped form of the former, and for "unix:". */

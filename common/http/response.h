@@ -2,12 +2,12 @@
 /* response.h - one HTTP response, kept in memory and written once.
  *
  * Shape    status, extra headers, body. Nothing is sent before the outcome is known. A body that goes on for as long as
- *          its client listens (a log that is followed) is told piece by piece behind that, by `follow`.
- * Errors   a header value with a control character is left out: nothing that a client
- *          sent can add a header (tests/unit/http/test_request.c: header injection).
+ *          its client listens (a followed log) is written piece by piece behind that, by `stream`.
+ * Errors   a header value with a control character is left out: nothing that a client sent can add a header
+ *          (tests/unit/http/test_request.c: header injection).
  * Owner    hl_response_free().
- * Source   RFC 9110; CGI's form is RFC 3875 section 6. OpenAI's errors: https://platform.openai.com/docs/guides/error-codes;
- *          their types as its servers and llama.cpp's write them.
+ * Source   RFC 9110; CGI's form is RFC 3875 section 6. OpenAI's errors:
+ *          https://platform.openai.com/docs/guides/error-codes; their types as its servers and llama.cpp's write them.
  * Tests    tests/unit/http/test_request.c
  */
 #ifndef HL_HTTP_RESPONSE_H
@@ -17,12 +17,12 @@
 #include "base/json.h"
 #include "request.h"
 
-/* Where the rest of a body goes: a transport's. */
+/* Where `stream` writes: the transport's side. */
 struct hl_stream {
         int (*write)(void *data, const void *bytes, size_t len); /* 0, or -errno: nobody listens any more */
         void *data;
-        int client_fd; /* hung up when the client has left */
-        int stop_fd;   /* readable when the program is to end; -1: that ends the process at once */
+        int client_fd; /* hangs up when the client leaves */
+        int stop_fd;   /* readable when the program is to end; -1: SIGTERM ends the process at once */
 };
 
 struct hl_response {

@@ -118,7 +118,8 @@ static int check_query(const struct hl_request *request, const char *known, stru
         return 0;
 }
 
-/* JSON, or bytes of which nothing is said, as aiohttp names them: neither is sent by a page that was not asked first. */
+/* JSON, or bytes of which nothing is said, as aiohttp names them: neither is sent by a page that was not asked
+ * first. */
 static bool is_json_type(const char *content_type)
 {
         static const char *const types[] = { "application/json", "application/octet-stream" };

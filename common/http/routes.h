@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* routes.h - a route table, and the way from a request to its response.
  *
- * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with
- *          the list of routes, scopes, content type and query parameters come from it. Pages that came from elsewhere and
- *          are named by the guard may read every answer (cors.h).
- * Errors   a route returns 0, having set ctx->status and filled ctx->reply, or -errno with
- *          ctx->err filled, which becomes the answer (problem.h).
+ * Shape    a service is one const table; 404, 405 with Allow, HEAD, OPTIONS, "GET /" with the list of routes, scopes,
+ *          content type and query parameters come from it. Pages that came from elsewhere and are named by the guard
+ *          may read every answer (cors.h).
+ * Errors   a route returns 0, having set ctx->status and filled ctx->reply, or -errno with ctx->err filled, which
+ *          becomes the answer (problem.h).
  * Owner    everything in hl_context belongs to the caller of the route.
  * Process  no logging: the program logs when hl_routes_answer() is done.
  * Tests    tests/unit/http/test_routes.c, tests/unit/http/test_routes_access.c
@@ -35,13 +35,13 @@ typedef int hl_route_fn(struct hl_context *ctx);
 
 /* How a route differs from the others. */
 enum hl_route_flag {
-        /* It is somebody else's API, whose clients send what we do not know: query parameters are theirs, and a slash too
-         * many, at the end or between two segments, changes nothing. */
+        /* It is somebody else's API, whose clients send what we do not know: query parameters are theirs, and a slash
+         * too many, at the end or between two segments, changes nothing. */
         HL_ROUTE_FOREIGN = 1,
         /* What its GET shows may be set by POST, PUT and PATCH alike. */
         HL_ROUTE_RESOURCE = 2,
-        /* The body is JSON whatever its type says, unless a page sent it: clients that know one URL and a text (a switch
-         * of Home Assistant's) name none, or a wrong one. */
+        /* The body is JSON whatever its type says, unless a page sent it: clients that know one URL and a text (a
+         * switch of Home Assistant's) name none, or a wrong one. */
         HL_ROUTE_ANY_TYPE = 4,
 };
 

@@ -114,7 +114,7 @@ static int dump_families(uint32_t states, uint16_t port, socket_fn *each, void *
 
 struct counting {
         struct hl_traffic *by_port[UINT16_MAX + 1]; /* NULL: not asked for */
-        size_t wanted;                              /* how many are, the same one twice being two */
+        size_t wanted;                              /* the number of ports asked for, duplicates included */
         uint16_t last;                              /* of these */
 };
 

@@ -43,10 +43,10 @@ struct hl_traffic {
 /* ports: local TCP ports; 0 and repeated ones are allowed. */
 int hl_sockets_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err);
 
-/* The same for a unit's port. If the programs of its control group (units.h) listen, but not on `port`, all the ports that
- * they listen on are counted: the unit's file may have changed since its start. (A server that listens on `port` may have
- * further ports, by which its processes talk to each other: those are not counted.) Returns 1, or 0 where nobody of the
- * control group listens, or -errno. *ret_port: `port`, or one of the others. */
+/* The same for a unit's port. If the programs of its control group (units.h) listen, but not on `port`, all the ports
+ * that they listen on are counted: the unit's file may have changed since its start. (A server that listens on `port`
+ * may have further ports, by which its processes talk to each other: those are not counted.) Returns 1, or 0 where
+ * nobody of the control group listens, or -errno. *ret_port: `port`, or one of the others. */
 int hl_sockets_read_unit(uint16_t port, uint64_t cgroup, struct hl_traffic *ret_traffic, uint16_t *ret_port,
                          struct hl_err *err);
 

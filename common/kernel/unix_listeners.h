@@ -8,8 +8,8 @@
 #ifndef HL_KERNEL_UNIX_LISTENERS_H
 #define HL_KERNEL_UNIX_LISTENERS_H
 
-/* The path of one that stands in the text as a word, as in "--uds /run/x.sock" or "--host unix:/run/x.sock". NULL: none.
- * free() */
+/* The path of one that stands in the text as a word, as in "--uds /run/x.sock" or "--host unix:/run/x.sock". NULL:
+ * none. free() */
 char *hl_unix_listener_in(const char *text);
 
 #endif

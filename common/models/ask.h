@@ -2,8 +2,9 @@
 /* ask.h - asks a model's health path until it says that it is ready: without waiting, for any kind of loop.
  *
  * Shape    one question after another, with pauses. One that is not answered is kept for as long as is waited, because
- *          some servers take seconds to say how they are; but beside it another is asked now and then, because an answer
- *          may also never come: of a process that dies, or one that took the question before it was able to answer.
+ *          some servers take seconds to say how they are; but beside it another is asked now and then, because an
+ *          answer may also never come: of a process that dies, or one that took the question before it was able to
+ *          answer.
  * Units    *_us are CLOCK_MONOTONIC.
  * Errors   as in probe.h.
  * Owner    hl_ask_end(), also where it was never begun but is zeroed. port and path are the caller's.

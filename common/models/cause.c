@@ -61,7 +61,8 @@ static void offer(void *data, const struct hl_journal_entry *entry)
         if (!entry->values[MESSAGE] || entry->at_us < reading->since_us)
                 return;
         if (entry->values[PID] && strcmp(entry->values[PID], "1") == 0) {
-                /* What systemd says of each unit that ends has an id, and is no cause. What it could not do has none. */
+                /* What systemd says of each unit that ends has an id, and is no cause. What it could not do has
+                 * none. */
                 if (!entry->values[MESSAGE_ID])
                         hl_cause_line_offer(&reading->line, -1, entry->values[MESSAGE]);
                 else if (is_end(entry->values[MESSAGE_ID]))

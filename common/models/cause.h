@@ -2,8 +2,8 @@
 /* cause.h - why did a model fail, or why is it not ready? One sentence, for answers.
  *
  * Shape    of one that ended: the line of error that it logged since its start (cause_line.h), or how it ended; of one
- *          that runs: what was seen of its port (listening.h, owner.h). The journal is read only where something failed:
- *          the last lines of one start, and not for long.
+ *          that runs: what was seen of its port (listening.h, owner.h). The journal is read only where something
+ *          failed: the last lines of one start, and not for long.
  * Units    since_us is CLOCK_REALTIME.
  * Errors   none: where nothing is known there is no cause. Who may not read the journal knows less.
  * Source   systemd.journal-fields(7), systemd.exec(5) for results.

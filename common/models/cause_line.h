@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* cause_line.h - which of the lines that a program logged says why it failed?
  *
- * Shape    a pure judgement over text: each line is offered, oldest first, and the best one is kept. A line that names a
- *          reason ("No such file or directory") or is an exception is better than one with a word of error, that is better
- *          than any other; what only follows from an error ("exiting due to…"), warns or informs is worse. Of equal ones
- *          the last is kept.
+ * Shape    a pure judgement over text: each line is offered, oldest first, and the best one is kept. A line that names
+ *          a reason ("No such file or directory") or is an exception is better than one with a word of error, that is
+ *          better than any other; what only follows from an error ("exiting due to…"), warns or informs is worse. Of
+ *          equal ones the last is kept.
  * Errors   none.
  * Source   what llama-server, vLLM, Ollama, TGI, ComfyUI, uvicorn, docker, shells, Python, Node, Go and Rust print.
  * Tests    tests/unit/models/test_cause_line.c

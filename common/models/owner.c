@@ -11,7 +11,8 @@
 
 #define PIDS_MAX 256 /* of a control group that are looked at */
 
-/* Container engines publish a port by a program of their own, as root or, without root, in a session of their user's. */
+/* Container engines publish a port by a program of their own, as root or, without root, in a session of their
+ * user's. */
 static bool is_container_engine(const char *path)
 {
         static const char *const words[] = { "docker", "containerd", "podman", "libpod", "crio", "machine.slice" };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* owner.h - whose is the server that a connection to a model's PORT comes to?
  *
- * Shape    the kernel's word on the socket that listens: its control group is that of the model's unit, or another's. What
- *          listens on behalf of a model without being of its unit is let be: systemd, which holds a port for it, and the
- *          programs of container engines. Where nobody can tell, it is taken for the model's.
+ * Shape    the kernel's word on the socket that listens: its control group is that of the model's unit, or another's.
+ *          What listens on behalf of a model without being of its unit is let be: systemd, which holds a port for it,
+ *          and the programs of container engines. Where nobody can tell, it is taken for the model's.
  * Errors   as in sockets.h.
  * Source   sockets.h, cgroups.h, process.h.
  * Tests    tests/unit/models/test_owner.c, tests/system/test_causes.py

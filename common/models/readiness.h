@@ -4,8 +4,8 @@
  * Shape    the unit says whether a process runs, its health path whether it can answer: servers listen, and answer 503,
  *          long before they are ready. What answers on PORT must not be somebody else's (owner.h). A wait is a loop of
  *          the caller's: hl_readiness_watch_check() is told each answer and, now and then, that there is none.
- * Errors   hl_readiness_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT: not
- *          in time; -ECANCELED/CANCELLED: the client has left; -EINVAL/CONFLICT: the model has no PORT. BUSY and
+ * Errors   hl_readiness_wait(): -EIO/UPSTREAM: the unit ended, or it listens elsewhere for certain; -ETIMEDOUT/TIMEOUT:
+ *          not in time; -ECANCELED/CANCELLED: the client has left; -EINVAL/CONFLICT: the model has no PORT. BUSY and
  *          INTERNAL as in bus.h. What is behind a failure is told by cause.h.
  * Tests    tests/unit/models/test_probe.c, tests/system/test_models.py, tests/system/test_causes.py
  */
@@ -45,28 +45,27 @@ bool hl_readiness_was_seen(const struct hl_model *model);
 /* Whether a request to its port would come to a program that is not the model's: one that runs may not listen yet. */
 bool hl_readiness_is_strangers(const struct hl_model *model);
 
-/* Before a model is started: its file must be readable, and somebody else's server on its port would be taken for it.
- * -EADDRINUSE/CONFLICT, or as hl_model_readable(). (Root's is
- * let be: it may be systemd, which holds the port for the model.) */
+/* Before a model is started: fails when another user's process listens on its port (-EADDRINUSE/CONFLICT), or when its
+ * file cannot be read (as hl_model_readable()). A listener of root's is allowed: a proxy, or a socket unit. */
 int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
 
-/* Whether what the health path was answered with, a status or -errno, means "loaded". */
+/* Whether the health path's answer, a status or -errno, means "loaded". */
 bool hl_status_means_ready(int status);
 
-/* -ETIMEDOUT/TIMEOUT: it runs, and this is what it said last. */
+/* -ETIMEDOUT/TIMEOUT: the model runs, and `status` was its last answer. */
 int hl_fail_not_ready(const struct hl_model *model, int status, struct hl_err *err);
 
 /* What a wait for one model has seen. */
 struct hl_readiness_watch {
         struct hl_bus *bus;
         const struct hl_model *model;
-        int status;            /* what its health path was answered with last */
-        uint64_t elsewhere_us; /* since when it has listened elsewhere for certain */
-        uint64_t looked_us;    /* when that was looked for last */
+        int status;            /* the last answer of its health path */
+        uint64_t elsewhere_us; /* since when it has certainly listened on another port */
+        uint64_t looked_us;    /* when its ports were looked at last */
 };
 
-/* status: what the question that was asked at asked_us came to; -EAGAIN: there is no answer yet. 1: it is ready; 0: go
- * on; or -errno as above. */
+/* status: the answer to the question that was asked at asked_us; -EAGAIN: there is none yet. Returns 1: the model is
+ * ready; 0: go on waiting; or -errno as above. */
 int hl_readiness_watch_check(struct hl_readiness_watch *watch, int status, uint64_t asked_us, struct hl_err *err);
 
 int hl_readiness_wait(struct hl_bus *bus, const struct hl_model *model, const struct hl_wait *wait, struct hl_err *err);

@@ -2,8 +2,8 @@
 /* ready_mark.h - has a model answered its health path since its start? One file time for each.
  *
  * Shape    the file /run/home-lab-services/ready/NAME (HL_READY_DIRECTORY in the environment names another folder). Its
- *          modification time is when the latest question that was answered with "ready" was asked, on CLOCK_MONOTONIC: so
- *          no change of the clock moves it, and the folder is gone at boot as that clock is.
+ *          modification time is when the latest question that was answered with "ready" was asked, on CLOCK_MONOTONIC:
+ *          so no change of the clock moves it, and the folder is gone at boot as that clock is.
  * Units    *_us are CLOCK_MONOTONIC, as systemd's ActiveEnterTimestampMonotonic is.
  * Errors   -errno: the folder is missing or not ours. Nobody has to care: what is not marked was not seen.
  * Process  one system call, but for the first mark of a model. Whoever may write to the folder marks, others do not.

@@ -4,7 +4,6 @@
  * Shape    a connection on which nothing moves may be kept alive between two requests, or wait for the next token; a
  *          request without an answer may be worked on, or be lost. Servers that publish how many requests they work
  *          on (vLLM, llama.cpp) are asked then, and believed. Others are judged by the kernel's word alone.
- * Units    deadline_us is CLOCK_MONOTONIC.
  * Errors   none: a server that does not answer has not said anything.
  * Source   vllm:num_requests_running and so on, llamacpp:requests_processing and so on; Prometheus' text format.
  * Tests    tests/unit/models/test_probe.c
@@ -16,8 +15,8 @@
 
 #define HL_METRICS_PATH "/metrics"
 
-/* How many requests the server on this port works on. silent: no byte has moved for so long that an unanswered request, too,
- * is in doubt, and a client that sends no more is taken for gone. */
+/* How many requests the server on this port works on. silent: no byte has moved for so long that an unanswered request,
+ * too, is in doubt, and a client that sends no more is taken for gone. */
 unsigned hl_requests_running(uint16_t port, const struct hl_traffic *traffic, bool silent);
 
 /* The sum of what a server's metrics say of requests that run or wait; -ENOENT: they say nothing of it. */

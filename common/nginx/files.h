@@ -3,8 +3,8 @@
  *
  * Shape    a walk from nginx.conf through every include that is in force. Nothing is understood but the grammar: words,
  *          quotes, comments, blocks. Anybody may do it: Debian's /etc/nginx is readable by all.
- * Errors   hl_nginx_files_walk(): -errno of the first file. What an include leads to and cannot be read is passed over: NGINX
- *          itself says what is wrong with its files (`nginx -t`).
+ * Errors   hl_nginx_files_walk(): -errno of the first file. What an include leads to and cannot be read is passed over:
+ *          NGINX itself says what is wrong with its files (`nginx -t`).
  * Owner    a directive and its words are valid during the call.
  * Source   ngx_conf_file.c's reader; "include" in http://nginx.org/en/docs/ngx_core_module.html.
  * Tests    tests/unit/nginx/test_files.c

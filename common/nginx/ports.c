@@ -38,8 +38,8 @@ static bool parse_ports(const char *text, struct hl_nginx_listen *listen)
         return true;
 }
 
-/* An address, a port, or both. A name and an address may look like a port as little as an IPv6 address does: that stands
- * in brackets. */
+/* An address, a port, or both. A name and an address may look like a port as little as an IPv6 address does: that
+ * stands in brackets. */
 static bool parse_address(const char *address, struct hl_nginx_listen *listen)
 {
         const char *colon = strrchr(address, ':'), *bracket = strrchr(address, ']');

@@ -33,10 +33,10 @@ void hl_bus_free_message(sd_bus_message **message); /* for HL_CLEANUP */
 /* Connects, if that was not done yet. */
 int hl_bus_open(struct hl_bus *bus, struct hl_err *err);
 
-/* Polkit's own version, which decides what its rules can look at. */
+/* polkit's version, which decides what its rules can look at. */
 int hl_bus_polkit_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
 
-/* Of the systemd that runs: 252. */
+/* The version of the running systemd: 252. */
 int hl_bus_systemd_version(struct hl_bus *bus, unsigned *ret_version, struct hl_err *err);
 
 /* The error of a wait that ends because its client has left: -ECANCELED/CANCELLED. */

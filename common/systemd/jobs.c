@@ -119,8 +119,8 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
                                                     : call_verb(job->bus, job->verb, job->name, &job->path, err);
         if (r < 0)
                 hl_job_free(job);
-        /* Carried out late, when the caller no longer holds the model back from those who use it, it would cut what has
-         * come meanwhile. For a caller that has hung up polkit does not vouch, and systemd does nothing. */
+        /* A stop that systemd runs after the caller has released the model would cut new requests. Closing the
+         * connection makes polkit, and so systemd, drop the call. */
         if (r == -ETIMEDOUT && job->verb != HL_JOB_START)
                 hl_bus_free(job->bus);
         return r;

@@ -23,11 +23,11 @@
 
 enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
 
-/* Queues the job, waits for its end, and looks whether the unit then is as asked. */
+/* Queues the job, waits for its end, and checks that the unit then is as asked. */
 int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,
                 struct hl_err *err);
 
-/* One whose end comes by the bus, for a program with an event loop. */
+/* A job whose end comes by the bus, for a program with an event loop. */
 struct hl_job {
         struct hl_bus *bus;
         enum hl_job_verb verb;
@@ -44,15 +44,15 @@ struct hl_job {
         char *result; /* systemd's word; NULL until it ended */
 };
 
-/* Queues it: the fields above the empty line are the caller's to fill. A start that has an ended() does not even wait
- * for systemd's answer, before which polkit is asked: a refusal is told as an end. */
+/* Queues the job. The caller fills the fields above the empty line. A start that has an ended() does not wait for
+ * systemd's answer, before which systemd asks polkit: a refusal is told as an end. */
 int hl_job_begin(struct hl_job *job, struct hl_err *err);
 
-/* Waits for its end, and looks whether the unit then is as asked: for a program without an event loop. wait NULL: takes in
- * what the bus has told, and waits for nothing. */
+/* Waits for the job's end, and checks that the unit then is as asked: for a program without an event loop. wait NULL:
+ * takes in what the bus has told already, and waits for nothing. */
 int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err);
 
-/* Whether the unit is as asked, once the job has ended. */
+/* Of a job that has ended: whether the unit is as asked. */
 int hl_job_result(const struct hl_job *job, struct hl_err *err);
 
 /* The job itself goes on. */

@@ -4,8 +4,8 @@
  * Shape    matches are as on journalctl's command line: "FIELD=value", the same field again is another choice, and
  *          HL_JOURNAL_OR stands between two whole alternatives. Each entry is told with the fields that were asked for.
  * Units    at_us is CLOCK_REALTIME.
- * Errors   -errno/INTERNAL: the journal cannot be read. Who is not in the group systemd-journal
- *          reads an empty one: that is no error here.
+ * Errors   -errno/INTERNAL: the journal cannot be read. A user who is not in the group systemd-journal reads an empty
+ *          journal, which is no error.
  * Owner    an entry's values live until the function that is told them returns.
  * Source   sd-journal(3), systemd.journal-fields(7).
  * Tests    tests/system/test_logs.py
@@ -37,16 +37,16 @@ typedef void hl_journal_fn(void *data, const struct hl_journal_entry *entry);
 
 int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err);
 
-/* The same in steps, to go on with what comes. The fields of the query outlive the journal. */
+/* The same in steps, so that new entries can be followed. The fields of the query outlive the journal. */
 struct hl_journal;
 int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err);
 struct hl_journal *hl_journal_free(struct hl_journal *journal); /* returns NULL */
 
-/* Tells the entries that there are and were not told yet. */
+/* Tells the entries that were not told yet. */
 int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err);
 
-/* Waits for more. 1: there may be some; 0: nobody wants them any more, because client_fd has hung up, stop_fd (-1: none)
- * is readable, or deadline_us, CLOCK_MONOTONIC, has passed; or -errno. */
+/* Waits for more. 1: there may be new entries. 0: the wait is over, because client_fd has hung up, stop_fd (-1: none)
+ * is readable, or deadline_us, CLOCK_MONOTONIC, has passed. Or -errno. */
 int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us);
 
 #endif

@@ -35,8 +35,8 @@ struct hl_shutdown {
 
 int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err);
 
-/* ret_replaced: what stood there before (.scheduled false: nothing). Somebody else's is
- * replaced only if replace_others. message NULL: a usual one. */
+/* ret_replaced: the schedule before (.scheduled false: there was none). Somebody else's is
+ * replaced only if replace_others. message NULL: the default one. */
 int hl_shutdown_schedule(struct hl_bus *bus, const char *action, uint64_t at_us, const char *message,
                          bool replace_others, struct hl_shutdown *ret_replaced, struct hl_err *err);
 

@@ -87,7 +87,8 @@ int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *r
         return hl_units_states(bus, &name, 1, ret_state, err);
 }
 
-/* Of no published interface, so never the last word: a link that systemd makes anew at each start of a unit, for journald. */
+/* Of no published interface, so never the last word: a link that systemd makes anew at each start of a unit, for
+ * journald. */
 #define STARTED_DIRECTORY "/run/systemd/units"
 
 uint64_t hl_unit_start_hint(const char *name)

@@ -33,16 +33,17 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
                     struct hl_err *err);
 int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err);
 
-/* When a running unit was started, CLOCK_REALTIME and without a call: systemd leaves a mark for the journal when it
- * starts one (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. For a first look: where
- * much hangs on it, ask hl_units_active_since(). */
+/* When a running unit was started, CLOCK_REALTIME, without a call of the bus: systemd leaves a mark for the journal
+ * when it starts a unit (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. The mark is
+ * a hint: ask hl_units_active_since() before anything is decided by it. */
 uint64_t hl_unit_start_hint(const char *name);
 
-/* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units only. */
+/* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units
+ * only. */
 int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
                           struct hl_err *err);
 
-/* The control group of a unit's programs, by the kernel's number; 0: it has none, or the host has no unified hierarchy. */
+/* The kernel's number of a unit's control group; 0: the unit has none, or the host has no unified hierarchy. */
 int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
 
 #define HL_UNIT_RESULT_SIZE 64

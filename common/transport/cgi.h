@@ -24,8 +24,8 @@ struct hl_cgi_source {
 /* Fills an initialised request from the variables: all but its body. 0, or -EINVAL and a problem. */
 int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, struct hl_problem *ret_problem);
 
-/* Answers one request: *out is the response as CGI wants it, head and, unless it was a HEAD request, body. One that goes
- * on for as long as its client listens has been written to the sink, and *out is empty. */
+/* Answers one request: *out is the response in CGI's form, head and, unless the request was HEAD, body. A response that
+ * streams has been written to `stream`, and *out is empty. */
 void hl_cgi_answer(const struct hl_server *server, const struct hl_cgi_source *source, const struct hl_stream *stream,
                    struct hl_buf *out);
 

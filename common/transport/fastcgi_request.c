@@ -49,7 +49,8 @@ struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
         FCGX_InitRequest(&request->fcgi, -1, 0); /* no socket to accept from: it fails where it would try to */
         request->fcgi.ipcFd = fd;
         request->fcgi.keepConnection = 1; /* or FCGX_Accept_r() begins with closing the connection it was given */
-        /* It takes parameters that break off for all there are: a request without its Origin, or its body's length. */
+        /* libfcgi accepts a PARAMS stream that breaks off. Without this check the Origin, or the body's length, could
+         * be missing. */
         if (FCGX_Accept_r(&request->fcgi) == 0 && FCGX_GetError(request->fcgi.in) == 0)
                 return request;
         let_go(request);

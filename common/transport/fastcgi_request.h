@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* fastcgi_request.h - one FastCGI request on a connection that was accepted already. The only user of libfcgi.
  *
- * Shape    hl_fastcgi_read() takes the parameters in; the request can then be kept for as long as one likes, and is
- *          answered by hl_fastcgi_finish().
+ * Shape    hl_fastcgi_read() takes the parameters in. The request may then be kept for any time, until
+ *          hl_fastcgi_finish() answers it.
  * Units    receive_us: how long the web server may take for the next piece of a request.
  * Owner    the request owns its connection. hl_fastcgi_finish() frees both. Values of parameters live as long as it.
  * Process  hl_fastcgi_init() once, before anything else. Different requests may be used by different threads.
@@ -35,7 +35,7 @@ int hl_fastcgi_fd(const struct hl_fastcgi_request *request);
 /* Sends a piece of an answer at once, for one that takes long. -EPIPE: nobody listens any more. */
 int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len);
 
-/* Sends the answer in CGI's form, or the rest of it, or, where text is NULL, none. What was not read of the body is passed over. */
+/* Sends the answer in CGI's form, or the rest of it; text NULL: nothing. The unread rest of the body is passed over. */
 void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len);
 
 #endif

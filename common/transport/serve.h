@@ -21,7 +21,8 @@
 struct hl_server {
         const char *name; /* of the program: for its usage message */
         void (*answer)(const void *service, const struct hl_request *request, struct hl_response *response);
-        /* The same for what the transport finds wrong with a request, of which it may not have read all; NULL: told as it is. */
+        /* The answer to a request in which the transport has found a problem, and which it may not have read to its
+         * end; NULL: the problem is told as it is. */
         void (*refuse)(const void *service, const struct hl_request *request, const struct hl_problem *problem,
                        struct hl_response *response);
         const void *service;

@@ -19,9 +19,9 @@ enum hl_product_flag {
 
 struct hl_product_unit {
         const char *unit;
-        uint16_t port;       /* a socket's; 0: none, or a unix socket */
-        const char *label;   /* of its line in `status`; NULL: it has none */
-        const char *stopped; /* what that means, and what to do; NULL: nothing of its own */
+        uint16_t port;       /* of a socket unit; 0: none, or a unix socket */
+        const char *label;   /* of the unit's line in `status`; NULL: no line */
+        const char *stopped; /* what it means that the unit is stopped, and what to do; NULL: nothing to be said */
         unsigned flags;      /* enum hl_product_flag */
 };
 

@@ -2,8 +2,8 @@
 /* model-activity - notes which models are used, from the lines that NGINX logs as datagrams (RFC 3164's form).
  *
  * Started by model-activity.socket when a line comes; ends when none has come for a while (HL_IDLE_SECONDS in the
- * environment says for how long). A line says a model's name, behind the tag "home_lab: ", and at a request's end that the
- * model has answered it, and how long ago it began: "home_lab: tiny-llama answered 0.412". So it was ready then.
+ * environment says for how long). A line says a model's name, behind the tag "home_lab: ", and at a request's end that
+ * the model has answered it, and how long ago it began: "home_lab: tiny-llama answered 0.412". So it was ready then.
  */
 #include "base/clock.h"
 #include "base/err.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* model-command - what model@.service runs: makes a shell run COMMAND, so that the program takes the shell's place.
  *
- * With --check it only looks whether that can work. What it finds is one line of the model's journal, and exit status 78. */
+ * With --check it only looks whether that can work. What it finds is one line of the model's journal, and exit status
+ * 78. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/version.h"
@@ -25,8 +26,8 @@ static const char *variable(void *data, const char *name)
         return getenv(name);
 }
 
-/* -p: what BASH_ENV, or functions in the environment, would do is not in COMMAND. +B: {"a": 1, "b": 2} are no alternatives,
- * but JSON. */
+/* -p: what BASH_ENV, or functions in the environment, would do is not in COMMAND. +B: {"a": 1, "b": 2} are no
+ * alternatives, but JSON. */
 static void run_shell(const char *script, bool only_read)
 {
         if (only_read)

@@ -13,8 +13,8 @@ static int scopes_of(void *data, const char *secret)
         return hl_tokens_scopes(secret, &token, data);
 }
 
-/* A page that is not named may use a model as far as the model itself allows: what a browser does not ask about first, and
- * what it asks the router about, is refused. */
+/* A page that is not named may use a model as far as the model itself allows: what a browser does not ask about first,
+ * and what it asks the router about, is refused. */
 static int admit_page(const struct hl_guard *guard, const struct hl_router_request *request,
                       struct hl_problem *ret_problem)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* cut.h - answers requests that a model had and did not answer, with the cause.
  *
- * Shape    systemd learns of a program's end a moment after its connections are closed, and the journal what it said last
- *          a moment after that: so an answer waits for these, for less than a second.
+ * Shape    systemd learns of a program's end a moment after its connections are closed, and the journal what it said
+ *          last a moment after that: so an answer waits for these, for less than a second.
  * Errors   the answer is 502, or 504 where the model did not answer in time.
  * Owner    a request is taken. hl_router_cuts_end() answers all that still wait.
  * Tests    tests/system/test_causes.py

@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* What servers of models tell without working, and what browsers ask for by themselves: llama.cpp, vLLM, SGLang, TGI,
- * Ollama, TabbyAPI, ComfyUI, KoboldCpp, LocalAI, AUTOMATIC1111, Triton and NIM. One that ends with "/" is all below it. */
+ * Ollama, TabbyAPI, ComfyUI, KoboldCpp, LocalAI, AUTOMATIC1111, Triton and NIM. One that ends with "/" is all below
+ * it. */
 static const char *const looks[] = {
         /* health */
         "health", "health/", "healthz", "livez", "readyz", "ping", "internal/ping", "is_sleeping", "v1/health",

@@ -4,7 +4,8 @@
  *
  * Shape    a table of paths; what can be said without the model, its names, is said.
  * Owner    hl_router_answer_look() takes the request.
- * Source   the APIs of llama.cpp, vLLM, SGLang, TGI, Ollama, TabbyAPI, ComfyUI, KoboldCpp, LM Studio, AUTOMATIC1111, NIM.
+ * Source   the APIs of llama.cpp, vLLM, SGLang, TGI, Ollama, TabbyAPI, ComfyUI, KoboldCpp, LM Studio, AUTOMATIC1111,
+ *          NIM.
  * Tests    tests/doors/test_router_looks.py, tests/system/test_router.py
  */
 #ifndef HL_MODEL_ROUTER_LOOKS_H

@@ -5,10 +5,10 @@
  * Rules    as RFC 2046 has it, and beyond it what Python's email package and Werkzeug read alike: a line ends with
  *          CRLF, LF or CR; headers may be folded. A part with a file name is a file, and no field. Of a field that
  *          appears twice the last counts, as for Starlette and llama.cpp.
- * Errors   -EINVAL/INVALID: "invalid_form" with what is wrong, such as an end that is missing; or as
- *          hl_content_text().
+ * Errors   -EINVAL/INVALID: "invalid_form" with what is wrong, such as an end that is missing; or as hl_content_text().
  * Source   RFC 7578, RFC 2046 section 5.1.
- * Tests    tests/unit/model-router/test_multipart.c, tests/doors/test_bodies.py (against Python), tests/fuzz/fuzz_multipart.c
+ * Tests    tests/unit/model-router/test_multipart.c, tests/doors/test_bodies.py (against Python),
+ *          tests/fuzz/fuzz_multipart.c
  */
 #ifndef HL_MODEL_ROUTER_MULTIPART_H
 #define HL_MODEL_ROUTER_MULTIPART_H

@@ -87,7 +87,8 @@ static void read_call(struct hl_router_request *request)
         request->body_len = hl_fastcgi_get(fcgi, "CONTENT_LENGTH");
         request->is_forged = is_one(fcgi, "HL_FORGED");
         request->counts = is_one(fcgi, "HL_COUNTS");
-        /* "-": no connection, so the model never saw the request. That is the last word also where it said 503 before. */
+        /* "-": no connection, so the model never saw the request. That is the last word also where it said 503
+         * before. */
         request->was_sent = *connect_time && strcmp(connect_time, "-") != 0 && strcmp(status, "503") != 0;
         request->sent_us = request->was_sent ? read_sent(fcgi) : 0;
         request->timed_out = request->was_sent && strcmp(status, "504") == 0;

@@ -2,8 +2,8 @@
 /* request.h - one request as NGINX tells model-router of it: read once, then known.
  *
  * Shape    the client's part is a struct hl_request without its body, which is left in the connection; beside it stands
- *          what NGINX has found out: which of its locations asks, and what became of the first try. Nobody else asks for
- *          a parameter by its name.
+ *          what NGINX has found out: which of its locations asks, and what became of the first try. Nobody else asks
+ *          for a parameter by its name.
  * Errors   hl_router_request_new(): a problem with the request's own head; it can be answered all the same.
  * Owner    takes the FastCGI request; answering takes it out again (answers.h). hl_router_request_free().
  * Source   nginx/home-lab-services/router.conf, wait.conf, server.conf.

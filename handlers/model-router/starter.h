@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* starter.h - starts models for those who wait for them: each model once, however many wait.
  *
- * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or begins
- *          one: systemd's job first, then the model's health path until it says that it has loaded.
- * Errors   how it went comes to `on_done`: an err of kind NONE when the model is ready, else as in jobs.h and readiness.h, and
- *          then with the cause (cause.h), or "".
- *          A model that has been running for longer than its START_TIMEOUT is not waited for that long again, only
- *          for grace_us.
- * Owner    a hl_waiter is gone once it was told; hl_starter_leave() ends it unreported. The start goes on either way: it is
- *          systemd's. The model is copied.
+ * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or
+ *          begins one: systemd's job first, then the model's health path until it says that it has loaded.
+ * Errors   how it went comes to `on_done`: an err of kind NONE when the model is ready, else as in jobs.h and
+ *          readiness.h, and then with the cause (cause.h), or "". A model that has been running for longer than its
+ *          START_TIMEOUT is not waited for that long again, only for grace_us.
+ * Owner    a hl_waiter is gone once it was told; hl_starter_leave() ends it unreported. The start goes on either way:
+ *          it is systemd's. The model is copied.
  * Process  one thread. What systemd is asked for is asked at once (milliseconds); what takes long is waited for by the
  *          event loop. `on_done` is called from the event loop, never from hl_starter_wait().
  * Source   sd-event(3); jobs.h, readiness.h, ask.h.

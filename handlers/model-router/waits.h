@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* waits.h - requests that wait for their models: a connection and a name each.
  *
- * Shape    one for the program. Who waits is handed on when the model is ready (starter.h), refused when it will not be, and
- *          handed back to NGINX, for a successor, when the program ends. While requests wait their models are in use;
- *          when none has waited or been asked for idle_us, the event loop is ended.
+ * Shape    one for the program. Who waits is handed on when the model is ready (starter.h), refused when it will not
+ *          be, and handed back to NGINX, for a successor, when the program ends. While requests wait their models are
+ *          in use; when none has waited or been asked for idle_us, the event loop is ended.
  * Owner    hl_router_wait() takes the request; model and configuration are copied.
  * Process  one thread, in its event loop.
  * Tests    tests/system/test_router.py

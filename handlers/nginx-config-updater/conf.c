@@ -68,7 +68,8 @@ static void add_first(struct hl_buf *out, const struct hl_model *model, const ch
         hl_buf_addf(out, "    error_page 502 504 = @wake_%s;\n}\n", model->name);
 }
 
-/* What listens on the port of a model that does not run is not the model, and before that was seen ready, it need not be. */
+/* What listens on the port of a model that does not run is not the model, and before that was seen ready, it need not
+ * be. */
 static void add_path(struct hl_buf *out, const struct hl_model *model, const char *upstream, const char *host)
 {
         hl_buf_addf(out,

@@ -247,7 +247,8 @@ static bool is_same(const struct hl_buf *a, const struct hl_buf *b)
         return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-/* NGINX may read the one file and the other at any time, so at no time the locations name an upstream that is not there. */
+/* NGINX may read the one file and the other at any time, so at no time the locations name an upstream that is not
+ * there. */
 static int put_upstreams(const char *path, const struct hl_buf *text, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *folder = hl_strndup(path, (size_t)(strrchr(path, '/') - path));

@@ -36,7 +36,8 @@ struct schedule_request {
         bool replace;
 };
 
-/* No control characters, of ASCII or beyond (U+0080 to U+009F), and no line ends (U+2028, U+2029): it goes to terminals. */
+/* No control characters, of ASCII or beyond (U+0080 to U+009F), and no line ends (U+2028, U+2029): it goes to
+ * terminals. */
 static bool is_one_line(const char *text)
 {
         for (const unsigned char *c = (const unsigned char *)text; *c; c++)

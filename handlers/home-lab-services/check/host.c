@@ -146,7 +146,8 @@ static void note_what_is_stopped(struct hl_check *c)
         }
 }
 
-/* A user manager of one of ours runs what nobody meant to run: logind gives one to each user who lingers, at boot too. */
+/* A user manager of one of ours runs what nobody meant to run: logind gives one to each user who lingers, at boot
+ * too. */
 static void note_lingering(struct hl_check *c)
 {
         static const char *const users[] = { "home-lab-models", "home-lab-services", "home-lab-nginx" };

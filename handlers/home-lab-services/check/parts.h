@@ -45,7 +45,7 @@ void hl_check_owned_by_root(struct hl_check *c, const char *path);
 /* A finding about a file that an editor has left: no error. */
 bool hl_check_is_copy(const char *file, const char *message);
 
-/* check_models.c: the models' files, names, ports and units. */
+/* models.c: the models' files, names, ports and units. */
 void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
 
 /* A sentence of each model's unit that runs and has no file. */
@@ -55,16 +55,16 @@ void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const s
 /* Where units have another name than ours: does polkit let the services start them? As far as this user sees. */
 void hl_check_template(struct hl_check *c);
 
-/* check_command.c: what each COMMAND would do, tried as the model's user. As root, or with what this user sees. */
+/* command.c: what each COMMAND would do, tried as the model's user. As root, or with what this user sees. */
 void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog);
 
-/* check_host.c: the bus, ports, polkit, NGINX, and what is stopped. */
+/* host.c: the bus, ports, polkit, NGINX, and what is stopped. */
 void hl_check_host(struct hl_check *c);
 
-/* check_nginx.c: NGINX's configuration, and our site in it. */
+/* nginx.c: NGINX's configuration, and our site in it. */
 void hl_check_nginx(struct hl_check *c);
 
-/* check_ports.c: models' ports that are NGINX's, or that somebody else holds. */
+/* ports.c: models' ports that are NGINX's, or that somebody else holds. */
 void hl_check_model_ports(struct hl_check *c);
 
 #endif

@@ -29,7 +29,8 @@ static bool is_service_port(const char *port)
         return hl_parse_uint(port, UINT16_MAX, &number) == 0 && hl_product_socket_of((uint16_t)number);
 }
 
-/* "box", "192.168.1.10", "::1", "http://box:5002": the services' own ports. "box:8080", "https://box/": NGINX's site. */
+/* "box", "192.168.1.10", "::1", "http://box:5002": the services' own ports. "box:8080", "https://box/": NGINX's
+ * site. */
 static void set_bases(struct cli_api *api, const char *host)
 {
         const char *colon = strchr(host, ':');

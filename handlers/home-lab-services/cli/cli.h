@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* cli.h - what the commands of `home-lab-services` share: the command line as understood, the services' API, what people
- * are shown, and the exit status.
+/* cli.h - what the commands of `home-lab-services` share: the command line as understood, the services' API, what
+ * people are shown, and the exit status.
  *
  * Shape    a command is a function of struct cli that returns the exit status. Those about models ask the services as
  *          anybody does, so that rights and answers are the same for all.
  * Units    times on a terminal are local, spans rounded down.
- * Errors   struct hl_err; cli_finish() alone turns one into an exit status. Nothing that came from elsewhere reaches the
- *          terminal with control characters in it.
+ * Errors   struct hl_err; cli_finish() alone turns one into an exit status. Nothing that came from elsewhere reaches
+ *          the terminal with control characters in it.
  * Owner    cli_api_close(); JSON from cli_api_ask() with hl_json_free().
  * Process  one thread; SIGPIPE is ignored.
  * Tests    tests/doors/test_cli.py, tests/system/test_cli.py

@@ -24,8 +24,8 @@ static int by_name_and_host(const void *a, const void *b)
         return names ? names : (x->host > y->host) - (x->host < y->host);
 }
 
-/* A model's name as part of an upstream's. NGINX compares those without regard to case and takes ":" for a port's, so "A"
- * is written "_a", ":" is "_1", and "_" itself is "_0": no two names become one. */
+/* A model's name as part of an upstream's. NGINX compares those without regard to case and takes ":" for a port's, so
+ * "A" is written "_a", ":" is "_1", and "_" itself is "_0": no two names become one. */
 static void write_label(const char *name, char label[static LABEL_SIZE])
 {
         for (; *name; name++) {
