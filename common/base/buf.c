@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,14 +38,11 @@ int hl_buf_adds(struct hl_buf *buf, const char *text)
 
 int hl_buf_addf(struct hl_buf *buf, const char *format, ...)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = NULL;
         va_list args;
         va_start(args, format);
-        int len = vasprintf(&text, format, args);
+        HL_CLEANUP(hl_free_pointer) char *text = hl_vformat(format, args);
         va_end(args);
-        if (len < 0)
-                abort();
-        return hl_buf_add(buf, text, (size_t)len);
+        return hl_buf_adds(buf, text);
 }
 
 void hl_buf_drop(struct hl_buf *buf, size_t len)

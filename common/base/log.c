@@ -33,13 +33,10 @@ static struct iovec text_iovec(char *text)
 
 void hl_log(int priority, const struct hl_log_field *fields, const char *format, ...)
 {
-        HL_CLEANUP(hl_free_pointer) char *message = NULL;
         va_list args;
         va_start(args, format);
-        int len = vasprintf(&message, format, args);
+        HL_CLEANUP(hl_free_pointer) char *message = hl_vformat(format, args);
         va_end(args);
-        if (len < 0)
-                return;
         if (!have_journal) {
                 fprintf(stderr, "<%d>%s: %s\n", priority, identifier, message);
                 return;
@@ -60,11 +57,9 @@ void hl_log(int priority, const struct hl_log_field *fields, const char *format,
 
 void hl_log_status(const char *format, ...)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = NULL;
         va_list args;
         va_start(args, format);
-        int len = vasprintf(&text, format, args);
+        HL_CLEANUP(hl_free_pointer) char *text = hl_vformat(format, args);
         va_end(args);
-        if (len >= 0)
-                sd_notifyf(0, "STATUS=%s", text);
+        sd_notifyf(0, "STATUS=%s", text);
 }

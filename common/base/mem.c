@@ -35,14 +35,19 @@ char *hl_strndup(const char *text, size_t len)
         return checked(strndup(text, len));
 }
 
-char *hl_format(const char *format, ...)
+char *hl_vformat(const char *format, va_list args)
 {
         char *text = NULL;
+        return checked(vasprintf(&text, format, args) < 0 ? NULL : text);
+}
+
+char *hl_format(const char *format, ...)
+{
         va_list args;
         va_start(args, format);
-        int len = vasprintf(&text, format, args);
+        char *text = hl_vformat(format, args);
         va_end(args);
-        return checked(len < 0 ? NULL : text);
+        return text;
 }
 
 void hl_free_pointer(void *address_of_pointer)

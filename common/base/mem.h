@@ -9,6 +9,7 @@
 #ifndef HL_BASE_MEM_H
 #define HL_BASE_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ void *hl_grow(void *pointer, size_t count, size_t item_size);                   
 char *hl_strdup(const char *text);                                              /* NULL gives NULL; free() */
 char *hl_strndup(const char *text, size_t len);                                 /* free() */
 char *hl_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* free() */
+char *hl_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 /* For HL_CLEANUP. hl_close_fd: a negative descriptor is nothing to close. */
 void hl_free_pointer(void *address_of_pointer);

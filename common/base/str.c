@@ -3,6 +3,7 @@
 
 #include "mem.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,6 +186,12 @@ char *hl_shorten(const char *text, size_t len, size_t max)
                         *c = '?';
         hl_make_printable(line);
         return hl_format("%s%s", line, cut ? "…" : "");
+}
+
+bool hl_is_address(const char *text)
+{
+        struct in6_addr address;
+        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
 char *hl_format_host_port(const char *address, uint16_t port, char text[static HL_HOST_PORT_SIZE])

@@ -48,6 +48,9 @@ char *hl_shorten(const char *text, size_t len, size_t max);
 /* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */
 void hl_make_printable(char *text);
 
+/* Whether the text is an address of IPv4 or IPv6. */
+bool hl_is_address(const char *text);
+
 /* "ADDRESS:PORT", with brackets around an IPv6 address. */
 #define HL_HOST_PORT_SIZE 64 /* bytes */
 char *hl_format_host_port(const char *address, uint16_t port, char text[static HL_HOST_PORT_SIZE]);

@@ -10,7 +10,6 @@
 #include "base/origin.h"
 #include "base/str.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,12 +70,6 @@ static bool is_unit_template(const char *text)
         return prefix > 0 && strcmp(text + prefix, "@%s.service") == 0;
 }
 
-static bool is_address(const char *text)
-{
-        struct in6_addr address;
-        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
-
 /* The numbers as the file has them, before they become microseconds. */
 struct raw_config {
         int64_t start_timeout_seconds;
@@ -131,7 +124,7 @@ static void check_strings(const struct hl_config *c, const struct raw_config *n,
         if (!is_unit_template(c->unit_template))
                 note(reading, "inference.unit_template",
                      "must be the name of a template with %s for the model, such as model@%s.service");
-        if (!is_address(c->upstream_host))
+        if (!hl_is_address(c->upstream_host))
                 note(reading, "nginx.upstream_host",
                      "must be an IP address: a name with two addresses makes NGINX try the wrong one first");
 }

@@ -171,15 +171,13 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         HL_CLEANUP(hl_close_fd) int lock = lock_folder(err);
         if (lock < 0)
                 return lock;
-        struct hl_tokens tokens;
+        HL_CLEANUP(hl_tokens_free) struct hl_tokens tokens = { 0 };
         int r = hl_tokens_load(NULL, &tokens, err);
         if (r < 0)
                 return r;
-        if (position(&tokens, name) < tokens.count) {
-                hl_tokens_free(&tokens);
+        if (position(&tokens, name) < tokens.count)
                 return hl_fail(err, HL_ERR_CONFLICT, EEXIST, "token_exists",
                                "there is a token \"%s\" already: revoke it first", name);
-        }
 
         unsigned char bytes[SECRET_BYTES];
         char secret[HL_TOKEN_SECRET_SIZE] = HL_TOKEN_PREFIX;
@@ -195,7 +193,6 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         tokens.tokens = hl_grow(tokens.tokens, tokens.count + 1, sizeof(token));
         tokens.tokens[tokens.count++] = token;
         r = save(&tokens, err);
-        hl_tokens_free(&tokens);
         if (r == 0)
                 memcpy(ret_secret, secret, sizeof(secret));
         return r;
@@ -206,18 +203,14 @@ int hl_tokens_revoke(const char *name, struct hl_err *err)
         HL_CLEANUP(hl_close_fd) int lock = lock_folder(err);
         if (lock < 0)
                 return lock;
-        struct hl_tokens tokens;
+        HL_CLEANUP(hl_tokens_free) struct hl_tokens tokens = { 0 };
         int r = hl_tokens_load(NULL, &tokens, err);
         if (r < 0)
                 return r;
         size_t i = position(&tokens, name);
-        if (i == tokens.count) {
-                r = hl_fail(err, HL_ERR_NOT_FOUND, ENOENT, "token_not_found", "there is no token \"%s\"", name);
-        } else {
-                memmove(&tokens.tokens[i], &tokens.tokens[i + 1], (tokens.count - i - 1) * sizeof(*tokens.tokens));
-                tokens.count--;
-                r = save(&tokens, err);
-        }
-        hl_tokens_free(&tokens);
-        return r;
+        if (i == tokens.count)
+                return hl_fail(err, HL_ERR_NOT_FOUND, ENOENT, "token_not_found", "there is no token \"%s\"", name);
+        memmove(&tokens.tokens[i], &tokens.tokens[i + 1], (tokens.count - i - 1) * sizeof(*tokens.tokens));
+        tokens.count--;
+        return save(&tokens, err);
 }

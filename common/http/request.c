@@ -63,12 +63,23 @@ void hl_request_free(struct hl_request *request)
         *request = (struct hl_request){ 0 };
 }
 
+static const char *const method_names[] = { [HL_GET] = "GET",
+                                            [HL_HEAD] = "HEAD",
+                                            [HL_POST] = "POST",
+                                            [HL_OPTIONS] = "OPTIONS",
+                                            [HL_METHOD_OTHER] = "(other)",
+                                            [HL_PUT] = "PUT",
+                                            [HL_PATCH] = "PATCH" };
+
+const char *hl_method_name(enum hl_method method)
+{
+        return method_names[method];
+}
+
 enum hl_method hl_method_parse(const char *name)
 {
-        static const char *const names[] = { [HL_GET] = "GET",         [HL_HEAD] = "HEAD", [HL_POST] = "POST",
-                                             [HL_OPTIONS] = "OPTIONS", [HL_PUT] = "PUT",   [HL_PATCH] = "PATCH" };
-        for (size_t i = 0; i < HL_COUNT(names); i++)
-                if (names[i] && strcmp(names[i], name) == 0)
+        for (size_t i = 0; i < HL_COUNT(method_names); i++)
+                if (strcmp(method_names[i], name) == 0)
                         return (enum hl_method)i;
         return HL_METHOD_OTHER;
 }

@@ -71,6 +71,7 @@ void hl_request_init(struct hl_request *request);
 void hl_request_free(struct hl_request *request);
 
 enum hl_method hl_method_parse(const char *name);
+const char *hl_method_name(enum hl_method method); /* "(other)" for one that is not known */
 
 /* Notes a header, if it is one of those above. One that stands twice, where that makes a
  * difference to the guard, is a problem. */

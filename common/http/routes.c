@@ -78,18 +78,13 @@ static char *add_allow(const struct hl_routes *routes, const char *pattern, stru
         return allow;
 }
 
-static const char *method_name(enum hl_method method)
-{
-        return method == HL_POST ? "POST" : "GET";
-}
-
 /* "GET /": what this service can do. */
 static int run_index(struct hl_context *ctx, const struct hl_routes *routes)
 {
         hl_json *endpoints = hl_json_new();
         for (size_t i = 0; i < routes->count; i++) {
                 const struct hl_route *route = &routes->items[i];
-                HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", method_name(route->method), route->path);
+                HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", hl_method_name(route->method), route->path);
                 hl_json_set_string(endpoints, key, route->summary);
         }
         hl_json_set_string(ctx->reply, "service", routes->title);
@@ -139,23 +134,20 @@ static bool is_from_a_page(const struct hl_request *request)
 /* *ret_body: {} for an empty body. */
 static int read_body(const struct hl_request *request, bool any_type, hl_json **ret_body, struct hl_problem *problem)
 {
-        const char *encoding = request->content_encoding;
+        struct hl_err err = { 0 };
         if (request->body.len == 0) {
                 *ret_body = hl_json_new();
                 return 0;
         }
-        if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
-                return hl_problem(problem, 415, "unsupported_content_encoding",
-                                  "send the body uncompressed, without a Content-Encoding");
+        if (!hl_content_is_unencoded(request->content_encoding)) {
+                hl_content_refuse_encoding(request->content_encoding, &err);
+                *problem = hl_problem_of(&err);
+                return -EINVAL;
+        }
         bool known = request->content_type && is_json_type(request->content_type);
         if (!known && (!any_type || is_from_a_page(request)))
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");
-        struct hl_err err = { 0 };
-        if (!hl_content_is_unencoded(request->content_encoding)) {
-                hl_content_refuse_encoding(request->content_encoding, &err);
-                return hl_problem(problem, 415, err.code, "%.200s", err.message);
-        }
         if (hl_json_parse(request->body.data, request->body.len, ret_body, &err) < 0)
                 return hl_problem(problem, 400, err.code, "the body is not valid: %.200s", err.message);
         return 0;

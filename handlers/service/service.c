@@ -18,15 +18,6 @@ static int scopes_of(void *data, const char *secret)
         return hl_tokens_scopes(secret, &service->token, &service->token_err);
 }
 
-static const char *method_name(enum hl_method method)
-{
-        static const char *const names[] = {
-                [HL_GET] = "GET",     [HL_HEAD] = "HEAD",       [HL_POST] = "POST",           [HL_PUT] = "PUT",
-                [HL_PATCH] = "PATCH", [HL_OPTIONS] = "OPTIONS", [HL_METHOD_OTHER] = "(other)"
-        };
-        return names[method];
-}
-
 static void log_request(const struct hl_service *service, const struct hl_request *request, int status,
                         const struct hl_err *err)
 {
@@ -35,7 +26,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
         HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", service->routes->name);
         const struct hl_log_field fields[] = {
                 { "HL_REQUEST_ID", request->id },
-                { "HL_METHOD", method_name(request->method) },
+                { "HL_METHOD", hl_method_name(request->method) },
                 { "HL_PATH", request->path },
                 { "HL_STATUS", status_text },
                 { "HL_PEER", request->peer.name },
@@ -48,7 +39,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
-        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", method_name(request->method), request->path,
+        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", hl_method_name(request->method), request->path,
                request->peer.name, *service->token.name ? " with token " : "", service->token.name, status,
                err->kind ? ": " : "", err->kind ? err->message : "", request->id);
 }

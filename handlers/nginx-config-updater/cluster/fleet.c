@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,12 +204,6 @@ hl_json *hl_fleet_document(const struct hl_fleet *fleet)
         return document;
 }
 
-static bool is_address(const char *text)
-{
-        struct in6_addr address;
-        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
-
 int hl_fleet_recall(struct hl_fleet_host *host, const hl_json *document, struct hl_err *err)
 {
         const hl_json *hosts = hl_json_get_array(document, "hosts");
@@ -223,7 +216,7 @@ int hl_fleet_recall(struct hl_fleet_host *host, const hl_json *document, struct 
                 if (url && strcmp(url, host->url) != 0)
                         continue;
                 /* It has lain where others may write, and goes into NGINX's configuration. */
-                good = url && address && (!*address || is_address(address)) &&
+                good = url && address && (!*address || hl_is_address(address)) &&
                        read_models(hl_json_get_array(one, "models"), "name", &models, &count);
                 if (good) {
                         free(host->models);

@@ -33,13 +33,11 @@ static void say(struct hl_publish *publish, const char *format, ...) __attribute
 
 static void say(struct hl_publish *publish, const char *format, ...)
 {
-        HL_CLEANUP(hl_free_pointer) char *line = NULL;
         va_list args;
         va_start(args, format);
-        int len = vasprintf(&line, format, args);
+        HL_CLEANUP(hl_free_pointer) char *line = hl_vformat(format, args);
         va_end(args);
-        if (len >= 0)
-                hl_buf_addf(&publish->said, "nginx-config-updater: %s\n", line);
+        hl_buf_addf(&publish->said, "nginx-config-updater: %s\n", line);
 }
 
 static void flush_said(struct hl_publish *publish)
