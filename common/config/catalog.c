@@ -200,19 +200,13 @@ int hl_fail_no_model(const char *name, const char *list, struct hl_err *err)
                        "there is no model \"%.200s\": GET %s lists those that are", name, list);
 }
 
-const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name)
-{
-        for (size_t i = 0; i < catalog->count; i++)
-                if (strcmp(catalog->models[i].name, name) == 0)
-                        return &catalog->models[i];
-        return NULL;
-}
-
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias)
 {
-        const struct hl_model *model = hl_catalog_find(catalog, name_or_alias);
-        for (size_t i = 0; i < catalog->count && !model; i++)
+        for (size_t i = 0; i < catalog->count; i++)
+                if (strcmp(catalog->models[i].name, name_or_alias) == 0)
+                        return &catalog->models[i];
+        for (size_t i = 0; i < catalog->count; i++)
                 if (has_alias(&catalog->models[i], name_or_alias))
-                        model = &catalog->models[i];
-        return model;
+                        return &catalog->models[i];
+        return NULL;
 }

@@ -75,9 +75,8 @@ int hl_model_has_port(const struct hl_model *model, struct hl_err *err);
 /* -ENOENT/NOT_FOUND, "model_not_found": no model goes by this name; list is the route that has all. */
 int hl_fail_no_model(const char *name, const char *list, struct hl_err *err);
 
-/* NULL where there is none. hl_catalog_find_named(): by its file's name or, where no file has it, by an alias. */
+/* By its file's name or, where no file has that, by an alias. NULL where there is none. */
 const struct hl_model *hl_catalog_find_named(const struct hl_catalog *catalog, const char *name_or_alias);
-const struct hl_model *hl_catalog_find(const struct hl_catalog *catalog, const char *name);
 
 /* As hl_catalog_find_named() and, where nothing has exactly that name, what a client means that writes one as others
  * are written: ":latest" behind it (Ollama's clients), or the sort of its server in front ("openai/NAME", LiteLLM's).

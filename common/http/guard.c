@@ -45,7 +45,8 @@ static bool is_own_name(const char *name)
                (!name[label] || strcasecmp(name + label, ".local") == 0);
 }
 
-bool hl_guard_is_our_host(const struct hl_guard *guard, const char *host)
+/* Whether a Host header means this machine: its address, a name of its own, or one of host_names. */
+static bool is_our_host(const struct hl_guard *guard, const char *host)
 {
         HL_CLEANUP(hl_free_pointer) char *name = host_without_port(host);
         if (!name)
@@ -107,7 +108,7 @@ static int refuse_page(const struct hl_request *request, struct hl_problem *ret_
 
 int hl_guard_admit_host(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
 {
-        if (!request->host || hl_guard_is_our_host(guard, request->host))
+        if (!request->host || is_our_host(guard, request->host))
                 return 0;
         return hl_problem(ret_problem, 403, "host_not_allowed",
                           "this host does not go by that name: use its address or add the name to "

@@ -43,7 +43,4 @@ int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *r
 int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
                         struct hl_problem *ret_problem);
 
-/* Whether a Host header means this machine: its address, a name of its own, or one of host_names. */
-bool hl_guard_is_our_host(const struct hl_guard *guard, const char *host);
-
 #endif

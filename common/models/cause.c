@@ -235,16 +235,6 @@ enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model 
         return state;
 }
 
-bool hl_cause_of(struct hl_bus *bus, const struct hl_model *model, char cause[static HL_CAUSE_SIZE])
-{
-        enum hl_unit_state active;
-        struct hl_err ignored = { 0 };
-        *cause = '\0';
-        if (hl_unit_state_of(bus, model->unit, &active, &ignored) >= 0)
-                hl_cause_of_state(bus, model, active, cause);
-        return *cause != '\0';
-}
-
 static bool is_code(const struct hl_err *err, const char *code)
 {
         return err->code && strcmp(err->code, code) == 0;
@@ -260,7 +250,9 @@ bool hl_cause_of_failure(struct hl_bus *bus, const struct hl_model *model, uint6
                 copy(cause, err->message);
                 cause[strcspn(cause, ";")] = '\0';
         } else if (is_code(err, "not_ready")) {
-                hl_cause_of(bus, model, cause);
+                enum hl_unit_state active;
+                if (hl_unit_state_of(bus, model->unit, &active, &ignored) >= 0)
+                        hl_cause_of_state(bus, model, active, cause);
         } else if (is_code(err, "still_working")) {
                 copy(cause, "systemd has not finished its start (ExecStartPre=)");
         } else if (is_code(err, "start_failed") && hl_units_detail(bus, model->unit, &detail, &ignored) >= 0) {

@@ -30,9 +30,6 @@
 enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_state active,
                                       char cause[static HL_CAUSE_SIZE]);
 
-/* The same of a model about which nothing is known yet; false, and "", where there is none. */
-bool hl_cause_of(struct hl_bus *bus, const struct hl_model *model, char cause[static HL_CAUSE_SIZE]);
-
 /* Of a start or a wait that began at since_us and failed with err. False: ask again after HL_CAUSE_LAG_US, up to
  * HL_CAUSE_TRIES times, for something better; what is known so far is there. */
 bool hl_cause_of_failure(struct hl_bus *bus, const struct hl_model *model, uint64_t since_us, const struct hl_err *err,

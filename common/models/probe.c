@@ -90,7 +90,8 @@ static bool json_says_loading(const char *text)
         return says;
 }
 
-bool hl_probe_says_loading(const char *answer, size_t len)
+/* Whether an answer 200, head and text, says unmistakably that its server is not ready: {"status": "loading model"}. */
+static bool says_loading(const char *answer, size_t len)
 {
         const char *text = strlen(answer) == len ? text_of(answer) : NULL;
         if (!text)
@@ -114,7 +115,7 @@ static int again(short events, short *ret_events)
 
 static int judge_text(const struct hl_probe *probe)
 {
-        return hl_probe_says_loading(probe->answer, probe->len) ? STATUS_LOADING : probe->status;
+        return says_loading(probe->answer, probe->len) ? STATUS_LOADING : probe->status;
 }
 
 /* The answer's status, or -EPROTO; -EAGAIN: its text is worth reading, and is not whole. */

@@ -47,7 +47,4 @@ int hl_probe_step(struct hl_probe *probe, short *ret_events);
 
 void hl_probe_end(struct hl_probe *probe);
 
-/* Whether an answer 200, head and text, says unmistakably that its server is not ready: {"status": "loading model"}. */
-bool hl_probe_says_loading(const char *answer, size_t len);
-
 #endif

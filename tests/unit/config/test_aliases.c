@@ -34,7 +34,7 @@ static void load(const char *folder, struct hl_catalog *catalog, struct hl_buf *
 static char *aliases_of(const struct hl_catalog *catalog, const char *name)
 {
         static char text[HL_MODEL_FILE_SIZE_MAX];
-        const struct hl_model *model = hl_catalog_find(catalog, name);
+        const struct hl_model *model = hl_catalog_find_named(catalog, name);
         must(model != NULL);
         *text = '\0';
         for (char **alias = model->aliases; alias && *alias; alias++)

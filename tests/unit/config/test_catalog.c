@@ -58,8 +58,8 @@ static void models_are_read_and_sorted(void **state)
         char *text = test_read(catalog.models[2].file_path);
         assert_string_equal(text, "PORT=\"8198\"\n");
         free(text);
-        assert_ptr_equal(hl_catalog_find(&catalog, "a_1"), &catalog.models[1]);
-        assert_null(hl_catalog_find(&catalog, "a_"));
+        assert_ptr_equal(hl_catalog_find_named(&catalog, "a_1"), &catalog.models[1]);
+        assert_null(hl_catalog_find_named(&catalog, "a_"));
         hl_catalog_free(&catalog);
         assert_int_equal(catalog.count, 0);
         hl_catalog_free(&catalog);
