@@ -10,7 +10,7 @@
  *          not there, is -errno/INTERNAL; but HL_MODELS_DIR, if absent, is an empty catalogue. A
  *          file that cannot be read for the moment (EIO, EMFILE) is -errno/BUSY: no model vanishes.
  * Owner    hl_catalog_free().
- * Source   the README's page "Models".
+ * Source   handlers/MODELS.md.
  * Tests    tests/unit/config/test_catalog.c, tests/unit/config/test_aliases.c
  */
 #ifndef HL_CONFIG_CATALOG_H

@@ -6,7 +6,7 @@
  * Errors   hl_config_load() tells every finding with file, line and key, and then returns
  *          -EINVAL/INTERNAL. An absent file is no error, an unreadable one is.
  * Owner    strings belong to the configuration; hl_config_free().
- * Source   the README's page "Configuration".
+ * Source   handlers/README.md, "Configuration".
  * Tests    tests/unit/config/test_config.c
  */
 #ifndef HL_CONFIG_CONFIG_H

@@ -5,7 +5,7 @@
  * Errors   what is wrong is told to `report`, and left out. A file that may not be read, or that systemd refuses, is
  *          told, and 0 is returned: read_error says so. -errno: it is not there (-ENOENT), or cannot be read now.
  * Owner    what it fills belongs to the model: hl_catalog_free().
- * Source   the README's page "Models".
+ * Source   handlers/MODELS.md.
  * Tests    tests/unit/config/test_catalog.c, tests/system/test_mistakes.py
  */
 #ifndef HL_CONFIG_MODEL_FILE_H

@@ -13,7 +13,7 @@
  * Errors   none. What reaches the text is names, which the catalogue has checked, numbers, and an address and a unit's
  *          name that the configuration has checked: no model file can say anything to NGINX.
  * Owner    the text is appended to *out, which the caller frees.
- * Source   the README's page "NGINX"; what the locations include is in nginx/home-lab-services.
+ * Source   nginx/README.md; what the locations include is in nginx/home-lab-services.
  * Tests    tests/unit/nginx-config-updater/test_conf.c; `nginx -t` in tests/lint; tests/system/test_nginx.py
  */
 #ifndef HL_NGINX_CONFIG_UPDATER_CONF_H

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line for people, on the services as they are: as root and as anybody. Every command that README names."""
+"""The command line for people, on the services as they are: as root and as anybody. Every command that the page names."""
 import json
 import pathlib
 import re
@@ -7,10 +7,11 @@ import subprocess
 
 import pytest
 
+import documents
 from machines import MODELS, MONITOR, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = documents.section("handlers/README.md", "Command line")
 VERSION = re.search(r'^#define HL_VERSION "(.*)"$', (ROOT / "common/base/version.h").read_text(), re.M)[1]
 USERS = pytest.mark.parametrize("user", [None, "games"], ids=["root", "user"])
 
@@ -27,9 +28,8 @@ def cli(machine, line, user=None, status=0, env={}):
     return done
 
 
-def test_readme_lists_what_there_is(machine):
-    section = README.split("## Command line")[1].split("\n## ")[0]
-    named = re.findall(r"^home-lab-services (.*?) *#", section, re.M)
+def test_the_page_lists_what_there_is(machine):
+    named = re.findall(r"^home-lab-services (.*?) *#", PAGE, re.M)
     assert len(named) >= 8
     usage = cli(machine, "--help").stdout
     for line in named:
@@ -38,10 +38,9 @@ def test_readme_lists_what_there_is(machine):
 
 @USERS
 def test_a_day_with_a_model(quick, user):
-    """README's commands, in their order."""
-    section = README.split("## Command line")[1].split("\n## ")[0]
+    """The page's commands, in their order."""
     said = {}
-    for line in re.findall(r"^home-lab-services (.*?) *#", section, re.M):
+    for line in re.findall(r"^home-lab-services (.*?) *#", PAGE, re.M):
         if "-f" not in line.split() and line.split()[0] not in ("check", "token"):
             said[line] = cli(quick, line, user).stdout
         if line.startswith("why"):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Models that are loaded at boot, and what runs before and after a load and an unload: README's commands as they stand."""
+"""Models that are loaded at boot, and what runs before and after a load and an unload: the page's commands as they stand."""
 import http.server
-import pathlib
 import re
 import socket
 import threading
@@ -9,10 +8,11 @@ import urllib.parse
 
 import pytest
 
+import documents
 from machines import INFERENCE, wait_until
 
-README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
-SECTION = README.split("### At boot, and around a load")[1].split("\n### ")[0].replace("sudo ", "")
+PAGE = "handlers/MODELS.md", "At boot, and around a load"
+SECTION = documents.section(*PAGE).replace("sudo ", "")
 UNIT = "model@tiny-llama.service"
 
 
@@ -42,8 +42,8 @@ def webhook(machine):
     server.socket.bind(("127.0.0.1", 8123))
     server.server_activate()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    block = re.search(r"```sh\n(.*?)```", SECTION, re.S)[1]
-    machine.sh(block.replace("homeassistant.local", "127.0.0.1"))
+    (_, block), = documents.blocks(*PAGE)
+    machine.sh(block.replace("sudo ", "").replace("homeassistant.local", "127.0.0.1"))
     yield told
     server.shutdown()
     server.server_close()

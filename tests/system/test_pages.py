@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The pages for Home Assistant, Open WebUI and Prometheus: what stands there is sent as those programs send it, through NGINX,
-by somebody who needs a token."""
+"""The pages for Home Assistant, Open WebUI and Prometheus, handlers/CLIENTS.md: what stands there is sent as those programs
+send it, through NGINX, by somebody who needs a token."""
 import contextlib
 import datetime
 import json
@@ -12,8 +12,9 @@ import subprocess
 import pytest
 import yaml
 
+from documents import ROOT
 from machines import ETC, wait_until
-from pages import PAGE, ROOT, SITE, blocks
+from pages import PAGE, SITE, blocks
 from web import NGINX
 
 RULES = ROOT / "units/prometheus/home-lab-services.rules.yml"

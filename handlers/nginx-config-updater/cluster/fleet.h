@@ -10,7 +10,7 @@
  *          -EPROTO/UPSTREAM: its answer is not a list of models, and none of it is taken.
  *          hl_fleet_recall(): -EINVAL/INTERNAL: this is not what hl_fleet_document() wrote.
  * Owner    hl_fleet_free().
- * Source   GET /models, the README's page "HTTP".
+ * Source   GET /models: handlers/README.md.
  * Tests    tests/unit/nginx-config-updater/test_fleet.c, tests/kubernetes/test_faults.py
  */
 #ifndef HL_NGINX_CONFIG_UPDATER_CLUSTER_FLEET_H

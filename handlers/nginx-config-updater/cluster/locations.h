@@ -9,7 +9,7 @@
  * Units    HL_MONITOR_PORT is where that listens on every host.
  * Errors   none. What reaches the text is names, addresses and numbers that hl_fleet has checked.
  * Owner    the texts are appended to the buffers, which the caller frees.
- * Source   the README's page "Kubernetes"; what the locations include is in nginx/kubernetes/site.
+ * Source   nginx/kubernetes/README.md; what the locations include is in nginx/kubernetes/site.
  * Tests    tests/unit/nginx-config-updater/test_fleet.c; `nginx -t` and requests in tests/kubernetes
  */
 #ifndef HL_NGINX_CONFIG_UPDATER_CLUSTER_LOCATIONS_H
