@@ -161,29 +161,36 @@ void hl_job_free(struct hl_job *job)
         free(hl_steal(job->result));
 }
 
-static int wait_for(const struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
+/* Takes in what the bus has told. 1: the job has ended; 0: not yet. */
+static int take_in(const struct hl_job *job, struct hl_err *err)
 {
         /* A call that was hung up on took the connection along by which this end would be told. */
         if (!job->result && sd_bus_slot_get_bus(job->slot) != job->bus->bus)
                 return hl_fail(err, HL_ERR_BUSY, ENOTCONN, "bus_busy", "%s %s goes on unseen", verbs[job->verb].doing,
                                job->name);
-        while (!job->result) {
-                int r = sd_bus_process(job->bus->bus, NULL);
-                if (r == 0) {
-                        uint64_t now = hl_clock_monotonic();
-                        if (now >= wait->deadline_us)
-                                return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
-                                               "%s %s takes longer than was waited for; it goes on",
-                                               verbs[job->verb].doing, job->name);
-                        uint64_t left_us = wait->deadline_us - now;
-                        if (hl_sleep_or_hangup(wait->client_fd, 0))
-                                return hl_fail_client_left(err, job->name);
-                        r = sd_bus_wait(job->bus->bus, left_us < LOOK_EVERY_US ? left_us : LOOK_EVERY_US);
-                }
+        int r = 1;
+        while (!job->result && r > 0)
+                r = sd_bus_process(job->bus->bus, NULL);
+        return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd") : job->result != NULL;
+}
+
+static int wait_for(const struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
+{
+        int r;
+        while ((r = take_in(job, err)) == 0) {
+                uint64_t now = hl_clock_monotonic();
+                if (now >= wait->deadline_us)
+                        return hl_fail(err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
+                                       "%s %s takes longer than was waited for; it goes on", verbs[job->verb].doing,
+                                       job->name);
+                uint64_t left_us = wait->deadline_us - now;
+                if (hl_sleep_or_hangup(wait->client_fd, 0))
+                        return hl_fail_client_left(err, job->name);
+                r = sd_bus_wait(job->bus->bus, left_us < LOOK_EVERY_US ? left_us : LOOK_EVERY_US);
                 if (r < 0)
                         return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
@@ -193,6 +200,14 @@ int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *e
                 wait->on_queued();
         int r = wait_for(job, wait ? wait : &look, err);
         return r < 0 ? r : hl_job_result(job, err);
+}
+
+int hl_job_poll(struct hl_job *job, struct hl_err *err)
+{
+        int r = take_in(job, err);
+        if (r > 0 && (r = hl_job_result(job, err)) == 0)
+                r = 1;
+        return r;
 }
 
 int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,

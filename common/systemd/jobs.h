@@ -52,6 +52,9 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err);
  * takes in what the bus has told already, and waits for nothing. */
 int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err);
 
+/* Looks without waiting: 1, the job has ended and the unit is as asked; 0, it goes on; or -errno. */
+int hl_job_poll(struct hl_job *job, struct hl_err *err);
+
 /* Of a job that has ended: whether the unit is as asked. */
 int hl_job_result(const struct hl_job *job, struct hl_err *err);
 

@@ -266,6 +266,33 @@ static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state
         fake_stop(&fake, &bus);
 }
 
+static int poll_a_stop(const char *result, bool until_it_ends)
+{
+        struct fake_systemd systemd = { .job_result = result };
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err = { 0 };
+        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@inactive-1.service" };
+        must(hl_job_begin(&job, &err) == 0);
+        int r = hl_job_poll(&job, &err);
+        for (uint64_t end_us = test_deadline(); until_it_ends && r == 0 && hl_clock_monotonic() < end_us;)
+                r = hl_job_poll(&job, &err);
+        assert_true((err.kind != HL_ERR_NONE) == (r < 0)); /* that it goes on is no error */
+        hl_job_free(&job);
+        fake_stop(&fake, &bus);
+        return r;
+}
+
+static void a_job_is_polled(void **state)
+{
+        (void)state;
+        assert_int_equal(poll_a_stop(NULL, false), 0);
+        assert_int_equal(poll_a_stop("done", true), 1);
+        assert_int_equal(poll_a_stop("failed", true), -EIO);
+        assert_int_equal(poll_a_stop("canceled", true), -EINTR);
+}
+
 static void who_has_left_is_not_waited_for(void **state)
 {
         (void)state;
@@ -418,6 +445,7 @@ int main(void)
                 cmocka_unit_test(a_job_outlives_the_deadline),
                 cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
                 cmocka_unit_test(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
+                cmocka_unit_test(a_job_is_polled),
                 cmocka_unit_test(who_has_left_is_not_waited_for),
                 cmocka_unit_test(queued_jobs_are_not_waited_for),
                 cmocka_unit_test(the_connection_serves_one_job_after_another),
