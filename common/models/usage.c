@@ -9,6 +9,7 @@
 #include "readiness.h"
 #include "ready_mark.h"
 #include "requests.h"
+#include "verdict.h"
 #include "work.h"
 
 #include <errno.h>
@@ -26,31 +27,29 @@ static uint64_t earlier(uint64_t a_us, uint64_t b_us)
         return a_us < b_us ? a_us : b_us;
 }
 
-/* Everything that is known of all models; arrays of catalog->count items. */
-struct answers {
+/* One look at all models, to which each of them adds what else must be known of it. Arrays of catalog->count items. */
+struct gathering {
+        struct hl_bus *bus;
+        const struct hl_config *config;
+        const struct hl_catalog *catalog;
+        bool may_ask;
         enum hl_unit_state *states;
         struct hl_traffic *traffic;
         struct hl_usage *usages;
+        bool *may_work; /* whether a model loads can be seen by its work alone */
 };
 
-static void free_answers(struct answers *a)
+static int look_at_all(struct gathering *g, struct hl_err *err)
 {
-        free(a->states);
-        free(a->traffic);
-        free(a->usages);
-}
-
-static int ask(struct hl_bus *bus, const struct hl_catalog *catalog, struct answers *a, struct hl_err *err)
-{
-        size_t count = catalog->count;
+        size_t count = g->catalog->count;
         HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) uint16_t *ports = hl_alloc(count * sizeof(*ports));
         for (size_t i = 0; i < count; i++) {
-                units[i] = catalog->models[i].unit;
-                ports[i] = catalog->models[i].port;
+                units[i] = g->catalog->models[i].unit;
+                ports[i] = g->catalog->models[i].port;
         }
-        int r = hl_units_states(bus, units, count, a->states, err);
-        return r < 0 ? r : hl_sockets_read(ports, count, a->traffic, err);
+        int r = hl_units_states(g->bus, units, count, g->states, err);
+        return r < 0 ? r : hl_sockets_read(ports, count, g->traffic, err);
 }
 
 static void read_report(struct hl_usage *u, const char *model)
@@ -151,7 +150,7 @@ static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct 
 /* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
  * then its server must say so, or work on it: *ret_may_work, if nothing but that is left to be seen. One that was ready
  * since its start is not loading, whatever it says. */
-static bool is_loading(const struct hl_model *model, const struct hl_usage *u, bool *ret_may_work)
+static bool does_load(const struct hl_model *model, const struct hl_usage *u, bool *ret_may_work)
 {
         if (model->port == 0)
                 return false;
@@ -168,74 +167,91 @@ static bool is_loading(const struct hl_model *model, const struct hl_usage *u, b
         return !was_ready && status == HL_STATUS_LOADING;
 }
 
-static int judge(struct hl_bus *bus, const struct hl_model *model, const struct hl_config *config, bool may_ask,
-                 struct hl_traffic *traffic, struct hl_usage *u, bool *ret_may_work, struct hl_err *err)
+static struct hl_verdict verdict_of(const struct gathering *g, size_t i)
 {
+        return hl_verdict_decide(g->config, &g->catalog->models[i], &g->usages[i]);
+}
+
+/* What is asked next depends on what the facts so far would mean. */
+static int look_at(struct gathering *g, size_t i, struct hl_err *err)
+{
+        const struct hl_model *model = &g->catalog->models[i];
+        struct hl_traffic *traffic = &g->traffic[i];
+        struct hl_usage *u = &g->usages[i];
         uint16_t port = model->port;
         int found = 0;
         bool is_newer = u->active == HL_UNIT_ACTIVE && is_file_newer(u, model);
-        if (is_newer || (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, config))) {
-                found = look_closer(bus, model, traffic, &port, err);
+        if (is_newer || (u->active == HL_UNIT_ACTIVE && is_quiet(u, model, g->config))) {
+                found = look_closer(g->bus, model, traffic, &port, err);
                 if (found < 0)
                         return found;
                 set_traffic(u, traffic);
         }
-        u->is_overdue = u->active == HL_UNIT_ACTIVE && model->idle_timeout_us != HL_USEC_INFINITY &&
-                        u->idle_us > model->idle_timeout_us;
-        if (u->is_overdue && may_ask)
+        if (g->may_ask && verdict_of(g, i).is_overdue)
                 u->in_flight = hl_requests_running(port, traffic, true);
         if (u->in_flight > 0 && traffic->in_flight == 0)
                 u->unreported = u->in_flight;
-        u->is_active = u->in_flight > 0 || u->request_age_us <= config->active_threshold_us;
-        u->is_idle = u->is_overdue && u->in_flight == 0;
-        u->is_loading = u->is_idle && may_ask && is_loading(model, u, ret_may_work);
-        u->is_changed = u->is_idle && !u->is_loading && !found && is_newer && has_moved(model);
+        if (verdict_of(g, i).reason != HL_VERDICT_IDLE)
+                return 0;
+        u->loads = g->may_ask && does_load(model, u, &g->may_work[i]);
+        u->moved = !found && is_newer && has_moved(model);
         return 0;
 }
 
 /* Of all that may work at once, for that takes its time. */
-static void see_work(const struct hl_catalog *catalog, const bool *may_work, struct hl_usage *usages)
+static void see_work(struct gathering *g)
 {
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(catalog->count * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) bool *seen = hl_alloc(catalog->count * sizeof(*seen));
-        size_t count = 0, k = 0;
-        for (size_t i = 0; i < catalog->count; i++)
-                if (may_work[i])
-                        units[count++] = catalog->models[i].unit;
-        if (count > 0)
-                hl_work_seen(units, count, seen);
-        for (size_t i = 0; i < catalog->count; i++) {
-                struct hl_usage *u = &usages[i];
-                u->is_loading = u->is_loading || (may_work[i] && seen[k++]);
-                u->is_changed = u->is_changed && !u->is_loading;
-                u->is_idle = u->is_idle && !u->is_loading && !u->is_changed;
+        size_t count = g->catalog->count, n = 0, k = 0;
+        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
+        HL_CLEANUP(hl_free_pointer) bool *seen = hl_alloc(count * sizeof(*seen));
+        for (size_t i = 0; i < count; i++)
+                if (g->may_work[i])
+                        units[n++] = g->catalog->models[i].unit;
+        if (n > 0)
+                hl_work_seen(units, n, seen);
+        for (size_t i = 0; i < count; i++)
+                if (g->may_work[i] && seen[k++])
+                        g->usages[i].loads = true;
+}
+
+static int gather(struct gathering *g, struct hl_err *err)
+{
+        const struct hl_catalog *catalog = g->catalog;
+        int r = look_at_all(g, err);
+        for (size_t i = 0; r >= 0 && i < catalog->count; i++) {
+                g->usages[i].active = g->states[i];
+                read_report(&g->usages[i], catalog->models[i].name);
+                set_traffic(&g->usages[i], &g->traffic[i]);
         }
+        if (r >= 0)
+                r = read_starts(g->bus, g->config, catalog, g->usages, err);
+        for (size_t i = 0; r >= 0 && i < catalog->count; i++)
+                r = look_at(g, i, err);
+        if (r >= 0)
+                see_work(g);
+        return r;
 }
 
 static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                       bool may_ask, struct hl_usage **ret_usages, struct hl_err *err)
 {
         size_t count = catalog->count;
-        HL_CLEANUP(free_answers)
-        struct answers a = { .states = hl_alloc(count * sizeof(*a.states)),
-                             .traffic = hl_alloc(count * sizeof(*a.traffic)),
-                             .usages = hl_alloc(count * sizeof(*a.usages)) };
-        HL_CLEANUP(hl_free_pointer) bool *may_work = hl_alloc(count * sizeof(*may_work));
-        int r = ask(bus, catalog, &a, err);
-        for (size_t i = 0; r >= 0 && i < count; i++) {
-                a.usages[i].active = a.states[i];
-                read_report(&a.usages[i], catalog->models[i].name);
-                set_traffic(&a.usages[i], &a.traffic[i]);
-        }
+        struct gathering g = { .bus = bus,
+                               .config = config,
+                               .catalog = catalog,
+                               .may_ask = may_ask,
+                               .states = hl_alloc(count * sizeof(*g.states)),
+                               .traffic = hl_alloc(count * sizeof(*g.traffic)),
+                               .usages = hl_alloc(count * sizeof(*g.usages)),
+                               .may_work = hl_alloc(count * sizeof(*g.may_work)) };
+        int r = gather(&g, err);
         if (r >= 0)
-                r = read_starts(bus, config, catalog, a.usages, err);
-        for (size_t i = 0; r >= 0 && i < count; i++)
-                r = judge(bus, &catalog->models[i], config, may_ask, &a.traffic[i], &a.usages[i], &may_work[i], err);
-        if (r < 0)
-                return r;
-        see_work(catalog, may_work, a.usages);
-        *ret_usages = hl_steal(a.usages);
-        return 0;
+                *ret_usages = hl_steal(g.usages);
+        free(g.states);
+        free(g.traffic);
+        free(g.usages);
+        free(g.may_work);
+        return r < 0 ? r : 0;
 }
 
 int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,

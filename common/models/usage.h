@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* usage.h - which models are used and which are idle: the one place that says so.
+/* usage.h - what is known of the use of models: the facts. What they mean, verdict.h decides.
  *
  * Shape    one look at all models: one bus call for the states, one kernel dump for the ports,
  *          one file time each. Only of models that nothing else keeps from being idle, systemd
@@ -27,16 +27,13 @@ struct hl_usage {
         uint64_t report_age_us;  /* of reported_at_us */
         uint64_t traffic_age_us; /* of traffic_at_us */
         uint64_t request_age_us; /* of the later of report and traffic */
-        uint64_t idle_us;        /* since the latest of all three */
+        uint64_t idle_us;        /* since the latest of report, traffic and start */
         unsigned in_flight;      /* by the kernel's word, or the model's own */
         unsigned unreported;     /* of these, those of which nobody tells when they end: not NGINX's */
-        bool is_active;          /* a request within active_threshold, or one in flight */
-        bool is_overdue;         /* runs, and idle_us is over the model's IDLE_TIMEOUT, whatever is in flight */
-        /* Of one that is over its time and has nothing in flight one of these three, the first that is so: */
-        bool is_loading; /* it has not been ready yet, and is in time, says that it loads, or works */
-        bool is_changed; /* its file was changed since its start, and it is not known where its server listens */
-        bool is_idle;
-        bool needs_rebase; /* as in last_use.h */
+        bool ended_unseen;       /* a request has ended, nobody knows when: the sweep's fact, from two looks */
+        bool loads;              /* it has not been ready yet, and is in time, says that it loads, or works */
+        bool moved;              /* its file is newer than its start, and it is not known where its server listens */
+        bool needs_rebase;       /* as in last_use.h */
 };
 
 int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,

@@ -7,98 +7,114 @@
 
 #include <stdlib.h>
 
-static enum hl_sweep_reason reason_of(const struct hl_model *model, const struct hl_usage *usage)
+static enum hl_verdict_reason reason_of(const struct hl_model *model, const struct hl_usage *usage,
+                                        const struct hl_verdict *v)
 {
         switch (usage->active) {
         case HL_UNIT_INACTIVE:
-                return HL_SWEEP_STOPPED;
+                return HL_VERDICT_STOPPED;
         case HL_UNIT_FAILED:
-                return HL_SWEEP_FAILED;
+                return HL_VERDICT_FAILED;
         case HL_UNIT_STARTING:
-                return HL_SWEEP_STARTING;
+                return HL_VERDICT_STARTING;
         case HL_UNIT_STOPPING:
-                return HL_SWEEP_STOPPING;
+                return HL_VERDICT_STOPPING;
         case HL_UNIT_ACTIVE:
                 break;
         }
         if (model->read_error && model->port == 0)
-                return HL_SWEEP_UNREADABLE;
+                return HL_VERDICT_UNREADABLE;
         if (model->idle_timeout_us == HL_USEC_INFINITY)
-                return model->port == 0 ? HL_SWEEP_NO_PORT : HL_SWEEP_PINNED;
-        if (usage->in_flight > 0)
-                return HL_SWEEP_IN_FLIGHT;
-        if (usage->is_loading)
-                return HL_SWEEP_LOADING;
-        if (usage->is_changed)
-                return HL_SWEEP_CHANGED;
-        return usage->is_idle ? HL_SWEEP_IDLE : HL_SWEEP_RECENTLY_USED;
+                return model->port == 0 ? HL_VERDICT_NO_PORT : HL_VERDICT_PINNED;
+        if (v->in_flight > 0)
+                return HL_VERDICT_IN_FLIGHT;
+        if (!v->is_overdue)
+                return HL_VERDICT_RECENTLY_USED;
+        return usage->loads ? HL_VERDICT_LOADING : usage->moved ? HL_VERDICT_CHANGED : HL_VERDICT_IDLE;
 }
 
-struct hl_sweep_decision hl_sweep_decide(const struct hl_model *model, const struct hl_usage *usage)
+/* For how long the host has not been used by it. */
+static uint64_t unused_of(const struct hl_model *model, const struct hl_usage *usage, const struct hl_verdict *v)
 {
-        struct hl_sweep_decision decision = { .reason = reason_of(model, usage),
-                                              .idle_us = usage->idle_us,
-                                              .threshold_us = model->idle_timeout_us,
-                                              .stops_in_us = HL_USEC_INFINITY,
-                                              .in_flight = usage->in_flight };
-        if (decision.reason == HL_SWEEP_IDLE)
-                decision.stops_in_us = 0;
-        if (decision.reason == HL_SWEEP_RECENTLY_USED && decision.idle_us <= decision.threshold_us)
-                decision.stops_in_us = decision.threshold_us - decision.idle_us;
-        return decision;
+        if (usage->active == HL_UNIT_STARTING || usage->active == HL_UNIT_STOPPING)
+                return 0;
+        if (usage->active != HL_UNIT_ACTIVE)
+                return usage->request_age_us;
+        bool can_be_told = model->port != 0 || v->threshold_us != HL_USEC_INFINITY,
+             is_young = usage->start_age_us <= model->start_timeout_us; /* it may be loading, for somebody who waits */
+        return v->in_flight > 0 || !can_be_told || is_young ? 0 : v->idle_us;
 }
 
-const char *hl_sweep_reason_name(enum hl_sweep_reason reason)
+struct hl_verdict hl_verdict_decide(const struct hl_config *config, const struct hl_model *model,
+                                    const struct hl_usage *usage)
+{
+        uint64_t request_age_us = usage->ended_unseen ? 0 : usage->request_age_us; /* at most now, so now it is */
+        struct hl_verdict v = { .idle_us = usage->ended_unseen ? 0 : usage->idle_us,
+                                .threshold_us = model->idle_timeout_us,
+                                .stops_in_us = HL_USEC_INFINITY,
+                                .in_flight = usage->in_flight };
+        v.is_active = v.in_flight > 0 || request_age_us <= config->active_threshold_us;
+        v.is_overdue =
+                usage->active == HL_UNIT_ACTIVE && v.threshold_us != HL_USEC_INFINITY && v.idle_us > v.threshold_us;
+        v.reason = reason_of(model, usage, &v);
+        v.unused_us = unused_of(model, usage, &v);
+        if (v.reason == HL_VERDICT_IDLE)
+                v.stops_in_us = 0;
+        if (v.reason == HL_VERDICT_RECENTLY_USED)
+                v.stops_in_us = v.threshold_us - v.idle_us;
+        return v;
+}
+
+const char *hl_verdict_name(enum hl_verdict_reason reason)
 {
         static const char *const names[] = {
-                [HL_SWEEP_STOPPED] = "stopped",     [HL_SWEEP_FAILED] = "failed",
-                [HL_SWEEP_STARTING] = "starting",   [HL_SWEEP_STOPPING] = "stopping",
-                [HL_SWEEP_NO_PORT] = "no_port",     [HL_SWEEP_UNREADABLE] = "unreadable",
-                [HL_SWEEP_PINNED] = "pinned",       [HL_SWEEP_RECENTLY_USED] = "recently_used",
-                [HL_SWEEP_IN_FLIGHT] = "in_flight", [HL_SWEEP_LOADING] = "loading",
-                [HL_SWEEP_CHANGED] = "changed",     [HL_SWEEP_IDLE] = "idle",
+                [HL_VERDICT_STOPPED] = "stopped",     [HL_VERDICT_FAILED] = "failed",
+                [HL_VERDICT_STARTING] = "starting",   [HL_VERDICT_STOPPING] = "stopping",
+                [HL_VERDICT_NO_PORT] = "no_port",     [HL_VERDICT_UNREADABLE] = "unreadable",
+                [HL_VERDICT_PINNED] = "pinned",       [HL_VERDICT_RECENTLY_USED] = "recently_used",
+                [HL_VERDICT_IN_FLIGHT] = "in_flight", [HL_VERDICT_LOADING] = "loading",
+                [HL_VERDICT_CHANGED] = "changed",     [HL_VERDICT_IDLE] = "idle",
         };
         return names[reason];
 }
 
-char *hl_sweep_explain(const struct hl_sweep_decision *decision)
+char *hl_verdict_explain(const struct hl_verdict *verdict)
 {
         char idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
-        hl_format_span(decision->idle_us, idle);
-        hl_format_span(decision->threshold_us, threshold);
-        switch (decision->reason) {
-        case HL_SWEEP_STOPPED:
+        hl_format_span(verdict->idle_us, idle);
+        hl_format_span(verdict->threshold_us, threshold);
+        switch (verdict->reason) {
+        case HL_VERDICT_STOPPED:
                 return hl_strdup("does not run");
-        case HL_SWEEP_FAILED:
+        case HL_VERDICT_FAILED:
                 return hl_strdup("does not run: it failed");
-        case HL_SWEEP_STARTING:
+        case HL_VERDICT_STARTING:
                 return hl_strdup("is starting");
-        case HL_SWEEP_STOPPING:
+        case HL_VERDICT_STOPPING:
                 return hl_strdup("is stopping");
-        case HL_SWEEP_NO_PORT:
+        case HL_VERDICT_NO_PORT:
                 return hl_strdup("has no PORT, so nobody can tell whether it is in use, and no IDLE_TIMEOUT");
-        case HL_SWEEP_UNREADABLE:
+        case HL_VERDICT_UNREADABLE:
                 return hl_strdup("has a file that cannot be read, so nobody can tell whether it is in use: "
                                  "\"home-lab-services check\" says why");
-        case HL_SWEEP_PINNED:
+        case HL_VERDICT_PINNED:
                 return hl_format("is pinned (IDLE_TIMEOUT=never), unused for %s", idle);
-        case HL_SWEEP_IN_FLIGHT:
-                return hl_format("has %u request%s in flight", decision->in_flight,
-                                 decision->in_flight == 1 ? "" : "s");
-        case HL_SWEEP_LOADING:
+        case HL_VERDICT_IN_FLIGHT:
+                return hl_format("has %u request%s in flight", verdict->in_flight, verdict->in_flight == 1 ? "" : "s");
+        case HL_VERDICT_LOADING:
                 return hl_strdup("is loading: in its START_TIMEOUT, or because it says so, or works");
-        case HL_SWEEP_CHANGED:
+        case HL_VERDICT_CHANGED:
                 return hl_strdup("runs with an older file, and not on the PORT that the file names now: restart it");
-        case HL_SWEEP_RECENTLY_USED:
+        case HL_VERDICT_RECENTLY_USED:
                 return hl_format("unused for %s, not longer than %s", idle, threshold);
-        case HL_SWEEP_IDLE:
+        case HL_VERDICT_IDLE:
                 break;
         }
         return hl_format("unused for %s, longer than %s, and nothing in flight", idle, threshold);
 }
 
 int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_model *model,
-                  struct hl_sweep_decision *ret_decision, struct hl_job *ret_job, int *ret_hold, struct hl_err *err)
+                  struct hl_verdict *ret_verdict, struct hl_job *ret_job, int *ret_hold, struct hl_err *err)
 {
         const struct hl_catalog alone = { .models = model, .count = 1 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
@@ -108,8 +124,8 @@ int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_
                 r = hl_usage_ask(bus, config, &alone, &usage, err);
         if (r < 0)
                 return r;
-        *ret_decision = hl_sweep_decide(model, usage);
-        if (ret_decision->reason != HL_SWEEP_IDLE)
+        *ret_verdict = hl_verdict_decide(config, model, usage);
+        if (ret_verdict->reason != HL_VERDICT_IDLE)
                 return 0;
         *ret_job = (struct hl_job){ .bus = bus, .verb = HL_JOB_STOP, .name = model->unit };
         r = hl_job_begin(ret_job, err);

@@ -11,7 +11,7 @@
 #include "home-lab-services/check/parts.h"
 #include "models/cause.h"
 #include "models/readiness.h"
-#include "models/usage.h"
+#include "models/verdict.h"
 #include "nginx/ports.h"
 #include "product.h"
 #include "systemd/bus.h"
@@ -79,25 +79,32 @@ static int show_services(struct hl_bus *bus, struct hl_err *err)
         return 0;
 }
 
-static const char *verdict(const struct hl_model *model, const struct hl_usage *usage)
+static const char *use_of(const struct hl_model *model, const struct hl_verdict *v)
 {
         if (model->read_error)
                 return "cannot be read";
-        if (usage->active != HL_UNIT_ACTIVE)
+        switch (v->reason) {
+        case HL_VERDICT_STOPPED:
+        case HL_VERDICT_FAILED:
+        case HL_VERDICT_STARTING:
+        case HL_VERDICT_STOPPING:
                 return "-";
-        if (usage->in_flight)
-                return "in use";
-        if (usage->is_idle)
+        case HL_VERDICT_IDLE:
                 return "idle";
-        return model->idle_timeout_us == HL_USEC_INFINITY ? "pinned" : usage->is_active ? "active" : "unused";
+        default:
+                break;
+        }
+        if (v->in_flight > 0)
+                return "in use";
+        return v->threshold_us == HL_USEC_INFINITY ? "pinned" : v->is_active ? "active" : "unused";
 }
 
-/* Of a model that does not run, and whose port somebody else has; or the verdict. free() */
-static char *remark(const struct hl_model *model, const struct hl_usage *usage)
+/* Of a model that does not run, and whose port somebody else has; or its use. free() */
+static char *remark(const struct hl_model *model, const struct hl_verdict *v)
 {
-        bool stopped = usage->active == HL_UNIT_INACTIVE || usage->active == HL_UNIT_FAILED;
+        bool stopped = v->reason == HL_VERDICT_STOPPED || v->reason == HL_VERDICT_FAILED;
         HL_CLEANUP(hl_free_pointer) char *holder = stopped && model->port ? hl_holder_of_port(model->port) : NULL;
-        return holder ? hl_format("its port is held by %s", holder) : hl_strdup(verdict(model, usage));
+        return holder ? hl_format("its port is held by %s", holder) : hl_strdup(use_of(model, v));
 }
 
 /* Why it does not run, and since when. */
@@ -158,13 +165,14 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
                 printf("  %-28s %-6s %-9s %-13s %-9s %s\n", "NAME", "PORT", "STATE", "UNUSED FOR", "IN FLIGHT", "USE");
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_model *model = &catalog.models[i];
-                HL_CLEANUP(hl_free_pointer) char *word = remark(model, &usages[i]);
+                const struct hl_verdict v = hl_verdict_decide(config, model, &usages[i]);
+                HL_CLEANUP(hl_free_pointer) char *word = remark(model, &v);
                 char port[8] = "-", span[HL_SPAN_SIZE], cause[HL_CAUSE_SIZE];
                 enum hl_model_state state = hl_cause_of_state(bus, model, usages[i].active, cause);
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
                 printf("  %-28s %-6s %-9s %-13s %-9u %s\n", model->name, port, hl_model_state_name(state),
-                       hl_format_span(usages[i].idle_us, span), usages[i].in_flight, word);
+                       hl_format_span(v.idle_us, span), v.in_flight, word);
                 if (usages[i].active == HL_UNIT_FAILED || usages[i].active == HL_UNIT_INACTIVE)
                         show_end(bus, model);
                 if (*cause)

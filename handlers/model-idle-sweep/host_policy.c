@@ -16,30 +16,11 @@
 #define MANAGER DESTINATION ".Manager"
 #define SESSION DESTINATION ".Session"
 
-static uint64_t before(uint64_t now_us, uint64_t age_us)
-{
-        return age_us < now_us ? now_us - age_us : 0;
-}
-
-static uint64_t last_use(const struct hl_model *model, const struct hl_usage *u, uint64_t now_us)
-{
-        if (u->active == HL_UNIT_STARTING || u->active == HL_UNIT_STOPPING)
-                return now_us;
-        if (u->active != HL_UNIT_ACTIVE)
-                return before(now_us, u->request_age_us);
-        if (u->in_flight > 0 ||
-            (model->port == 0 && model->idle_timeout_us == HL_USEC_INFINITY)) /* nobody can tell of that one */
-                return now_us;
-        if (u->start_age_us <= model->start_timeout_us) /* it may be loading, for somebody who waits */
-                return now_us;
-        return before(now_us, u->idle_us);
-}
-
-uint64_t hl_host_last_use(const struct hl_catalog *catalog, const struct hl_usage *usages, uint64_t now_us)
+uint64_t hl_host_last_use(const struct hl_verdict *verdicts, size_t count, uint64_t now_us)
 {
         uint64_t latest_us = 0;
-        for (size_t i = 0; i < catalog->count; i++) {
-                uint64_t used_us = last_use(&catalog->models[i], &usages[i], now_us);
+        for (size_t i = 0; i < count; i++) {
+                uint64_t used_us = verdicts[i].unused_us < now_us ? now_us - verdicts[i].unused_us : 0;
                 if (used_us > latest_us)
                         latest_us = used_us;
         }

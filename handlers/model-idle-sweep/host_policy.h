@@ -11,7 +11,7 @@
 #ifndef HL_MODEL_IDLE_SWEEP_HOST_POLICY_H
 #define HL_MODEL_IDLE_SWEEP_HOST_POLICY_H
 
-#include "models/usage.h"
+#include "models/verdict.h"
 #include "state.h"
 
 /* Between the message to users and the end. In the last five minutes logind lets nobody but root log in. */
@@ -32,7 +32,7 @@ enum hl_host_reason {
 };
 
 /* When any model was last used, on CLOCK_MONOTONIC; now, where one may be in use. */
-uint64_t hl_host_last_use(const struct hl_catalog *catalog, const struct hl_usage *usages, uint64_t now_us);
+uint64_t hl_host_last_use(const struct hl_verdict *verdicts, size_t count, uint64_t now_us);
 
 /* memory is that of this sweep: with its last use, and the last resume. */
 enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_state *memory,

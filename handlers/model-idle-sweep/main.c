@@ -42,7 +42,7 @@ struct sweep {
         struct hl_config config;
         struct hl_catalog catalog;
         struct hl_usage *usages;
-        bool *ended; /* of each model: a request has, and nobody told it */
+        struct hl_verdict *verdicts; /* of each model: at the first look, or at the second where there was one */
         struct hl_sweep_state before, now;
 };
 
@@ -51,7 +51,7 @@ static void free_sweep(struct sweep *s)
         hl_sweep_state_free(&s->before);
         hl_sweep_state_free(&s->now);
         free(s->usages);
-        free(s->ended);
+        free(s->verdicts);
         hl_catalog_free(&s->catalog);
         hl_config_free(&s->config);
         hl_bus_free(&s->bus);
@@ -79,17 +79,13 @@ static bool has_ended(const struct sweep *s, size_t i)
                (is_untold && hl_sweep_state_has(&s->before.by_nginx, model));
 }
 
-/* Nothing tells when such a request ended. At most now, so now it is. */
-static void count_ended(struct sweep *s)
+/* What is known of all models, and what that means. */
+static void decide(struct sweep *s)
 {
-        s->ended = hl_alloc(s->catalog.count * sizeof(*s->ended));
+        s->verdicts = hl_alloc(s->catalog.count * sizeof(*s->verdicts));
         for (size_t i = 0; i < s->catalog.count; i++) {
-                struct hl_usage *u = &s->usages[i];
-                s->ended[i] = has_ended(s, i);
-                if (s->ended[i]) {
-                        u->request_age_us = u->idle_us = 0;
-                        u->is_overdue = u->is_idle = false;
-                }
+                s->usages[i].ended_unseen = has_ended(s, i);
+                s->verdicts[i] = hl_verdict_decide(&s->config, &s->catalog.models[i], &s->usages[i]);
         }
 }
 
@@ -99,7 +95,7 @@ static int note(const struct sweep *s, size_t i, struct hl_err *err)
 {
         const char *model = s->catalog.models[i].name;
         const struct hl_usage *u = &s->usages[i];
-        if (s->ended[i])
+        if (u->ended_unseen)
                 return hl_last_use_record(model, err);
         if (u->active == HL_UNIT_ACTIVE && u->traffic_age_us != HL_USEC_INFINITY &&
             u->traffic_age_us == u->request_age_us)
@@ -117,27 +113,26 @@ static void note_all(const struct sweep *s)
 }
 
 /* The fields that GET /models/{model}/why reads back. more: what there is to say beside the reason, or NULL. */
-static void log_model(int priority, const struct hl_model *model, const char *word,
-                      const struct hl_sweep_decision *decision, const char *more)
+static void log_model(int priority, const struct hl_model *model, const char *word, const struct hl_verdict *v,
+                      const char *more)
 {
         char idle[24] = "", threshold[24] = "", in_flight[16];
-        if (decision->idle_us != HL_USEC_INFINITY)
-                snprintf(idle, sizeof(idle), "%llu", (unsigned long long)(decision->idle_us / HL_USEC_PER_SEC));
-        if (decision->threshold_us != HL_USEC_INFINITY)
-                snprintf(threshold, sizeof(threshold), "%llu",
-                         (unsigned long long)(decision->threshold_us / HL_USEC_PER_SEC));
-        snprintf(in_flight, sizeof(in_flight), "%u", decision->in_flight);
+        if (v->idle_us != HL_USEC_INFINITY)
+                snprintf(idle, sizeof(idle), "%llu", (unsigned long long)(v->idle_us / HL_USEC_PER_SEC));
+        if (v->threshold_us != HL_USEC_INFINITY)
+                snprintf(threshold, sizeof(threshold), "%llu", (unsigned long long)(v->threshold_us / HL_USEC_PER_SEC));
+        snprintf(in_flight, sizeof(in_flight), "%u", v->in_flight);
         const struct hl_log_field fields[] = {
                 { "MESSAGE_ID", HL_SWEEP_MESSAGE_ID },
                 { "HL_MODEL", model->name },
                 { "HL_DECISION", word },
-                { "HL_REASON", hl_sweep_reason_name(decision->reason) },
+                { "HL_REASON", hl_verdict_name(v->reason) },
                 { "HL_IDLE_SECONDS", idle },
                 { "HL_IN_FLIGHT", in_flight },
                 { "HL_THRESHOLD_SECONDS", threshold },
                 { NULL, NULL },
         };
-        HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(decision);
+        HL_CLEANUP(hl_free_pointer) char *why = hl_verdict_explain(v);
         hl_log(priority, fields, "%s: %s: %s%s%s", model->name, word, why, more ? "; " : "", more ? more : "");
 }
 
@@ -152,15 +147,15 @@ struct stop {
 static void begin_stop(struct sweep *s, size_t i, struct stop *stop)
 {
         struct hl_model *model = &s->catalog.models[i];
-        struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
+        struct hl_verdict *v = &s->verdicts[i];
         struct hl_err err = { 0 };
-        int r = hl_sweep_stop(&s->bus, &s->config, model, &decision, &stop->job, &stop->hold, &err);
+        int r = hl_sweep_stop(&s->bus, &s->config, model, v, &stop->job, &stop->hold, &err);
         if (r < 0)
-                log_model(LOG_ERR, model, "stop_failed", &decision, err.message);
+                log_model(LOG_ERR, model, "stop_failed", v, err.message);
         else if (r > 0)
-                log_model(LOG_NOTICE, model, "stop", &decision, NULL);
+                log_model(LOG_NOTICE, model, "stop", v, NULL);
         else
-                log_model(LOG_NOTICE, model, "keep", &decision, "in use again at the second look");
+                log_model(LOG_NOTICE, model, "keep", v, "in use again at the second look");
 }
 
 /* Whether there is more of it to come. */
@@ -171,11 +166,10 @@ static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now
                 int r = hl_job_wait(&stop->job, 0, &err);
                 if (err.kind == HL_ERR_TIMEOUT && !late)
                         return true;
-                struct hl_sweep_decision decision = hl_sweep_decide(&s->catalog.models[i], &s->usages[i]);
                 bool started_again = err.kind == HL_ERR_CONFLICT;
                 if (r < 0)
                         log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
-                                  started_again ? "started_again" : "stop_unfinished", &decision, err.message);
+                                  started_again ? "started_again" : "stop_unfinished", &s->verdicts[i], err.message);
                 hl_job_free(&stop->job);
                 stop->release_us = now_us + HL_STOP_GRACE_US;
         }
@@ -209,16 +203,16 @@ static void stop_idle(struct sweep *s)
         for (size_t i = 0; i < s->catalog.count; i++) {
                 const struct hl_model *model = &s->catalog.models[i];
                 const struct hl_usage *u = &s->usages[i];
-                struct hl_sweep_decision decision = hl_sweep_decide(model, u);
+                const struct hl_verdict *v = &s->verdicts[i];
                 stops[i] = (struct stop){ .hold = -1 };
                 if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->unreported > 0)
                         hl_sweep_state_add(u->unreported > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
-                if (decision.reason == HL_SWEEP_IN_FLIGHT && u->is_overdue) {
+                if (v->reason == HL_VERDICT_IN_FLIGHT && v->is_overdue) {
                         hl_sweep_state_add(&s->now.kept, model->name);
                         if (!hl_sweep_state_has(&s->before.kept, model->name)) /* once, not at each sweep */
-                                log_model(LOG_NOTICE, model, "keep", &decision, NULL);
+                                log_model(LOG_NOTICE, model, "keep", v, NULL);
                 }
-                if (decision.reason == HL_SWEEP_IDLE)
+                if (v->reason == HL_VERDICT_IDLE)
                         begin_stop(s, i, &stops[i]);
         }
         await(s, stops);
@@ -227,7 +221,7 @@ static void stop_idle(struct sweep *s)
 /* What is known of the host's own clock and use. */
 static void remember(struct sweep *s)
 {
-        uint64_t now_us = hl_clock_monotonic(), used_us = hl_host_last_use(&s->catalog, s->usages, now_us);
+        uint64_t now_us = hl_clock_monotonic(), used_us = hl_host_last_use(s->verdicts, s->catalog.count, now_us);
         s->now.suspended_total_us = hl_clock_boottime() - now_us;
         s->now.resumed_us = s->before.resumed_us;
         if (s->now.suspended_total_us > s->before.suspended_total_us + HL_USEC_PER_SEC)
@@ -244,14 +238,14 @@ static void show(struct sweep *s)
         printf("%-28s %-6s %-13s %-13s %-9s %s\n", "MODEL", "PORT", "UNUSED FOR", "STOPPED AFTER", "IN FLIGHT", "");
         for (size_t i = 0; i < s->catalog.count; i++) {
                 const struct hl_model *model = &s->catalog.models[i];
-                struct hl_sweep_decision decision = hl_sweep_decide(model, &s->usages[i]);
-                HL_CLEANUP(hl_free_pointer) char *why = hl_sweep_explain(&decision);
+                const struct hl_verdict *v = &s->verdicts[i];
+                HL_CLEANUP(hl_free_pointer) char *why = hl_verdict_explain(v);
                 char port[8] = "-", idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
                 if (model->port)
                         snprintf(port, sizeof(port), "%u", model->port);
-                printf("%-28s %-6s %-13s %-13s %-9u %s: %s\n", model->name, port,
-                       hl_format_span(decision.idle_us, idle), hl_format_span(decision.threshold_us, threshold),
-                       decision.in_flight, decision.reason == HL_SWEEP_IDLE ? "STOP" : "keep", why);
+                printf("%-28s %-6s %-13s %-13s %-9u %s: %s\n", model->name, port, hl_format_span(v->idle_us, idle),
+                       hl_format_span(v->threshold_us, threshold), v->in_flight,
+                       v->reason == HL_VERDICT_IDLE ? "STOP" : "keep", why);
         }
         sweep_host_show(&s->bus, &s->config, &s->now);
 }
@@ -271,7 +265,7 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
         }
         hl_sweep_state_load(&s.before);
         s.now.swept_us = hl_clock_monotonic();
-        count_ended(&s);
+        decide(&s);
         remember(&s);
         if (dry) {
                 show(&s);

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "models/last_use.h"
-#include "models/usage.h"
+#include "models/verdict.h"
 #include "routes.h"
 #include "service/service.h"
 
@@ -23,29 +23,32 @@ static int read_usage(struct hl_context *ctx, struct hl_catalog *catalog, struct
         return r;
 }
 
-static int list(struct hl_context *ctx, const char *key, bool (*belongs)(const struct hl_usage *))
+static int list(struct hl_context *ctx, const char *key, bool (*belongs)(const struct hl_verdict *))
 {
+        const struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
         int r = read_usage(ctx, &catalog, &usages);
         if (r < 0)
                 return r;
         hl_json *names = hl_json_new_array();
-        for (size_t i = 0; i < catalog.count; i++)
-                if (belongs(&usages[i]))
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_verdict v = hl_verdict_decide(&service->config, &catalog.models[i], &usages[i]);
+                if (belongs(&v))
                         hl_json_push_string(names, catalog.models[i].name);
+        }
         hl_json_set(ctx->reply, key, names);
         return 0;
 }
 
-static bool is_active(const struct hl_usage *usage)
+static bool is_active(const struct hl_verdict *v)
 {
-        return usage->is_active;
+        return v->is_active;
 }
 
-static bool is_idle(const struct hl_usage *usage)
+static bool is_idle(const struct hl_verdict *v)
 {
-        return usage->is_idle;
+        return v->reason == HL_VERDICT_IDLE;
 }
 
 static int run_active(struct hl_context *ctx)
@@ -58,17 +61,17 @@ static int run_idle(struct hl_context *ctx)
         return list(ctx, "idle_models", is_idle);
 }
 
-static hl_json *usage_json(const struct hl_usage *usage)
+static hl_json *usage_json(const struct hl_usage *usage, const struct hl_verdict *v)
 {
         hl_json *json = hl_json_new(), *sources = hl_json_new();
         hl_json_set_time(json, "last_activity", hl_usage_last_activity(usage));
-        hl_json_set_bool(json, "is_active", usage->is_active);
-        hl_json_set_bool(json, "is_idle", usage->is_idle);
-        if (usage->idle_us == HL_USEC_INFINITY)
+        hl_json_set_bool(json, "is_active", v->is_active);
+        hl_json_set_bool(json, "is_idle", is_idle(v));
+        if (v->idle_us == HL_USEC_INFINITY)
                 hl_json_set(json, "idle_seconds", NULL);
         else
-                hl_json_set_int(json, "idle_seconds", (int64_t)(usage->idle_us / HL_USEC_PER_SEC));
-        hl_json_set_int(json, "in_flight", usage->in_flight);
+                hl_json_set_int(json, "idle_seconds", (int64_t)(v->idle_us / HL_USEC_PER_SEC));
+        hl_json_set_int(json, "in_flight", v->in_flight);
         hl_json_set_time(sources, "report", usage->reported_at_us);
         hl_json_set_time(sources, "traffic", usage->traffic_at_us);
         hl_json_set_time(sources, "start", usage->started_at_us);
@@ -78,14 +81,17 @@ static hl_json *usage_json(const struct hl_usage *usage)
 
 static int run_activity(struct hl_context *ctx)
 {
+        const struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usages = NULL;
         int r = read_usage(ctx, &catalog, &usages);
         if (r < 0)
                 return r;
         hl_json *status = hl_json_new();
-        for (size_t i = 0; i < catalog.count; i++)
-                hl_json_set(status, catalog.models[i].name, usage_json(&usages[i]));
+        for (size_t i = 0; i < catalog.count; i++) {
+                const struct hl_verdict v = hl_verdict_decide(&service->config, &catalog.models[i], &usages[i]);
+                hl_json_set(status, catalog.models[i].name, usage_json(&usages[i], &v));
+        }
         hl_json_set(ctx->reply, "activity_status", status);
         return 0;
 }

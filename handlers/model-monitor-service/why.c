@@ -22,23 +22,23 @@ static void set_seconds(hl_json *json, const char *key, uint64_t us)
                 hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
 }
 
-static void set_now(struct hl_bus *bus, hl_json *out, const struct hl_model *model, const struct hl_usage *usage)
+static void set_now(struct hl_service *service, hl_json *out, const struct hl_model *model,
+                    const struct hl_usage *usage)
 {
         char cause[HL_CAUSE_SIZE];
-        enum hl_model_state state = hl_cause_of_state(bus, model, usage->active, cause);
-        struct hl_sweep_decision decision = hl_sweep_decide(model, usage);
-        HL_CLEANUP(hl_free_pointer) char *explanation = hl_sweep_explain(&decision);
+        enum hl_model_state state = hl_cause_of_state(&service->bus, model, usage->active, cause);
+        const struct hl_verdict v = hl_verdict_decide(&service->config, model, usage);
+        HL_CLEANUP(hl_free_pointer) char *explanation = hl_verdict_explain(&v);
         hl_json_set_string(out, "model_name", model->name);
         hl_json_set_string(out, "state", hl_model_state_name(state));
         hl_json_set_string(out, "cause", *cause ? cause : NULL);
-        hl_json_set_string(out, "decision", decision.reason == HL_SWEEP_IDLE ? "stop" : "keep");
-        hl_json_set_string(out, "reason", hl_sweep_reason_name(decision.reason));
+        hl_json_set_string(out, "decision", v.reason == HL_VERDICT_IDLE ? "stop" : "keep");
+        hl_json_set_string(out, "reason", hl_verdict_name(v.reason));
         hl_json_set_string(out, "explanation", explanation);
-        set_seconds(out, "idle_seconds", decision.idle_us);
-        set_seconds(out, "threshold_seconds", decision.threshold_us);
-        hl_json_set_int(out, "in_flight", decision.in_flight);
-        hl_json_set_time(out, "stops_at",
-                         decision.stops_in_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() + decision.stops_in_us);
+        set_seconds(out, "idle_seconds", v.idle_us);
+        set_seconds(out, "threshold_seconds", v.threshold_us);
+        hl_json_set_int(out, "in_flight", v.in_flight);
+        hl_json_set_time(out, "stops_at", v.stops_in_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() + v.stops_in_us);
 }
 
 enum { MESSAGE, DECISION, REASON, IDLE_SECONDS, IN_FLIGHT, THRESHOLD_SECONDS, FIELDS };
@@ -96,6 +96,6 @@ int monitor_run_why(struct hl_context *ctx)
                 r = hl_usage_ask(&service->bus, &service->config, &catalog, &usage, &ctx->err);
         if (r < 0)
                 return r;
-        set_now(&service->bus, ctx->reply, model, usage);
+        set_now(service, ctx->reply, model, usage);
         return set_decisions(ctx, model->name);
 }

@@ -49,45 +49,14 @@ static void every_reason(void **state)
 static void when_any_model_was_used(void **state)
 {
         (void)state;
-        static const struct {
-                enum hl_unit_state active;
-                uint16_t port;
-                uint64_t timeout_us, idle_us, request_age_us;
-                unsigned in_flight;
-                uint64_t used_us;
-                bool young;
-        } rows[] = {
-                { HL_UNIT_ACTIVE, 1, MINUTE, 7 * MINUTE, 9 * MINUTE, 0, NOW - 7 * MINUTE },
-                { HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, 7 * MINUTE, 9 * MINUTE, 0,
-                  NOW - 7 * MINUTE }, /* pinned, but not used */
-                { HL_UNIT_ACTIVE, 1, MINUTE, 7 * MINUTE, 7 * MINUTE, 1, NOW },
-                { HL_UNIT_ACTIVE, 0, HL_USEC_INFINITY, 7 * MINUTE, HL_USEC_INFINITY, 0, NOW }, /* nobody can tell */
-                { HL_UNIT_ACTIVE, 0, MINUTE, 7 * MINUTE, HL_USEC_INFINITY, 0, NOW - 7 * MINUTE },
-                { HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, MINUTE, HL_USEC_INFINITY, 0, NOW, true }, /* may be loading */
-                { HL_UNIT_STARTING, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, NOW },
-                { HL_UNIT_STOPPING, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, NOW },
-                { HL_UNIT_INACTIVE, 1, MINUTE, 3 * MINUTE, 3 * MINUTE, 0, NOW - 3 * MINUTE },
-                { HL_UNIT_FAILED, 1, MINUTE, HL_USEC_INFINITY, HL_USEC_INFINITY, 0, 0 },
-                { HL_UNIT_INACTIVE, 1, MINUTE, HL_USEC_INFINITY, 2 * NOW, 0, 0 }, /* before this boot */
-        };
-        struct hl_model models[HL_COUNT(rows)];
-        struct hl_usage usages[HL_COUNT(rows)];
-        for (size_t i = 0; i < HL_COUNT(rows); i++) {
-                models[i] = (struct hl_model){ .port = rows[i].port,
-                                               .idle_timeout_us = rows[i].timeout_us,
-                                               .start_timeout_us = MINUTE };
-                usages[i] = (struct hl_usage){ .active = rows[i].active,
-                                               .idle_us = rows[i].idle_us,
-                                               .request_age_us = rows[i].request_age_us,
-                                               .start_age_us = rows[i].young ? MINUTE : 9 * MINUTE,
-                                               .in_flight = rows[i].in_flight };
-                const struct hl_catalog one = { .models = &models[i], .count = 1 };
-                if (hl_host_last_use(&one, &usages[i], NOW) != rows[i].used_us)
-                        fail_msg("row %zu", i);
-        }
-        const struct hl_catalog all = { .models = models, .count = HL_COUNT(rows) }, none = { 0 };
-        assert_true(hl_host_last_use(&all, usages, NOW) == NOW);
-        assert_true(hl_host_last_use(&none, NULL, NOW) == 0);
+        static const struct hl_verdict verdicts[] = { { .unused_us = 7 * MINUTE },
+                                                      { .unused_us = 3 * MINUTE },
+                                                      { .unused_us = HL_USEC_INFINITY } };
+        assert_true(hl_host_last_use(verdicts, 1, NOW) == NOW - 7 * MINUTE);
+        assert_true(hl_host_last_use(verdicts, 3, NOW) == NOW - 3 * MINUTE);
+        assert_true(hl_host_last_use(&verdicts[2], 1, NOW) == 0);
+        assert_true(hl_host_last_use(verdicts, 1, MINUTE) == 0); /* before this boot */
+        assert_true(hl_host_last_use(NULL, 0, NOW) == 0);
 }
 
 struct logind {

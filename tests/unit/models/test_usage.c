@@ -9,6 +9,7 @@
 #include "kernel/sockets.h"
 #include "models/ready_mark.h"
 #include "models/usage.h"
+#include "models/verdict.h"
 #include "models/work.h"
 
 #include <errno.h>
@@ -95,6 +96,17 @@ static int read_usage(const struct hl_catalog *catalog, struct fake_systemd *sys
         return r;
 }
 
+/* What the facts of the one model or of several mean. */
+static bool is_idle(const struct hl_model *model, const struct hl_usage *u)
+{
+        return hl_verdict_decide(&config, model, u).reason == HL_VERDICT_IDLE;
+}
+
+static bool is_active(const struct hl_model *model, const struct hl_usage *u)
+{
+        return hl_verdict_decide(&config, model, u).is_active;
+}
+
 static bool about(uint64_t us, uint64_t expected_us)
 {
         return us + 3 * HL_USEC_PER_SEC >= expected_us && us <= expected_us + 30 * HL_USEC_PER_SEC;
@@ -130,16 +142,20 @@ static void the_judgement(void **state)
         assert_int_equal(calls, 1 + 5);
         assert_int_equal(cgroups_asked, 1);
 
-        assert_true(!u[NEVER_USED].is_active && !u[NEVER_USED].is_idle && u[NEVER_USED].idle_us == HL_USEC_INFINITY);
+        assert_true(!is_active(&models[NEVER_USED], &u[NEVER_USED]) && !is_idle(&models[NEVER_USED], &u[NEVER_USED]) &&
+                    u[NEVER_USED].idle_us == HL_USEC_INFINITY);
         assert_int_equal(hl_usage_last_activity(&u[NEVER_USED]), 0);
-        assert_true(u[REPORTED].is_active && !u[REPORTED].is_idle);
+        assert_true(is_active(&models[REPORTED], &u[REPORTED]) && !is_idle(&models[REPORTED], &u[REPORTED]));
         assert_true(about(u[OLD_REPORT].idle_us, 0)); /* its start is later than its last request */
-        assert_true(!u[OLD_REPORT].is_active && !u[OLD_REPORT].is_idle);
-        assert_true(u[PINNED].active == HL_UNIT_ACTIVE && !u[PINNED].is_active && !u[PINNED].is_idle);
+        assert_true(!is_active(&models[OLD_REPORT], &u[OLD_REPORT]) && !is_idle(&models[OLD_REPORT], &u[OLD_REPORT]));
+        assert_true(u[PINNED].active == HL_UNIT_ACTIVE && !is_active(&models[PINNED], &u[PINNED]) &&
+                    !is_idle(&models[PINNED], &u[PINNED]));
         assert_true(about(u[STOPPED].idle_us, 60 * MINUTE));
-        assert_true(!u[STOPPED].is_active && !u[STOPPED].is_idle); /* what does not run is not idle */
-        assert_true(!u[IDLE].is_active && u[IDLE].is_idle);
-        assert_true(u[FUTURE].is_active && !u[FUTURE].is_idle && u[FUTURE].idle_us == 0);
+        assert_true(!is_active(&models[STOPPED], &u[STOPPED]) &&
+                    !is_idle(&models[STOPPED], &u[STOPPED])); /* what does not run is not idle */
+        assert_true(!is_active(&models[IDLE], &u[IDLE]) && is_idle(&models[IDLE], &u[IDLE]));
+        assert_true(is_active(&models[FUTURE], &u[FUTURE]) && !is_idle(&models[FUTURE], &u[FUTURE]) &&
+                    u[FUTURE].idle_us == 0);
         for (size_t i = 0; i < COUNT; i++)
                 free(models[i].unit);
         free(u);
@@ -170,11 +186,11 @@ static void a_request_in_flight_is_activity(void **state)
         report(*state, "n", 60);
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         assert_int_equal(u[0].in_flight, 1);
-        assert_true(u[0].is_active && !u[0].is_idle && about(u[0].idle_us, 0));
+        assert_true(is_active(&models[0], &u[0]) && !is_idle(&models[0], &u[0]) && about(u[0].idle_us, 0));
         assert_true(hl_usage_last_activity(&u[0]) == u[0].traffic_at_us && u[0].traffic_at_us > u[0].reported_at_us);
         assert_true(u[0].traffic_age_us == u[0].request_age_us && u[0].unreported == 1);
         assert_true(u[1].in_flight == 0 && u[1].traffic_at_us == 0 && u[1].traffic_age_us == HL_USEC_INFINITY &&
-                    u[1].is_idle);
+                    is_idle(&models[1], &u[1]));
         free(models[0].unit);
         free(models[1].unit);
         free(u);
@@ -203,12 +219,13 @@ static void a_request_where_the_server_listens(void **state)
         config.host_idle_us = MINUTE; /* so that the pinned one's matters, too */
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         for (size_t i = 0; i < 2; i++)
-                assert_true(u[i].in_flight >= 1 && u[i].is_active && !u[i].is_idle && about(u[i].idle_us, 0));
+                assert_true(u[i].in_flight >= 1 && is_active(&models[i], &u[i]) && !is_idle(&models[i], &u[i]) &&
+                            about(u[i].idle_us, 0));
         free(u);
 
         cgroup_of_all = 0; /* the same without Linux' word for it */
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
-        assert_true(u[0].in_flight == 0 && u[0].is_idle);
+        assert_true(u[0].in_flight == 0 && is_idle(&models[0], &u[0]));
         config.host_idle_us = HL_USEC_INFINITY;
         free(models[0].unit);
         free(models[1].unit);
@@ -237,10 +254,12 @@ static void starts_are_asked_where_they_count(void **state)
         mark_age_us = 10 * MINUTE;
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         assert_int_equal(calls, 1 + 1); /* OLD's alone */
-        assert_true(about(u[YOUNG].idle_us, 10 * MINUTE) && !u[YOUNG].is_idle && u[YOUNG].started_at_us > 0);
-        assert_true(about(u[OLD].idle_us, 0) && !u[OLD].is_idle); /* the mark was wrong: the clock was set on, say */
+        assert_true(about(u[YOUNG].idle_us, 10 * MINUTE) && !is_idle(&models[YOUNG], &u[YOUNG]) &&
+                    u[YOUNG].started_at_us > 0);
+        assert_true(about(u[OLD].idle_us, 0) &&
+                    !is_idle(&models[OLD], &u[OLD])); /* the mark was wrong: the clock was set on, say */
         assert_true(about(u[PINNED].idle_us, 10 * MINUTE));
-        assert_true(about(u[USED].idle_us, 1 * MINUTE) && u[USED].is_active);
+        assert_true(about(u[USED].idle_us, 1 * MINUTE) && is_active(&models[USED], &u[USED]));
         assert_int_equal(u[STOPPED].started_at_us, 0);
         free(u);
 
@@ -284,8 +303,9 @@ static void expect_loading(const char *answer, bool it_works, uint64_t start_tim
         works = it_works;
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
         fake_model_stop(&server);
-        if (u->is_loading != expected || u->is_idle == expected)
-                fail_msg("\"%s\": loading %d, idle %d", answer, u->is_loading, u->is_idle);
+        if (u->loads != expected)
+                fail_msg("\"%s\": loads %d", answer, u->loads);
+        assert_true(is_idle(&model, u) != expected);
         free(u);
         free(model.unit);
 }
