@@ -2,6 +2,7 @@
 #include "cut.h"
 
 #include "answers.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/cause.h"
 #include "systemd/units.h"
@@ -84,8 +85,9 @@ void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request 
         *cut = (struct hl_router_cut){ .cuts = cuts, .request = request, .unit = hl_strdup(model->unit) };
         memcpy(cut->name, model->name, sizeof(cut->name));
         LIST_INSERT_HEAD(&cuts->list, cut, entry);
-        if (!try_to_answer(cut, false) && sd_event_add_time_relative(cuts->event, &cut->timer, CLOCK_MONOTONIC,
-                                                                     HL_CAUSE_LAG_US, 0, on_timer, cut) < 0)
+        if (!try_to_answer(cut, false) &&
+            sd_event_add_time_relative(cuts->event, &cut->timer, CLOCK_MONOTONIC, HL_CAUSE_LAG_US, HL_USEC_PER_MSEC,
+                                       on_timer, cut) < 0)
                 try_to_answer(cut, true);
 }
 

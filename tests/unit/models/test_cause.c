@@ -78,6 +78,7 @@ static void how_a_unit_ended(void **state)
         d = ended("success", 0, 0);
         expect_end(&d, 0, "", false); /* somebody has stopped it */
         *d.invocation = '\0';
+        expect_end(&d, 0, "", true); /* systemd has forgotten it: there is nothing to look for */
         expect_end(&d, 1, "ended by itself, as if it had done its work, and logged nothing", false);
         d = (struct hl_unit_detail){ .found = false };
         expect_end(&d, 0, "there is no unit model@m.service", true);
