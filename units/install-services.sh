@@ -160,7 +160,7 @@ uninstall_all() {
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
-	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready} "$DESTDIR$nginx_files/new"
+	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready,stopped} "$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
 		"$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0

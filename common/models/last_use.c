@@ -104,28 +104,6 @@ int hl_last_use_lock(const char *model, int *ret_fd, struct hl_err *err)
         return 0;
 }
 
-/* A lock of another kind than flock()'s on the same file: the two know nothing of each other. */
-static bool lock_stop(int fd, int command, struct flock *lock)
-{
-        *lock = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
-        return fcntl(fd, command, lock) == 0;
-}
-
-void hl_last_use_mark_stopping(int hold)
-{
-        struct flock lock;
-        lock_stop(hold, F_OFD_SETLK, &lock);
-        flock(hold, LOCK_UN);
-}
-
-bool hl_last_use_is_stopping(const char *model)
-{
-        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
-        HL_CLEANUP(hl_close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        struct flock lock;
-        return fd >= 0 && lock_stop(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
-}
-
 void hl_last_use_read(const char *model, struct hl_last_use *ret_activity)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);

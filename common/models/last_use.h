@@ -36,16 +36,7 @@ int hl_last_use_rebase(const char *model, struct hl_err *err);
 void hl_last_use_read(const char *model, struct hl_last_use *ret_activity);
 uint64_t hl_last_use_at(const char *model); /* at_us alone */
 
-/* Keeps touches of the model waiting until *ret_fd is closed. Whoever stops a model holds it from his last look until
- * the stop is queued, and whoever hands a request on touches first and looks at the unit afterwards: so either the one
- * sees the touch, or the other sees the stop. */
+/* Keeps records of the model waiting until *ret_fd is closed. Only a stop does that: stop.h says why. */
 int hl_last_use_lock(const char *model, int *ret_fd, struct hl_err *err);
-
-/* The rest of a stop for which nothing was in flight at the last look: from the queued job until hold is closed touches go
- * on, and a request that was cut has come in that very moment. It is closed HL_STOP_GRACE_US after the job's end, a
- * time in which NGINX asks about such a request; the kernel forgets the stop should this process end before. */
-#define HL_STOP_GRACE_US (UINT64_C(300) * 1000)
-void hl_last_use_mark_stopping(int hold);
-bool hl_last_use_is_stopping(const char *model);
 
 #endif

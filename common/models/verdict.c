@@ -3,9 +3,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "last_use.h"
-
-#include <stdlib.h>
 
 static enum hl_verdict_reason reason_of(const struct hl_model *model, const struct hl_usage *usage,
                                         const struct hl_verdict *v)
@@ -111,30 +108,4 @@ char *hl_verdict_explain(const struct hl_verdict *verdict)
                 break;
         }
         return hl_format("unused for %s, longer than %s, and nothing in flight", idle, threshold);
-}
-
-int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_model *model,
-                  struct hl_verdict *ret_verdict, struct hl_job *ret_job, int *ret_hold, struct hl_err *err)
-{
-        const struct hl_catalog alone = { .models = model, .count = 1 };
-        HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
-        HL_CLEANUP(hl_close_fd) int hold = -1;
-        int r = hl_last_use_lock(model->name, &hold, err);
-        if (r >= 0)
-                r = hl_usage_ask(bus, config, &alone, &usage, err);
-        if (r < 0)
-                return r;
-        *ret_verdict = hl_verdict_decide(config, model, usage);
-        if (ret_verdict->reason != HL_VERDICT_IDLE)
-                return 0;
-        *ret_job = (struct hl_job){ .bus = bus, .verb = HL_JOB_STOP, .name = model->unit };
-        r = hl_job_begin(ret_job, err);
-        if (r < 0) {
-                hl_job_free(ret_job);
-                return r;
-        }
-        hl_last_use_mark_stopping(hold);
-        *ret_hold = hold;
-        hold = -1;
-        return 1;
 }

@@ -9,7 +9,6 @@
 #ifndef HL_MODELS_VERDICT_H
 #define HL_MODELS_VERDICT_H
 
-#include "systemd/jobs.h"
 #include "usage.h"
 
 #define HL_SWEEP_MESSAGE_ID                                                                                            \
@@ -51,11 +50,5 @@ const char *hl_verdict_name(enum hl_verdict_reason reason);
 
 /* For people: "unused for 31min 02s, longer than 30min 00s, and nothing in flight". free() */
 char *hl_verdict_explain(const struct hl_verdict *verdict);
-
-/* Looks once more and, if the model is idle still, queues its stop in the same moment (last_use.h: hl_last_use_lock()).
- * *ret_verdict is what the second look gave. 1: *ret_job was begun, to be waited for and freed, and *ret_hold is to be
- * closed a moment after its end; 0: it was not. */
-int hl_sweep_stop(struct hl_bus *bus, const struct hl_config *config, struct hl_model *model,
-                  struct hl_verdict *ret_verdict, struct hl_job *ret_job, int *ret_hold, struct hl_err *err);
 
 #endif

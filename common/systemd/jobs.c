@@ -195,10 +195,9 @@ static int wait_for(const struct hl_job *job, const struct hl_wait *wait, struct
 
 int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err)
 {
-        const struct hl_wait look = hl_wait_until(0);
-        if (wait && wait->on_queued)
+        if (wait->on_queued)
                 wait->on_queued();
-        int r = wait_for(job, wait ? wait : &look, err);
+        int r = wait_for(job, wait, err);
         return r < 0 ? r : hl_job_result(job, err);
 }
 

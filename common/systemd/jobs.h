@@ -48,8 +48,7 @@ struct hl_job {
  * systemd's answer, before which systemd asks polkit: a refusal is told as an end. */
 int hl_job_begin(struct hl_job *job, struct hl_err *err);
 
-/* Waits for the job's end, and checks that the unit then is as asked: for a program without an event loop. wait NULL:
- * takes in what the bus has told already, and waits for nothing. */
+/* Waits for the job's end, and checks that the unit then is as asked: for a program without an event loop. */
 int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *err);
 
 /* Looks without waiting: 1, the job has ended and the unit is as asked; 0, it goes on; or -errno. */

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "models/cause.h"
-#include "models/last_use.h"
 #include "models/readiness.h"
 
 #include <errno.h>
@@ -47,7 +46,7 @@ static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint
 }
 
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
-                     enum inference_wait until, int hold)
+                     enum inference_wait until, struct hl_stop *stop)
 {
         static const char *const done[] = {
                 [HL_JOB_START] = "started", [HL_JOB_STOP] = "stopped", [HL_JOB_RESTART] = "restarted"
@@ -66,17 +65,16 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
         if (until == WAIT_READY && model->port == 0) /* found before anything is started */
                 return tell_cause(ctx, model, since_us, &wait, hl_model_has_port(model, &ctx->err));
         HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &service->bus, .verb = verb, .name = model->unit };
+        struct hl_job own = { .bus = &service->bus, .verb = verb, .name = model->unit };
+        struct hl_job *job = stop ? &stop->job : &own;
         int r = verb == HL_JOB_STOP ? 0 : hl_port_check_free(&service->bus, model, &ctx->err);
         bool ended = until == WAIT_JOB || until == WAIT_READY;
         if (r == 0)
-                r = hl_job_begin(&job, &ctx->err);
-        if (r == 0 && hold >= 0)
-                hl_last_use_mark_stopping(hold);
+                r = stop ? hl_stop_begin(stop, &ctx->err) : hl_job_begin(job, &ctx->err);
         if (r == 0 && ended)
-                r = hl_job_wait(&job, &wait, &ctx->err);
+                r = hl_job_wait(job, &wait, &ctx->err);
         else if (r == 0 && until == WAIT_BEGUN)
-                r = wait_for_begin(&job, wait.client_fd, &ended, &ctx->err);
+                r = wait_for_begin(job, wait.client_fd, &ended, &ctx->err);
         if (r == 0 && until == WAIT_READY)
                 r = hl_readiness_wait(&service->bus, model, &wait, &ctx->err);
         if (r < 0)

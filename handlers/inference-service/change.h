@@ -7,6 +7,7 @@
 #ifndef HL_INFERENCE_SERVICE_CHANGE_H
 #define HL_INFERENCE_SERVICE_CHANGE_H
 
+#include "models/stop.h"
 #include "service/service.h"
 #include "systemd/jobs.h"
 
@@ -17,9 +18,8 @@ enum inference_wait { WAIT_JOB, WAIT_READY, WAIT_NONE, WAIT_BEGUN };
 /* "job", "ready", "none". */
 enum inference_wait inference_wait_of(const char *word);
 
-/* Carries out a change, once the whole request was found valid. hold: the lock of a model that has nothing in flight,
- * or -1. */
+/* Carries out a change, once the whole request was found valid. stop: of a model that was drained for it, or NULL. */
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
-                     enum inference_wait until, int hold);
+                     enum inference_wait until, struct hl_stop *stop);
 
 #endif

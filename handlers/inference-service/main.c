@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* inference-service - list, start, stop and restart models, and see which run: port 5002. */
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "change.h"
-#include "drain.h"
 #include "kernel/sockets.h"
 #include "logs.h"
 #include "models/cause.h"
 #include "models/last_use.h"
 #include "models/readiness.h"
+#include "models/stop.h"
 #include "openai.h"
 #include "service/service.h"
 #include "systemd/units.h"
@@ -18,7 +17,6 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
 
@@ -143,7 +141,7 @@ static int start(struct hl_context *ctx, enum hl_job_verb verb)
                 r = read_wait(ctx, "job,ready,none", &wait);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
-        return r < 0 ? r : inference_change(ctx, model, verb, wait, -1);
+        return r < 0 ? r : inference_change(ctx, model, verb, wait, NULL);
 }
 
 static int run_start(struct hl_context *ctx)
@@ -156,13 +154,6 @@ static int run_restart(struct hl_context *ctx)
         return start(ctx, HL_JOB_RESTART);
 }
 
-/* A moment after the end of a stop: last_use.h. */
-static void let_go(int hold)
-{
-        hl_sleep_or_hangup(-1, HL_STOP_GRACE_US);
-        close(hold);
-}
-
 static int run_stop(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
@@ -171,7 +162,8 @@ static int run_stop(struct hl_context *ctx)
         enum inference_wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;
-        int hold = -1;
+        HL_CLEANUP(hl_stop_free) struct hl_stop drained = HL_STOP_INIT;
+        struct hl_stop *stop = NULL;
         int r = hl_context_read_body(ctx, NULL, 0);
         if (r == 0)
                 r = read_wait(ctx, "job,none", &wait);
@@ -180,20 +172,14 @@ static int run_stop(struct hl_context *ctx)
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
         if (r == 0 && drain_seconds > 0) {
-                r = hl_drain(&service->bus, model, hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC, &left, &hold,
-                             &ctx->err);
+                const struct hl_wait until = { hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC,
+                                               ctx->request->client_fd, ctx->request->on_queued };
+                r = hl_stop_drain(&drained, &service->bus, model, &until, &left, &ctx->err);
                 if (r == 0)
                         hl_json_set_int(ctx->reply, "cut_requests", left);
-                if (left > 0) { /* what is cut now was not to be waited for any longer */
-                        hl_close_fd(&hold);
-                        hold = -1;
-                }
+                stop = &drained;
         }
-        if (r == 0)
-                r = inference_change(ctx, model, HL_JOB_STOP, wait, hold);
-        if (hold >= 0)
-                let_go(hold);
-        return r;
+        return r < 0 ? r : inference_change(ctx, model, HL_JOB_STOP, wait, stop);
 }
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
@@ -222,7 +208,7 @@ static int run_set(struct hl_context *ctx)
                 until = WAIT_BEGUN;
         else if (!running) /* of what is stopped, nothing becomes ready */
                 until = WAIT_JOB;
-        r = inference_change(ctx, model, running ? HL_JOB_START : HL_JOB_STOP, until, -1);
+        r = inference_change(ctx, model, running ? HL_JOB_START : HL_JOB_STOP, until, NULL);
         if (r == 0)
                 hl_json_set_bool(ctx->reply, "running", running);
         ctx->status = 200;

@@ -231,7 +231,8 @@ static int change(struct hl_context *ctx, enum hl_job_verb verb)
                 return r;
         if (catalog.count == 0)
                 return hl_fail_no_model(name, "/models", &ctx->err);
-        r = inference_change(ctx, &catalog.models[0], verb, WAIT_BEGUN, -1); /* its buttons look at the list at once */
+        /* Its buttons look at the list at once. */
+        r = inference_change(ctx, &catalog.models[0], verb, WAIT_BEGUN, NULL);
         hl_json_set_bool(ctx->reply, "success", r == 0);
         return r;
 }

@@ -9,7 +9,7 @@
 #include "config/catalog.h"
 #include "host.h"
 #include "models/last_use.h"
-#include "models/verdict.h"
+#include "models/stop.h"
 #include "state.h"
 
 #include <stdio.h>
@@ -136,86 +136,80 @@ static void log_model(int priority, const struct hl_model *model, const char *wo
         hl_log(priority, fields, "%s: %s: %s%s%s", model->name, word, why, more ? "; " : "", more ? more : "");
 }
 
-/* One stop: systemd's job, and what is held of the model until a moment after the job's end (last_use.h). */
-struct stop {
-        struct hl_job job;
-        int hold;
-        uint64_t release_us;
-};
-
-/* Stops the model unless the second look finds it in use. */
-static void begin_stop(struct sweep *s, size_t i, struct stop *stop)
+/* Stops the model unless the second look finds it in use. Whether there is more of it to come. */
+static bool begin_stop(struct sweep *s, size_t i, struct hl_stop *stop)
 {
         struct hl_model *model = &s->catalog.models[i];
         struct hl_verdict *v = &s->verdicts[i];
         struct hl_err err = { 0 };
-        int r = hl_sweep_stop(&s->bus, &s->config, model, v, &stop->job, &stop->hold, &err);
+        int r = hl_stop_if_idle(stop, &s->bus, &s->config, model, v, &err);
         if (r < 0)
                 log_model(LOG_ERR, model, "stop_failed", v, err.message);
         else if (r > 0)
                 log_model(LOG_NOTICE, model, "stop", v, NULL);
         else
                 log_model(LOG_NOTICE, model, "keep", v, "in use again at the second look");
+        return r > 0;
 }
 
-/* Whether there is more of it to come. */
-static bool step_stop(struct sweep *s, size_t i, struct stop *stop, uint64_t now_us, bool late)
+/* The same. */
+static bool step_stop(struct sweep *s, size_t i, struct hl_stop *stop, bool is_late)
 {
         struct hl_err err = { 0 };
-        if (stop->job.path) {
-                int r = hl_job_wait(&stop->job, 0, &err);
-                if (err.kind == HL_ERR_TIMEOUT && !late)
-                        return true;
-                bool started_again = err.kind == HL_ERR_CONFLICT;
-                if (r < 0)
-                        log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
-                                  started_again ? "started_again" : "stop_unfinished", &s->verdicts[i], err.message);
-                hl_job_free(&stop->job);
-                stop->release_us = now_us + HL_STOP_GRACE_US;
-        }
-        if (stop->hold >= 0 && now_us < stop->release_us)
+        const struct hl_wait no_longer = hl_wait_until(0);
+        int r = is_late ? hl_job_wait(&stop->job, &no_longer, &err) : hl_job_poll(&stop->job, &err);
+        if (r == 0 && !is_late)
                 return true;
-        hl_close_fd(&stop->hold);
-        stop->hold = -1;
+        bool started_again = err.kind == HL_ERR_CONFLICT;
+        if (r < 0)
+                log_model(started_again ? LOG_NOTICE : LOG_WARNING, &s->catalog.models[i],
+                          started_again ? "started_again" : "stop_unfinished", &s->verdicts[i], err.message);
+        hl_stop_free(stop);
         return false;
 }
 
 /* All stops run at once, and each ends when systemd says so. */
-static void await(struct sweep *s, struct stop *stops)
+static void await(struct sweep *s, struct hl_stop *stops, bool *go_on)
 {
         uint64_t deadline_us = hl_clock_monotonic() + STOP_TIMEOUT_US;
         for (bool left = true; left;) {
-                uint64_t now_us = hl_clock_monotonic();
+                bool is_late = hl_clock_monotonic() >= deadline_us;
                 left = false;
-                for (size_t i = 0; i < s->catalog.count; i++)
-                        if (step_stop(s, i, &stops[i], now_us, now_us >= deadline_us))
-                                left = true;
+                for (size_t i = 0; i < s->catalog.count; i++) {
+                        go_on[i] = go_on[i] && step_stop(s, i, &stops[i], is_late);
+                        left = left || go_on[i];
+                }
                 if (left)
                         hl_sleep_or_hangup(-1, STOP_LOOK_US);
         }
 }
 
+/* What of this model's use the next sweep must know. A request that keeps a model over its time is told once, not at each
+ * sweep. */
+static void keep(struct sweep *s, size_t i)
+{
+        const struct hl_model *model = &s->catalog.models[i];
+        const struct hl_usage *u = &s->usages[i];
+        const struct hl_verdict *v = &s->verdicts[i];
+        if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->unreported > 0)
+                hl_sweep_state_add(u->unreported > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
+        if (v->reason != HL_VERDICT_IN_FLIGHT || !v->is_overdue)
+                return;
+        hl_sweep_state_add(&s->now.kept, model->name);
+        if (!hl_sweep_state_has(&s->before.kept, model->name))
+                log_model(LOG_NOTICE, model, "keep", v, NULL);
+}
+
 static void stop_idle(struct sweep *s)
 {
-        HL_CLEANUP(hl_free_pointer)
-        struct stop *stops =
-                hl_alloc(s->catalog.count * sizeof(*stops)); /* in its place: systemd's answers point to it */
-        for (size_t i = 0; i < s->catalog.count; i++) {
-                const struct hl_model *model = &s->catalog.models[i];
-                const struct hl_usage *u = &s->usages[i];
-                const struct hl_verdict *v = &s->verdicts[i];
-                stops[i] = (struct stop){ .hold = -1 };
-                if (u->active == HL_UNIT_ACTIVE && u->in_flight + u->unreported > 0)
-                        hl_sweep_state_add(u->unreported > 0 ? &s->now.in_flight : &s->now.by_nginx, model->name);
-                if (v->reason == HL_VERDICT_IN_FLIGHT && v->is_overdue) {
-                        hl_sweep_state_add(&s->now.kept, model->name);
-                        if (!hl_sweep_state_has(&s->before.kept, model->name)) /* once, not at each sweep */
-                                log_model(LOG_NOTICE, model, "keep", v, NULL);
-                }
-                if (v->reason == HL_VERDICT_IDLE)
-                        begin_stop(s, i, &stops[i]);
+        size_t count = s->catalog.count;
+        HL_CLEANUP(hl_free_pointer) struct hl_stop *stops = hl_alloc(count * sizeof(*stops));
+        HL_CLEANUP(hl_free_pointer) bool *go_on = hl_alloc(count * sizeof(*go_on));
+        for (size_t i = 0; i < count; i++) {
+                keep(s, i);
+                go_on[i] = s->verdicts[i].reason == HL_VERDICT_IDLE && begin_stop(s, i, &stops[i]);
         }
-        await(s, stops);
+        await(s, stops, go_on);
 }
 
 /* What is known of the host's own clock and use. */

@@ -6,7 +6,7 @@
  * Units    *_us are CLOCK_MONOTONIC, 0: never; shutdown_at_us is CLOCK_REALTIME.
  * Errors   hl_sweep_state_load() has none: what cannot be read is not known. Saving: -errno/INTERNAL.
  * Owner    hl_sweep_state_free().
- * Tests    tests/unit/models/test_verdict.c
+ * Tests    tests/unit/model-idle-sweep/test_state.c
  */
 #ifndef HL_MODEL_IDLE_SWEEP_STATE_H
 #define HL_MODEL_IDLE_SWEEP_STATE_H

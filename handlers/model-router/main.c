@@ -17,9 +17,9 @@
 #include "cut.h"
 #include "http/cors.h"
 #include "looks.h"
-#include "models/last_use.h"
 #include "models/readiness.h"
 #include "models/ready_mark.h"
+#include "models/stop.h"
 #include "nginx/ports.h"
 #include "systemd/units.h"
 #include "transport/fastcgi.h"
@@ -83,8 +83,10 @@ static void wake(struct router *router, struct hl_router_request *request, const
 {
         struct hl_unit_detail detail;
         struct hl_err err = { 0 };
-        bool had_it = request->was_sent && !request->is_again && !hl_last_use_is_stopping(model->name);
-        if (!had_it) {
+        bool had_it = request->was_sent && !request->is_again,
+             was_cut = had_it && !request->timed_out &&
+                       hl_stop_has_cut(&router->bus, model, request->sent_us, request->failed_us);
+        if (!had_it || was_cut) {
                 hold(router, request, config, model);
                 return;
         }

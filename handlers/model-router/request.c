@@ -64,12 +64,13 @@ static uint64_t time_of(const char *text)
         return seconds * HL_USEC_PER_SEC + milliseconds * HL_USEC_PER_MSEC;
 }
 
-/* When the last try failed, less how long it took. */
-static uint64_t read_sent(const struct hl_fastcgi_request *fcgi)
+/* When the last try failed; less how long it took, it was sent. */
+static void read_times(struct hl_router_request *request)
 {
-        uint64_t failed_us = time_of(hl_fastcgi_get(fcgi, "HL_FAILED_AT")),
-                 took_us = time_of(last_of(hl_fastcgi_get(fcgi, "HL_UPSTREAM_RESPONSE_TIME")));
-        return hl_us_minus(failed_us, took_us);
+        uint64_t failed_us = time_of(hl_fastcgi_get(request->fcgi, "HL_FAILED_AT")),
+                 took_us = time_of(last_of(hl_fastcgi_get(request->fcgi, "HL_UPSTREAM_RESPONSE_TIME")));
+        request->failed_us = failed_us;
+        request->sent_us = hl_us_minus(failed_us, took_us);
 }
 
 static void read_call(struct hl_router_request *request)
@@ -90,7 +91,8 @@ static void read_call(struct hl_router_request *request)
         /* "-": no connection, so the model never saw the request. That is the last word also where it said 503
          * before. */
         request->was_sent = *connect_time && strcmp(connect_time, "-") != 0 && strcmp(status, "503") != 0;
-        request->sent_us = request->was_sent ? read_sent(fcgi) : 0;
+        if (request->was_sent)
+                read_times(request);
         request->timed_out = request->was_sent && strcmp(status, "504") == 0;
         request->is_again = again != NULL;
         uint64_t hand_backs = 0;

@@ -38,6 +38,7 @@ struct hl_router_request {
         bool counts;          /* it makes a model work */
         bool was_sent;        /* the model had it, and did not say that it is still loading */
         uint64_t sent_us;     /* CLOCK_REALTIME, about when it was sent; 0: not known */
+        uint64_t failed_us;   /* the same of when NGINX gave that up */
         bool timed_out;       /* of what was sent: no answer came in time */
         bool is_again;        /* a router sent it here: nobody had it */
         unsigned hand_backs;  /* how often it waited before, at a router that was stopped */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/last_use.h"
+#include "models/stop.h"
 #include "systemd/units.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static void pass_on(struct waiting *w)
         struct hl_err err = { 0 };
         enum hl_unit_state active = HL_UNIT_ACTIVE;
         note_use(w);
-        if (hl_last_use_is_stopping(w->model))
+        if (hl_stop_was_begun(w->model, w->unit))
                 hl_unit_state_of(w->all->bus, w->unit, &active, &err);
         if (active != HL_UNIT_ACTIVE)
                 hand_back(w);

@@ -12,6 +12,7 @@ class Router(Listener):
         self.folder = folder
         (folder / "models").mkdir()
         (folder / "started").mkdir()
+        (folder / "stopped").mkdir()
         (folder / "models" / "tiny").write_text("PORT=18191\n")
         (folder / "models" / "no-port").write_text("COMMAND=x\n")
         (folder / "models" / "strict").write_text('PORT=18192\nALIASES="Qwen/Qwen3-8B gpt-4"\n')
@@ -21,7 +22,8 @@ class Router(Listener):
         super().__init__("model-router", folder / "router.sock", {
             "CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
             "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
-            "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder), **environment})
+            "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder),
+            "HL_STOPPED_DIRECTORY": str(folder / "stopped"), **environment})
 
     def start(self, name):
         """As if systemd ran it: there is its mark."""

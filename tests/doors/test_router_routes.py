@@ -2,7 +2,9 @@
 """model-router without NGINX and without a bus: where it sends a request of the OpenAI API by its body, and what it
 refuses."""
 import json
+import os
 import socket
+import time
 
 import fastcgi
 import pytest
@@ -67,6 +69,22 @@ def test_what_nobody_had_may_be_sent(router):
     status, _, body = router.ask("POST", "/cold/x", HL_CALL="wake", HL_MODEL="cold", HL_UPSTREAM_STATUS="200",
                                  HL_UPSTREAM_CONNECT_TIME="0.000", HL_AGAIN="0")
     assert (status, json.loads(body)["error"]["code"]) == (503, "bus_unavailable")
+
+
+@pytest.mark.parametrize("sent, cut, code", [(0.1, 0.4, "bus_unavailable"), (-0.5, -0.1, "model_ended"), (0.7, 0.9, "model_ended")],
+                         ids=["in it", "before it", "after it"])
+def test_what_was_cut_by_a_stop_for_being_idle_waits(router, sent, cut, code):
+    """However long ago the stop was, which took half a second: only such a request goes on to wait for its model."""
+    began_seconds_ago = 20
+    file = router.folder / "stopped" / "cold"
+    file.touch()
+    began = time.monotonic() - began_seconds_ago
+    os.utime(file, (began + 0.5, began))
+    cut_at = time.time() - began_seconds_ago + cut
+    _, _, body = router.ask("POST", "/cold/x", HL_CALL="wake", HL_MODEL="cold", HL_UPSTREAM_STATUS="502",
+                            HL_UPSTREAM_CONNECT_TIME="0.000", HL_UPSTREAM_RESPONSE_TIME=f"{cut - sent:.3f}",
+                            HL_FAILED_AT=f"{cut_at:.3f}")
+    assert json.loads(body)["error"]["code"] == code
 
 
 def test_options_says_what_there_is(router):

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* kernel/sockets and inference-service/drain: real sockets on loopback. */
+/* kernel/sockets: real sockets on loopback. */
 #include "fake_bus.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "inference-service/drain.h"
 #include "kernel/sockets.h"
-#include "models/last_use.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -254,88 +252,6 @@ static void wherever_the_unit_listens(void **state)
         test_close_connection(&c);
 }
 
-struct answering {
-        pthread_t thread;
-        struct test_connection *connection;
-        unsigned left_at_start;
-};
-
-/* The model's answer, once the drain has begun to wait. */
-static void *finish_soon(void *data)
-{
-        struct answering *a = data;
-        close(a->connection->server);
-        close(a->connection->client);
-        return NULL;
-}
-
-/* What a drain leaves held keeps a touch waiting until the stop is queued. */
-static void *touch(void *data)
-{
-        struct hl_err err = { 0 };
-        must(hl_last_use_record(data, &err) == 0);
-        return NULL;
-}
-
-static void drain_waits_for_the_last_request(void **state)
-{
-        (void)state;
-        struct test_connection c = test_open_connection();
-        struct answering answering = { .connection = &c };
-        struct hl_model model = { .name = "m", .unit = (char[]){ "model@active-1.service" }, .port = c.port };
-        struct hl_err err = { 0 };
-        unsigned left = 42;
-        int hold = -1;
-        struct fake_systemd systemd = { 0 };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        say(c.client, c.server, true);
-
-        uint64_t deadline_us = hl_clock_monotonic() + 250 * HL_USEC_PER_MSEC;
-        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
-        assert_int_equal(left, 1); /* it was waited for, and it is no error */
-        assert_true(hl_clock_monotonic() + 150 * HL_USEC_PER_MSEC >= deadline_us);
-        close(hold);
-
-        must(pthread_create(&answering.thread, NULL, finish_soon, &answering) == 0);
-        deadline_us = test_deadline();
-        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
-        assert_int_equal(left, 0);
-        assert_true(hl_clock_monotonic() < deadline_us - TEST_TIMEOUT_US / 2); /* it does not wait for nothing */
-        must(pthread_join(answering.thread, NULL) == 0);
-        close(c.listener);
-
-        pthread_t toucher;
-        must(pthread_create(&toucher, NULL, touch, model.name) == 0);
-        must(usleep(50 * 1000) == 0);
-        assert_true(hl_last_use_at("m") == 0); /* it waits, and the model was never used */
-        close(hold);
-        must(pthread_join(toucher, NULL) == 0);
-        assert_true(hl_last_use_at("m") > 0);
-
-        model.port = 0; /* nobody can ask it anything */
-        left = 42;
-        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), 0);
-        assert_int_equal(left, 0);
-        close(hold);
-
-        /* Just now a request was announced. Before the time is up any gap will do: it might end in the middle of one. */
-        deadline_us = hl_clock_monotonic() + 900 * HL_USEC_PER_MSEC;
-        must(hl_last_use_record("m", &err) == 0);
-        assert_int_equal(hl_drain(&bus, &model, deadline_us, &left, &hold, &err), 0);
-        uint64_t ended_us = hl_clock_monotonic();
-        assert_true(left == 0 && ended_us + 900 / 4 * HL_USEC_PER_MSEC >= deadline_us && ended_us < deadline_us);
-        close(hold);
-
-        setenv("STATE_DIRECTORY", "/nonexistent", 1); /* what cannot be held is not stopped */
-        hold = 42;
-        left = 42;
-        assert_int_equal(hl_drain(&bus, &model, test_deadline(), &left, &hold, &err), -ENOENT);
-        assert_true(left == 42 && hold == 42);
-        fake_stop(&fake, &bus);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -346,8 +262,6 @@ int main(void)
                 cmocka_unit_test(the_next_question_at_once_is_in_flight),
                 cmocka_unit_test(who_listens),
                 cmocka_unit_test(wherever_the_unit_listens),
-                cmocka_unit_test_setup_teardown(drain_waits_for_the_last_request, test_folder_setup,
-                                                test_folder_teardown),
         };
         return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
 }
