@@ -20,7 +20,7 @@
 struct hl_router_cuts {
         sd_event *event;
         struct hl_bus *bus;
-        LIST_HEAD(, hl_router_cut) list;
+        LIST_HEAD(hl_router_cut_list, hl_router_cut) list;
 };
 
 void hl_router_refuse_cut(struct hl_router_cuts *cuts, struct hl_router_request *request, const struct hl_model *model);

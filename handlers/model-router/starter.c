@@ -27,7 +27,7 @@ struct hl_waiter {
 struct start {
         struct hl_starter *starter;
         LIST_ENTRY(start) entry;
-        LIST_HEAD(, hl_waiter) waiters;
+        LIST_HEAD(waiter_list, hl_waiter) waiters;
         struct hl_model model;
         uint64_t deadline_us, watch_us; /* when its unit is looked at next */
         struct hl_job job;
@@ -44,7 +44,7 @@ struct hl_starter {
         sd_event *event;
         struct hl_bus *bus;
         uint64_t grace_us;
-        LIST_HEAD(, start) starts;
+        LIST_HEAD(start_list, start) starts;
 };
 
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
@@ -260,13 +260,19 @@ void hl_starter_free(struct hl_starter *starter)
         free(starter);
 }
 
-struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
-                                  void *data)
+static struct start *find_start(const struct hl_starter *starter, const struct hl_model *model)
 {
         struct start *s;
         LIST_FOREACH (s, &starter->starts, entry)
                 if (strcmp(s->model.name, model->name) == 0 && s->model.port == model->port)
-                        break;
+                        return s;
+        return NULL;
+}
+
+struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
+                                  void *data)
+{
+        struct start *s = find_start(starter, model);
         if (!s)
                 s = begin_start(starter, model);
         struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));

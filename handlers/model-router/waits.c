@@ -24,7 +24,7 @@ struct hl_router_waits {
         uint64_t idle_us;
         struct hl_bus *bus;
         struct hl_starter *starter;
-        LIST_HEAD(, waiting) waiting;
+        LIST_HEAD(waiting_list, waiting) waiting;
         unsigned count;
 };
 
