@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +40,22 @@ static void err_cuts_a_long_message(void **state)
         text[sizeof(text) - 1] = '\0';
         hl_fail(&err, HL_ERR_INVALID, EINVAL, "long", "%s", text);
         assert_int_equal(strlen(err.message), HL_ERR_MESSAGE_MAX - 1);
+}
+
+static void each_kind_has_its_exit_status(void **state)
+{
+        (void)state;
+        static const struct {
+                enum hl_err_kind kind;
+                int status;
+        } statuses[] = {
+                { HL_ERR_NONE, EX_OK },           { HL_ERR_INVALID, EX_USAGE },      { HL_ERR_UNSUPPORTED, EX_USAGE },
+                { HL_ERR_FORBIDDEN, EX_NOPERM },  { HL_ERR_NOT_FOUND, EX_NOINPUT },  { HL_ERR_CONFLICT, EX_DATAERR },
+                { HL_ERR_TOO_LARGE, EX_DATAERR }, { HL_ERR_UPSTREAM, EX_SOFTWARE },  { HL_ERR_BUSY, EX_TEMPFAIL },
+                { HL_ERR_TIMEOUT, EX_TEMPFAIL },  { HL_ERR_CANCELLED, EX_TEMPFAIL }, { HL_ERR_INTERNAL, EX_CONFIG },
+        };
+        for (size_t i = 0; i < HL_COUNT(statuses); i++)
+                assert_int_equal(hl_exit_status(statuses[i].kind), statuses[i].status);
 }
 
 static void buf_grows_up_to_its_limit(void **state)
@@ -79,6 +96,21 @@ static void buf_drops_from_the_front(void **state)
         hl_buf_drop(&buf, 4);
         assert_int_equal(buf.len, 0);
         assert_string_equal(buf.data, "");
+        hl_buf_free(&buf);
+}
+
+static void buf_is_trimmed_at_its_end(void **state)
+{
+        (void)state;
+        struct hl_buf buf = { 0 };
+        hl_buf_trim(&buf, "\n");
+        hl_buf_adds(&buf, "\na b\r\n\n");
+        hl_buf_trim(&buf, "\r\n");
+        assert_string_equal(buf.data, "\na b");
+        assert_int_equal(buf.len, 4);
+        hl_buf_add(&buf, "", 1);
+        hl_buf_trim(&buf, "b"); /* a NUL is a byte like any other */
+        assert_int_equal(buf.len, 5);
         hl_buf_free(&buf);
 }
 
@@ -422,6 +454,29 @@ static void timespans_as_systemd(void **state)
         }
 }
 
+static void spans_and_timespecs(void **state)
+{
+        (void)state;
+        assert_true(hl_us_minus(5, 3) == 2);
+        assert_true(hl_us_minus(3, 5) == 0);
+        assert_true(hl_us_minus(HL_USEC_INFINITY, 1) == HL_USEC_INFINITY - 1);
+        struct timespec t = hl_timespec_of(1234567890123);
+        assert_int_equal(t.tv_sec, 1234567);
+        assert_int_equal(t.tv_nsec, 890123000);
+        assert_true(hl_timespec_us(t) == 1234567890123);
+}
+
+static void addresses(void **state)
+{
+        (void)state;
+        static const char *const good[] = { "127.0.0.1", "::1", "2001:db8::1", "::ffff:10.0.0.1" };
+        static const char *const bad[] = { "", "localhost", "127.0.0", "[::1]", "127.0.0.1:80", "::1%lo", " ::1" };
+        for (size_t i = 0; i < HL_COUNT(good); i++)
+                assert_true(hl_is_address(good[i]));
+        for (size_t i = 0; i < HL_COUNT(bad); i++)
+                assert_false(hl_is_address(bad[i]));
+}
+
 static void clocks_go_forward(void **state)
 {
         (void)state;
@@ -436,9 +491,11 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(err_keeps_the_first),
                 cmocka_unit_test(err_cuts_a_long_message),
+                cmocka_unit_test(each_kind_has_its_exit_status),
                 cmocka_unit_test(buf_grows_up_to_its_limit),
                 cmocka_unit_test(buf_without_limit_refuses_overflow),
                 cmocka_unit_test(buf_drops_from_the_front),
+                cmocka_unit_test(buf_is_trimmed_at_its_end),
                 cmocka_unit_test(parse_uint_takes_all_or_nothing),
                 cmocka_unit_test(utf8_as_rfc_3629),
                 cmocka_unit_test(percent_decode),
@@ -452,6 +509,8 @@ int main(void)
                 cmocka_unit_test(rfc3339_there_and_back),
                 cmocka_unit_test(rfc3339_refuses),
                 cmocka_unit_test(timespans_as_systemd),
+                cmocka_unit_test(spans_and_timespecs),
+                cmocka_unit_test(addresses),
                 cmocka_unit_test(clocks_go_forward),
         };
         return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -160,6 +160,8 @@ static void prints(void **state)
         hl_json_set_string(json, "none", NULL);
         hl_json_set_bool(json, "yes", true);
         hl_json_set_int(json, "large", INT64_MIN);
+        hl_json_set_int_or_null(json, "known", true, 7);
+        hl_json_set_int_or_null(json, "unknown", false, 7);
         hl_json_set_decimal(json, "half", 0.5, 2);
         hl_json_set_decimal(json, "nan", NAN, 2);
         hl_json_set_decimal(json, "inf", INFINITY, 2);
@@ -171,7 +173,8 @@ static void prints(void **state)
         hl_json_print(json, &out);
         assert_string_equal(
                 out.data, "{\"text\":\"a/\\\"b\\\"\\n\xC3\xA9\",\"none\":null,\"yes\":2,\"large\":-9223372036854775808,"
-                          "\"half\":0.50,\"nan\":null,\"inf\":null,\"never\":null,\"list\":[\"x\",{}]}\n");
+                          "\"known\":7,\"unknown\":null,\"half\":0.50,\"nan\":null,\"inf\":null,\"never\":null,"
+                          "\"list\":[\"x\",{}]}\n");
         hl_json_free(json);
         hl_buf_free(&out);
 }

@@ -342,6 +342,29 @@ static void files_that_cannot_be_read_now(void **state)
         hl_catalog_free(&catalog);
 }
 
+static void a_copy_of_a_model_outlives_its_catalogue(void **state)
+{
+        struct hl_catalog catalog;
+        struct hl_buf findings = { 0 };
+        test_write(*state, "models/m", "PORT=x\nALIASES=\"a b\"\nHEALTH_PATH=/ok\n");
+        test_write(*state, "models/n", "PORT=1\n");
+        load(*state, NULL, &catalog, &findings);
+        struct hl_model m = hl_model_copy(&catalog.models[0]), n = hl_model_copy(&catalog.models[1]);
+        hl_catalog_free(&catalog);
+        assert_string_equal(m.name, "m");
+        assert_string_equal(m.unit, "model@m.service");
+        assert_string_equal(m.health_path, "/ok");
+        assert_string_equal(m.aliases[0], "a");
+        assert_string_equal(m.aliases[1], "b");
+        assert_null(m.aliases[2]);
+        assert_non_null(strstr(m.port_error, "PORT"));
+        assert_null(n.aliases);
+        assert_null(n.port_error);
+        hl_model_free(&m);
+        hl_model_free(&n);
+        hl_buf_free(&findings);
+}
+
 static void absent_and_unreadable_folders(void **state)
 {
         struct hl_catalog catalog = { .count = 42 };
@@ -374,6 +397,7 @@ int main(void)
                 IN_FOLDER(a_model_whose_file_may_not_be_read_stays),
                 IN_FOLDER(a_model_that_systemd_would_not_start_stays),
                 IN_FOLDER(files_that_cannot_be_read_now),
+                IN_FOLDER(a_copy_of_a_model_outlives_its_catalogue),
                 IN_FOLDER(absent_and_unreadable_folders),
         };
         return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
