@@ -287,6 +287,7 @@ def test_nginx_is_brought_up_where_it_is_enabled(installed):
 
 def test_a_configuration_of_nginx_that_is_not_valid(installed):
     installed.sh(f"rm {LINK} {SITE} && systemctl reload nginx.service")
+    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout == "", 5, "NGINX has read that, and let go of the port")
     installed.put("/etc/nginx/conf.d/broken.conf", "nonsense;\n")
     done = install(installed)
     assert done.returncode == 0 and "nonsense" in done.stderr and "NGINX's configuration is not valid" in done.stdout, done
