@@ -204,3 +204,29 @@ int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char 
         free(unit);
         return r;
 }
+
+void fake_host_start(struct fake_host *host, const struct fake_systemd *systemd)
+{
+        *host = (struct fake_host){ .systemd = *systemd };
+        fake_start(&host->fake, fake_systemd_answer, &host->systemd, &host->bus);
+}
+
+void fake_host_stop(struct fake_host *host)
+{
+        fake_stop(&host->fake, &host->bus);
+}
+
+int fake_host_setup(void **state)
+{
+        struct fake_host *host = hl_alloc(sizeof(*host));
+        fake_host_start(host, &(struct fake_systemd){ 0 });
+        *state = host;
+        return 0;
+}
+
+int fake_host_teardown(void **state)
+{
+        fake_host_stop(*state);
+        free(*state);
+        return 0;
+}

@@ -2,7 +2,7 @@
 /* fake_bus.h - a systemd or logind of the test's own, over a socketpair.
  *
  * Shape    a thread answers the calls of one hl_bus, in order, with the test's function.
- * Owner    fake_start() fills the bus; fake_stop() frees it and joins the thread.
+ * Owner    fake_start() fills the bus; fake_stop() frees it and joins the thread. So do the two of a fake_host.
  * Process  what the answering function writes may be read once a call is back.
  */
 #ifndef HL_TESTS_UNIT_FAKE_BUS_H
@@ -55,5 +55,22 @@ struct fake_systemd {
 };
 
 fake_answer_fn fake_systemd_answer; /* data is a struct fake_systemd * */
+
+/* ---- what a test of systemd begins with: the systemd, its bus, and no error yet ---- */
+
+struct fake_host {
+        struct fake_systemd systemd; /* may be changed at any time; what is asked then is answered so */
+        struct fake_bus fake;
+        struct hl_bus bus;
+        struct hl_err err;
+};
+
+void fake_host_start(struct fake_host *host, const struct fake_systemd *systemd);
+void fake_host_stop(struct fake_host *host);
+
+/* For cmocka's setup and teardown; *state is a struct fake_host *, whose systemd is {0}. */
+int fake_host_setup(void **state);
+int fake_host_teardown(void **state);
+#define ON_FAKE_HOST(test) cmocka_unit_test_setup_teardown(test, fake_host_setup, fake_host_teardown)
 
 #endif

@@ -25,19 +25,17 @@ struct job_case {
 static void expect_job(const struct job_case *c)
 {
         static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit", "ReloadUnit" };
-        struct fake_systemd systemd = c->systemd;
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct fake_host host;
+        fake_host_start(&host, &c->systemd);
         const struct hl_wait wait = hl_wait_until(test_deadline());
-        int r = hl_jobs_run(&bus, c->verb, "model@x.service", &wait, &err);
-        unsigned called = fake_count(&fake, methods[c->verb]);
-        fake_stop(&fake, &bus);
-        if (r != c->result || err.kind != c->kind || (c->code && strcmp(err.code, c->code) != 0) ||
-            (c->words && !strstr(err.message, c->words)))
-                fail_msg("job %s: %d, kind %d, %s: %s", c->systemd.job_result, r, (int)err.kind,
-                         err.code ? err.code : "", err.message);
+        int r = hl_jobs_run(&host.bus, c->verb, "model@x.service", &wait, &host.err);
+        unsigned called = fake_count(&host.fake, methods[c->verb]);
+        fake_host_stop(&host);
+        const struct hl_err *err = &host.err;
+        if (r != c->result || err->kind != c->kind || (c->code && strcmp(err->code, c->code) != 0) ||
+            (c->words && !strstr(err->message, c->words)))
+                fail_msg("job %s: %d, kind %d, %s: %s", c->systemd.job_result, r, (int)err->kind,
+                         err->code ? err->code : "", err->message);
         assert_int_equal(called, 1);
 }
 
@@ -209,20 +207,14 @@ static void refusals(void **state)
 
 static void a_job_outlives_the_deadline(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct fake_host *host = *state;
         const struct hl_wait wait = hl_wait_until(hl_clock_monotonic() + 50 * HL_USEC_PER_MSEC);
-        int r = hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err);
+        int r = hl_jobs_run(&host->bus, HL_JOB_START, "model@x.service", &wait, &host->err);
         assert_true(hl_clock_monotonic() >= wait.deadline_us);
-        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
-        fake_stop(&fake, &bus);
+        assert_string_equal(host->fake.log.data, "StartUnit\n"); /* and it is not called off */
         assert_int_equal(r, -ETIMEDOUT);
-        assert_int_equal(err.kind, HL_ERR_TIMEOUT);
-        assert_string_equal(err.code, "still_working");
+        assert_int_equal(host->err.kind, HL_ERR_TIMEOUT);
+        assert_string_equal(host->err.code, "still_working");
 }
 
 /* Whoever queues a stop holds requests back meanwhile, and no longer. A start may come late: it harms nobody. */
@@ -230,57 +222,46 @@ static void what_is_not_queued_in_time_is_not_queued_later(void **state)
 {
         (void)state;
         for (enum hl_job_verb verb = HL_JOB_START; verb <= HL_JOB_RESTART; verb++) {
-                struct fake_systemd systemd = { .silent = true };
-                struct fake_bus fake;
-                struct hl_bus bus;
-                struct hl_err err = { 0 };
-                fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-                must(hl_bus_open(&bus, &err) == 0);
-                must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
-                HL_CLEANUP(hl_job_free) struct hl_job job = { .bus = &bus, .verb = verb, .name = "model@x.service" };
-                assert_int_equal(hl_job_begin(&job, &err), -ETIMEDOUT);
-                assert_int_equal(err.kind, HL_ERR_BUSY);
+                struct fake_host host;
+                fake_host_start(&host, &(struct fake_systemd){ .silent = true });
+                must(hl_bus_open(&host.bus, &host.err) == 0);
+                must(sd_bus_set_method_call_timeout(host.bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
+                HL_CLEANUP(hl_job_free)
+                struct hl_job job = { .bus = &host.bus, .verb = verb, .name = "model@x.service" };
+                assert_int_equal(hl_job_begin(&job, &host.err), -ETIMEDOUT);
+                assert_int_equal(host.err.kind, HL_ERR_BUSY);
                 if (verb == HL_JOB_START)
-                        assert_non_null(bus.bus);
+                        assert_non_null(host.bus.bus);
                 else
-                        assert_null(bus.bus);
-                fake_stop(&fake, &bus);
+                        assert_null(host.bus.bus);
+                fake_host_stop(&host);
         }
 }
 
 static void a_job_whose_connection_was_hung_up_on_is_not_waited_for(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct fake_host *host = *state;
         HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
-        assert_int_equal(hl_job_begin(&job, &err), 0);
-        hl_bus_free(&bus);
+        struct hl_job job = { .bus = &host->bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
+        assert_int_equal(hl_job_begin(&job, &host->err), 0);
+        hl_bus_free(&host->bus);
         const struct hl_wait wait = hl_wait_until(test_deadline());
-        assert_int_equal(hl_job_wait(&job, &wait, &err), -ENOTCONN);
-        assert_int_equal(err.kind, HL_ERR_BUSY);
-        fake_stop(&fake, &bus);
+        assert_int_equal(hl_job_wait(&job, &wait, &host->err), -ENOTCONN);
+        assert_int_equal(host->err.kind, HL_ERR_BUSY);
 }
 
 static int poll_a_stop(const char *result, bool until_it_ends)
 {
-        struct fake_systemd systemd = { .job_result = result };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@inactive-1.service" };
-        must(hl_job_begin(&job, &err) == 0);
-        int r = hl_job_poll(&job, &err);
+        struct fake_host host;
+        fake_host_start(&host, &(struct fake_systemd){ .job_result = result });
+        struct hl_job job = { .bus = &host.bus, .verb = HL_JOB_STOP, .name = "model@inactive-1.service" };
+        must(hl_job_begin(&job, &host.err) == 0);
+        int r = hl_job_poll(&job, &host.err);
         for (uint64_t end_us = test_deadline(); until_it_ends && r == 0 && hl_clock_monotonic() < end_us;)
-                r = hl_job_poll(&job, &err);
-        assert_true((err.kind != HL_ERR_NONE) == (r < 0)); /* that it goes on is no error */
+                r = hl_job_poll(&job, &host.err);
+        assert_true((host.err.kind != HL_ERR_NONE) == (r < 0)); /* that it goes on is no error */
         hl_job_free(&job);
-        fake_stop(&fake, &bus);
+        fake_host_stop(&host);
         return r;
 }
 
@@ -295,64 +276,43 @@ static void a_job_is_polled(void **state)
 
 static void who_has_left_is_not_waited_for(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
+        struct fake_host *host = *state;
         int client[2];
         must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
         const struct hl_wait wait = { test_deadline(), client[0] };
         close(client[1]);
-        assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err), -ECANCELED);
-        assert_int_equal(err.kind, HL_ERR_CANCELLED);
-        assert_string_equal(fake.log.data, "StartUnit\n"); /* and it is not called off */
-        fake_stop(&fake, &bus);
+        assert_int_equal(hl_jobs_run(&host->bus, HL_JOB_START, "model@x.service", &wait, &host->err), -ECANCELED);
+        assert_int_equal(host->err.kind, HL_ERR_CANCELLED);
+        assert_string_equal(host->fake.log.data, "StartUnit\n"); /* and it is not called off */
         close(client[0]);
 }
 
 static void queued_jobs_are_not_waited_for(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .job_result = NULL };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct fake_host *host = *state;
         HL_CLEANUP(hl_job_free)
-        struct hl_job job = { .bus = &bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
-        assert_int_equal(hl_job_begin(&job, &err), 0);
-        assert_string_equal(fake.log.data, "StopUnit\n");
+        struct hl_job job = { .bus = &host->bus, .verb = HL_JOB_STOP, .name = "model@x.service" };
+        assert_int_equal(hl_job_begin(&job, &host->err), 0);
+        assert_string_equal(host->fake.log.data, "StopUnit\n");
         hl_job_free(&job);
-        fake_stop(&fake, &bus);
-        systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_job_begin(&job, &err), -EACCES);
-        assert_int_equal(err.kind, HL_ERR_INTERNAL);
-        fake_stop(&fake, &bus);
+        host->systemd.refusal = SD_BUS_ERROR_ACCESS_DENIED;
+        assert_int_equal(hl_job_begin(&job, &host->err), -EACCES);
+        assert_int_equal(host->err.kind, HL_ERR_INTERNAL);
 }
 
 static void the_connection_serves_one_job_after_another(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .job_result = "done", .state_after = "active" };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
+        struct fake_host *host = *state;
+        host->systemd = (struct fake_systemd){ .job_result = "done", .state_after = "active" };
         const struct hl_wait wait = hl_wait_until(test_deadline());
         for (int i = 0; i < 3; i++)
-                assert_int_equal(hl_jobs_run(&bus, HL_JOB_START, "model@x.service", &wait, &err), 0);
-        fake_stop(&fake, &bus);
+                assert_int_equal(hl_jobs_run(&host->bus, HL_JOB_START, "model@x.service", &wait, &host->err), 0);
 }
 
 /* ---- jobs of a program with an event loop ---- */
 
 struct party {
-        struct fake_systemd systemd;
-        struct fake_bus fake;
-        struct hl_bus bus;
+        struct fake_host host;
         sd_event *event;
         struct hl_job job;
         unsigned ended;
@@ -371,22 +331,21 @@ static void on_ended(void *data)
         sd_event_exit(p->event, 0);
 }
 
-static void begin_party(struct party *p)
+static void begin_party(struct party *p, const struct fake_systemd *systemd)
 {
-        struct hl_err err = { 0 };
-        fake_start(&p->fake, fake_systemd_answer, &p->systemd, &p->bus);
-        must(sd_event_new(&p->event) >= 0 && hl_bus_open(&p->bus, &err) == 0);
-        must(sd_bus_attach_event(p->bus.bus, p->event, SD_EVENT_PRIORITY_NORMAL) >= 0);
+        fake_host_start(&p->host, systemd);
+        must(sd_event_new(&p->event) >= 0 && hl_bus_open(&p->host.bus, &p->host.err) == 0);
+        must(sd_bus_attach_event(p->host.bus.bus, p->event, SD_EVENT_PRIORITY_NORMAL) >= 0);
         must(sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, TEST_TIMEOUT_US, 0, NULL, NULL) >= 0);
         p->job = (struct hl_job){
-                .bus = &p->bus, .verb = HL_JOB_START, .name = "model@x.service", .ended = on_ended, .data = p
+                .bus = &p->host.bus, .verb = HL_JOB_START, .name = "model@x.service", .ended = on_ended, .data = p
         };
 }
 
 static void end_party(struct party *p)
 {
         hl_job_free(&p->job);
-        fake_stop(&p->fake, &p->bus);
+        fake_host_stop(&p->host);
         sd_event_unref(p->event);
 }
 
@@ -394,10 +353,10 @@ static void an_event_loop_is_told_of_the_end(void **state)
 {
         (void)state;
         for (int early = 0; early <= 1; early++) {
-                struct party p = { .systemd = { .job_result = "done", .state_after = "active", .early = early } };
-                struct hl_err err = { 0 };
-                begin_party(&p);
-                assert_int_equal(hl_job_begin(&p.job, &err), 0);
+                struct party p = { 0 };
+                begin_party(&p,
+                            &(struct fake_systemd){ .job_result = "done", .state_after = "active", .early = early });
+                assert_int_equal(hl_job_begin(&p.job, &p.host.err), 0);
                 assert_int_equal(p.ended, 0); /* not from within */
                 assert_null(p.job.result);
                 assert_int_equal(sd_event_loop(p.event), 0);
@@ -411,10 +370,9 @@ static void an_event_loop_is_told_of_the_end(void **state)
 static void who_is_told_may_free_the_job(void **state)
 {
         (void)state;
-        struct party p = { .systemd = { .job_result = "failed", .state_after = "failed" }, .frees = true };
-        struct hl_err err = { 0 };
-        begin_party(&p);
-        assert_int_equal(hl_job_begin(&p.job, &err), 0);
+        struct party p = { .frees = true };
+        begin_party(&p, &(struct fake_systemd){ .job_result = "failed", .state_after = "failed" });
+        assert_int_equal(hl_job_begin(&p.job, &p.host.err), 0);
         assert_int_equal(sd_event_loop(p.event), 0);
         assert_int_equal(p.ended, 1);
         assert_int_equal(p.judged, -EIO);
@@ -425,10 +383,9 @@ static void who_is_told_may_free_the_job(void **state)
 static void a_refusal_is_an_end(void **state)
 {
         (void)state;
-        struct party p = { .systemd = { .refusal = SD_BUS_ERROR_ACCESS_DENIED } };
-        struct hl_err err = { 0 };
-        begin_party(&p);
-        assert_int_equal(hl_job_begin(&p.job, &err), 0);
+        struct party p = { 0 };
+        begin_party(&p, &(struct fake_systemd){ .refusal = SD_BUS_ERROR_ACCESS_DENIED });
+        assert_int_equal(hl_job_begin(&p.job, &p.host.err), 0);
         assert_int_equal(sd_event_loop(p.event), 0);
         assert_int_equal(p.ended, 1);
         assert_int_equal(p.judged, -EACCES);
@@ -442,13 +399,13 @@ int main(void)
                 cmocka_unit_test(job_that_ends_before_its_reply),
                 cmocka_unit_test(jobs_that_fail),
                 cmocka_unit_test(refusals),
-                cmocka_unit_test(a_job_outlives_the_deadline),
+                ON_FAKE_HOST(a_job_outlives_the_deadline),
                 cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
-                cmocka_unit_test(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
+                ON_FAKE_HOST(a_job_whose_connection_was_hung_up_on_is_not_waited_for),
                 cmocka_unit_test(a_job_is_polled),
-                cmocka_unit_test(who_has_left_is_not_waited_for),
-                cmocka_unit_test(queued_jobs_are_not_waited_for),
-                cmocka_unit_test(the_connection_serves_one_job_after_another),
+                ON_FAKE_HOST(who_has_left_is_not_waited_for),
+                ON_FAKE_HOST(queued_jobs_are_not_waited_for),
+                ON_FAKE_HOST(the_connection_serves_one_job_after_another),
                 cmocka_unit_test(an_event_loop_is_told_of_the_end),
                 cmocka_unit_test(who_is_told_may_free_the_job),
                 cmocka_unit_test(a_refusal_is_an_end),

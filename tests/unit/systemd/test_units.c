@@ -17,25 +17,19 @@
 
 static void states_of_many_take_one_call(void **state)
 {
-        (void)state;
         enum { COUNT = 50 };
         static const char *const words[] = { "active", "inactive",  "activating", "deactivating",
                                              "failed", "reloading", "refreshing", "maintenance" };
         static const enum hl_unit_state expected[] = { HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE, HL_UNIT_STARTING,
                                                        HL_UNIT_STOPPING, HL_UNIT_FAILED,   HL_UNIT_ACTIVE,
                                                        HL_UNIT_ACTIVE,   HL_UNIT_INACTIVE };
-        struct fake_systemd systemd = { 0 };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
+        struct fake_host *host = *state;
         char *names[COUNT];
         enum hl_unit_state states[COUNT];
         for (int i = 0; i < COUNT; i++)
                 names[i] = hl_format("model@%s-%d.service", words[i % 8], i);
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        int r = hl_units_states(&bus, (const char *const *)names, COUNT, states, &err);
-        unsigned calls = bus.calls, lists = fake_count(&fake, "ListUnitsByNames");
-        fake_stop(&fake, &bus);
+        int r = hl_units_states(&host->bus, (const char *const *)names, COUNT, states, &host->err);
+        unsigned calls = host->bus.calls, lists = fake_count(&host->fake, "ListUnitsByNames");
         assert_int_equal(r, 0);
         assert_int_equal(calls, 1);
         assert_int_equal(lists, 1);
@@ -59,20 +53,14 @@ static void no_units_take_no_call(void **state)
 
 static void starts_are_asked_in_a_pipeline(void **state)
 {
-        (void)state;
         enum { COUNT = 150 }; /* more than may be outstanding at once */
-        struct fake_systemd systemd = { 0 };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
+        struct fake_host *host = *state;
         char *names[COUNT];
         uint64_t since_us[COUNT];
         for (int i = 0; i < COUNT; i++)
                 names[i] = hl_format("model@active-%d.service", i);
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        int r = hl_units_active_since(&bus, (const char *const *)names, COUNT, since_us, &err);
-        unsigned gets = fake_count(&fake, "Get");
-        fake_stop(&fake, &bus);
+        int r = hl_units_active_since(&host->bus, (const char *const *)names, COUNT, since_us, &host->err);
+        unsigned gets = fake_count(&host->fake, "Get");
         assert_int_equal(r, 0);
         assert_int_equal(gets, COUNT);
         for (int i = 0; i < COUNT; i++) {
@@ -83,16 +71,11 @@ static void starts_are_asked_in_a_pipeline(void **state)
 
 static void detail_of_a_unit(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .result = "exit-code", .exit_code = CLD_EXITED, .exit_status = 3 };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
+        struct fake_host *host = *state;
         struct hl_unit_detail d;
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_detail(&bus, "model@active-9.service", &d, &err), 0);
-        assert_int_equal(bus.calls, 1);
-        fake_stop(&fake, &bus);
+        host->systemd = (struct fake_systemd){ .result = "exit-code", .exit_code = CLD_EXITED, .exit_status = 3 };
+        assert_int_equal(hl_units_detail(&host->bus, "model@active-9.service", &d, &host->err), 0);
+        assert_int_equal(host->bus.calls, 1);
         assert_int_equal(d.active, HL_UNIT_ACTIVE);
         assert_true(d.found);
         assert_true(d.since_us == 5000 && d.active_since_monotonic_us == 9 * HL_USEC_PER_SEC);
@@ -103,53 +86,41 @@ static void detail_of_a_unit(void **state)
         assert_int_equal(d.exit_status, 3);
         assert_string_equal(d.result, "exit-code");
 
-        systemd = (struct fake_systemd){ .load_state = "not-found" };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_detail(&bus, "model@x.service", &d, &err), 0);
-        fake_stop(&fake, &bus);
+        host->systemd = (struct fake_systemd){ .load_state = "not-found" };
+        assert_int_equal(hl_units_detail(&host->bus, "model@x.service", &d, &host->err), 0);
         assert_false(d.found);
         assert_int_equal(d.active, HL_UNIT_INACTIVE);
 }
 
 static void ended_units_say_why(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = {
+        struct fake_host *host = *state;
+        host->systemd = (struct fake_systemd){
                 .state_after = "failed", .result = "oom-kill", .exit_code = CLD_KILLED, .exit_status = 9
         };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_fail_unit_ended(&bus, "model@x.service", &err), -EIO);
-        fake_stop(&fake, &bus);
-        assert_int_equal(err.kind, HL_ERR_UPSTREAM);
-        assert_non_null(strstr(err.message, "ended before it was ready: oom-kill, signal 9"));
+        assert_int_equal(hl_fail_unit_ended(&host->bus, "model@x.service", &host->err), -EIO);
+        assert_int_equal(host->err.kind, HL_ERR_UPSTREAM);
+        assert_non_null(strstr(host->err.message, "ended before it was ready: oom-kill, signal 9"));
 }
 
 static void questions_that_fail(void **state)
 {
-        (void)state;
-        struct fake_systemd systemd = { .list_error = SD_BUS_ERROR_ACCESS_DENIED };
-        struct fake_bus fake;
-        struct hl_bus bus;
+        struct fake_host *host = *state;
         const char *name = "model@active-1.service";
         enum hl_unit_state active = HL_UNIT_STOPPING;
         struct hl_unit_detail detail = { .main_pid = 42 };
         uint64_t since_us;
-        struct hl_err err = { 0 };
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_unit_state_of(&bus, name, &active, &err), -EACCES);
-        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        host->systemd = (struct fake_systemd){ .list_error = SD_BUS_ERROR_ACCESS_DENIED };
+        assert_int_equal(hl_unit_state_of(&host->bus, name, &active, &host->err), -EACCES);
+        assert_int_equal(host->err.kind, HL_ERR_INTERNAL);
         assert_int_equal(active, HL_UNIT_STOPPING);
-        err = (struct hl_err){ 0 };
-        assert_int_equal(hl_units_detail(&bus, name, &detail, &err), -EACCES);
-        assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        host->err = (struct hl_err){ 0 };
+        assert_int_equal(hl_units_detail(&host->bus, name, &detail, &host->err), -EACCES);
+        assert_int_equal(host->err.kind, HL_ERR_INTERNAL);
         assert_int_equal(detail.main_pid, 42);
-        err = (struct hl_err){ 0 };
-        assert_int_equal(hl_units_active_since(&bus, &name, 1, &since_us, &err), -EACCES);
-        assert_int_equal(err.kind, HL_ERR_INTERNAL);
-        fake_stop(&fake, &bus);
+        host->err = (struct hl_err){ 0 };
+        assert_int_equal(hl_units_active_since(&host->bus, &name, 1, &since_us, &host->err), -EACCES);
+        assert_int_equal(host->err.kind, HL_ERR_INTERNAL);
 }
 
 static int say_nothing(struct fake_bus *fake, sd_bus_message *call, const char *member)
@@ -163,25 +134,22 @@ static int say_nothing(struct fake_bus *fake, sd_bus_message *call, const char *
 /* A systemd that does not answer holds nobody up for long. */
 static void a_hung_peer_is_busy(void **state)
 {
-        (void)state;
-        struct fake_bus fake;
-        struct hl_bus bus;
+        struct fake_host *host = *state;
         const char *name = "model@active-1.service";
         enum hl_unit_state active;
-        struct hl_err err = { 0 };
         uint64_t default_us = 0, began_us = hl_clock_monotonic();
-        fake_start(&fake, say_nothing, NULL, &bus);
-        must(hl_bus_open(&bus, &err) == 0 && sd_bus_get_method_call_timeout(bus.bus, &default_us) >= 0);
+        host->fake.answer = say_nothing;
+        must(hl_bus_open(&host->bus, &host->err) == 0 &&
+             sd_bus_get_method_call_timeout(host->bus.bus, &default_us) >= 0);
         assert_true(default_us == HL_BUS_CALL_TIMEOUT_US);
-        must(sd_bus_set_method_call_timeout(bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
-        assert_int_equal(hl_unit_state_of(&bus, name, &active, &err), -ETIMEDOUT);
-        assert_int_equal(err.kind, HL_ERR_BUSY);
-        err = (struct hl_err){ 0 };
+        must(sd_bus_set_method_call_timeout(host->bus.bus, 30 * HL_USEC_PER_MSEC) >= 0);
+        assert_int_equal(hl_unit_state_of(&host->bus, name, &active, &host->err), -ETIMEDOUT);
+        assert_int_equal(host->err.kind, HL_ERR_BUSY);
+        host->err = (struct hl_err){ 0 };
         uint64_t since_us;
-        assert_int_equal(hl_units_active_since(&bus, &name, 1, &since_us, &err), -ETIMEDOUT);
-        assert_int_equal(err.kind, HL_ERR_BUSY);
+        assert_int_equal(hl_units_active_since(&host->bus, &name, 1, &since_us, &host->err), -ETIMEDOUT);
+        assert_int_equal(host->err.kind, HL_ERR_BUSY);
         assert_true(hl_clock_monotonic() - began_us < HL_BUS_CALL_TIMEOUT_US); /* not a moment longer than asked */
-        fake_stop(&fake, &bus);
 }
 
 static void no_bus_is_busy(void **state)
@@ -203,44 +171,41 @@ static void no_bus_is_busy(void **state)
 
 static void the_control_group(void **state)
 {
-        struct fake_systemd systemd = { 0 };
-        struct fake_bus fake;
-        struct hl_bus bus;
-        struct hl_err err = { 0 };
+        struct fake_host host;
         struct stat status;
         uint64_t cgroup = 42;
-        fake_start(&fake, fake_systemd_answer, &systemd, &bus);
-        assert_int_equal(hl_units_cgroup(&bus, "model@inactive-1.service", &cgroup, &err), 0);
+        fake_host_start(&host, &(struct fake_systemd){ 0 });
+        assert_int_equal(hl_units_cgroup(&host.bus, "model@inactive-1.service", &cgroup, &host.err), 0);
         assert_int_equal(cgroup, 0);
-        systemd.control_group = "/no/such.slice";
-        assert_int_equal(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err), 0);
+        host.systemd.control_group = "/no/such.slice";
+        assert_int_equal(hl_units_cgroup(&host.bus, "model@active-1.service", &cgroup, &host.err), 0);
         assert_int_equal(cgroup, 0);
         char *folder = hl_format("/../../..%s", (const char *)*state); /* seen from /sys/fs/cgroup */
         must(stat(*state, &status) == 0);
-        systemd.control_group = folder;
-        assert_int_equal(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err), 0);
+        host.systemd.control_group = folder;
+        assert_int_equal(hl_units_cgroup(&host.bus, "model@active-1.service", &cgroup, &host.err), 0);
         assert_int_equal(cgroup, status.st_ino);
         struct hl_unit_detail detail;
-        assert_int_equal(hl_units_detail(&bus, "model@active-1.service", &detail, &err), 0);
+        assert_int_equal(hl_units_detail(&host.bus, "model@active-1.service", &detail, &host.err), 0);
         assert_int_equal(detail.cgroup, status.st_ino);
-        systemd.list_error = SD_BUS_ERROR_NO_REPLY;
-        assert_true(hl_units_cgroup(&bus, "model@active-1.service", &cgroup, &err) < 0);
-        assert_int_equal(err.kind, HL_ERR_BUSY);
-        fake_stop(&fake, &bus);
+        host.systemd.list_error = SD_BUS_ERROR_NO_REPLY;
+        assert_true(hl_units_cgroup(&host.bus, "model@active-1.service", &cgroup, &host.err) < 0);
+        assert_int_equal(host.err.kind, HL_ERR_BUSY);
+        fake_host_stop(&host);
         free(folder);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(states_of_many_take_one_call),
+                ON_FAKE_HOST(states_of_many_take_one_call),
                 cmocka_unit_test(no_units_take_no_call),
-                cmocka_unit_test(starts_are_asked_in_a_pipeline),
-                cmocka_unit_test(detail_of_a_unit),
+                ON_FAKE_HOST(starts_are_asked_in_a_pipeline),
+                ON_FAKE_HOST(detail_of_a_unit),
                 cmocka_unit_test_setup_teardown(the_control_group, test_folder_setup, test_folder_teardown),
-                cmocka_unit_test(ended_units_say_why),
-                cmocka_unit_test(questions_that_fail),
-                cmocka_unit_test(a_hung_peer_is_busy),
+                ON_FAKE_HOST(ended_units_say_why),
+                ON_FAKE_HOST(questions_that_fail),
+                ON_FAKE_HOST(a_hung_peer_is_busy),
                 cmocka_unit_test(no_bus_is_busy),
         };
         return cmocka_run_group_tests_name("units", tests, NULL, NULL);
