@@ -88,7 +88,7 @@ install: all ## on this host, or below DESTDIR. As root
 uninstall: ## takes all of it off again, but for your files. As root
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
 
-.PHONY: run test check lint bench
+.PHONY: run test test-fast check lint bench
 run: ## the product in a throwaway machine: a tour, then until Ctrl-C. ONCE=1: only the tour. As root
 	tests/install-dependencies run
 	tests/demo/run
@@ -97,6 +97,9 @@ test: ## everything, the real machines too. As root
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
 	tests/run lint unit doors system kubernetes
+
+test-fast: all ## check, and what is not slow in machines of one Debian. As root
+	tests/run lint unit doors system-fast
 
 check: all ## what needs neither root nor a machine: lint, unit, doors
 	tests/run lint unit doors

@@ -105,20 +105,24 @@ def client(request, lab, processes, tmp_path_factory):
     return processes[name]
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "column(name): where the table of clients has what became of this test")
-    config.addinivalue_line("markers", "last: runs after all others, because it collects what has taken so long")
-    config.addinivalue_line("markers", "seconds(limit): how long this test may take; 60 where it does not say")
+SECONDS = 120  # that a test may take, where it does not ask for more
+
+
+def limit_of(item):
+    marker = item.get_closest_marker("seconds")
+    return max(SECONDS, marker.args[0] if marker else 0)
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if limit_of(item) > SECONDS:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(autouse=True)
-def no_longer_than_a_minute(request):
-    marker = request.node.get_closest_marker("seconds")
-    limit = marker.args[0] if marker else 60
+def no_longer_than_its_limit(request):
+    limit = limit_of(request.node)
 
     def too_long(*_):
         raise TimeoutError(f"this test takes longer than {limit} seconds")

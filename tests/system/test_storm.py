@@ -12,6 +12,7 @@ import pytest
 
 from machines import INFERENCE, MONITOR, wait_until
 
+pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("STORM_SEED", "20260131"))
 ACTIONS, AT_ONCE = 200, 6
 MODELS = {"storm-a": 8410, "storm-b": 8411, "storm-c": 8412, "storm-d": 8413}
