@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import real
-from machines import INFERENCE, MODELS, wait_until
+from machines import INFERENCE, MODELS, PATIENCE, wait_until
 from real import LLAMA
 from web import NGINX, Web
 
@@ -51,7 +51,7 @@ class Lab(Web):
             self.field_model(name, port, options)
         self.sh("systemctl start nginx.service")
         self.update()
-        wait_until(lambda: self.routes(*NAMES), 15, "NGINX knows the models")
+        wait_until(lambda: self.routes(*NAMES), PATIENCE, "NGINX knows the models")
 
     def stop(self, *models):
         for model in models or self.running():

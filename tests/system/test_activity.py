@@ -3,7 +3,7 @@
 import contextlib
 import socket
 
-from machines import ACTIVITY, MONITOR, wait_until
+from machines import ACTIVITY, MONITOR, PATIENCE, wait_until
 from web import CHAT, NGINX, Stream
 
 SOCKET = "/run/home-lab-services/model-activity.sock"
@@ -18,12 +18,12 @@ def touched(web, model):
     """Whether a request that has ended is noted. It is forgotten for the next one: two notes of the same model within 10 ms
     are one, so another model's comes between."""
     try:
-        wait_until(lambda: web.last_used(model), 5, "it is noted")
+        wait_until(lambda: web.last_used(model), PATIENCE, "it is noted")
     except AssertionError:
         return False
     web.ask("GET", "/v1/models")  # the router may have noted it already: NGINX's line comes after the answer
     tell(web, "home_lab: tiny-llama")
-    wait_until(lambda: web.last_used("tiny-llama"), 5, "the other one is noted")
+    wait_until(lambda: web.last_used("tiny-llama"), PATIENCE, "the other one is noted")
     web.sh(f"cd {ACTIVITY} && rm {model} tiny-llama")
     return True
 
@@ -98,7 +98,7 @@ def test_while_it_runs_the_kernel_says_so(web):
     for stream in streams:
         stream.whole()
     assert touched(web, "quick")
-    wait_until(lambda: activity()["in_flight"] == 0, 5, "it is over")
+    wait_until(lambda: activity()["in_flight"] == 0, PATIENCE, "it is over")
 
 
 def test_websockets_count(web):
@@ -126,6 +126,6 @@ def test_without_its_socket_requests_are_served(web):
         assert [web.post("/quick/echo", "x").status for _ in range(5)] == [200] * 5
     finally:
         web.sh("systemctl start home-lab-services.target")
-    wait_until(lambda: web.is_active("model-activity.socket"), 10, "it is up again")
+    wait_until(lambda: web.is_active("model-activity.socket"), PATIENCE, "it is up again")
     web.sh(f"rm -f {ACTIVITY}/quick")
-    wait_until(lambda: web.post("/quick/echo", "x").status == 200 and web.last_used("quick"), 10, "NGINX finds it again")
+    wait_until(lambda: web.post("/quick/echo", "x").status == 200 and web.last_used("quick"), PATIENCE, "NGINX finds it again")

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from machines import FIELD_MODEL, wait_until
+from machines import FIELD_MODEL, PATIENCE, wait_until
 from web import CHAT, Web
 
 EVIL = "/usr/local/libexec/home-lab-services-demo/evil-model"
@@ -26,7 +26,7 @@ def site(make_machine):
     machine.model("late", LATE, command=f"sh -c 'while [ ! -e /run/late ]; do sleep 0.1; done; exec {FIELD_MODEL} {LATE} --who late'")
     machine.sh("systemctl start nginx.service")
     machine.update()
-    wait_until(lambda: machine.routes("evil", "plain", "late", "slow"), 15, "NGINX knows the models")
+    wait_until(lambda: machine.routes("evil", "plain", "late", "slow"), PATIENCE, "NGINX knows the models")
     return machine
 
 
@@ -64,17 +64,17 @@ def test_a_request_dies_with_the_model_that_had_it(site, path):
     """What runs in its place, and has not been ready yet, is another: the request may have done its work."""
     def start():
         site.sh("systemctl start model@slow.service")
-        wait_until(lambda: site.sh(f"ss -Hltn 'sport = :{SLOW}'"), 10, "it listens")
+        wait_until(lambda: site.sh(f"ss -Hltn 'sport = :{SLOW}'"), PATIENCE, "it listens")
 
     site.run("systemctl kill --signal=KILL model@slow.service")
-    wait_until(lambda: not site.runs("slow"), 10, "it has ended")
+    wait_until(lambda: not site.runs("slow"), PATIENCE, "it has ended")
     start()
     held = site.hold(path, json.dumps({"model": "slow"}))
-    wait_until(lambda: site.seen(SLOW, CHAT), 10, "it has the request")
+    wait_until(lambda: site.seen(SLOW, CHAT), PATIENCE, "it has the request")
     site.sh("systemctl kill --signal=STOP model-router.service")
     try:
         site.sh("systemctl kill --signal=KILL model@slow.service")
-        wait_until(lambda: not site.runs("slow"), 10, "it has ended")
+        wait_until(lambda: not site.runs("slow"), PATIENCE, "it has ended")
         start()
     finally:
         site.sh("systemctl kill --signal=CONT model-router.service")
@@ -124,7 +124,7 @@ def test_who_listens_before_the_model_does_gets_no_request(site, path, began):
     site.sh("rm -f /run/late")
     site.sh(["systemd-run", "--quiet", "--unit=stranger", "--uid=nobody", FIELD_MODEL, str(LATE), "--who", "stranger", "--health-status", "503"])
     try:
-        wait_until(lambda: site.sh(f"ss -Hltn 'sport = :{LATE}'"), 10, "the stranger listens")
+        wait_until(lambda: site.sh(f"ss -Hltn 'sport = :{LATE}'"), PATIENCE, "the stranger listens")
         site.sh("systemctl start model@late.service")
         held = site.hold(path, json.dumps({"model": "late"}))
         site.wait_for_waiting(1)

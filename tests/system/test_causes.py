@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MODELS, MONITOR, wait_until
+from machines import INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
 
 PORT, OTHER = 8231, 8299
 SERVER = "/usr/local/libexec/home-lab-services-demo/server.py"
@@ -160,7 +160,7 @@ def test_a_wrong_health_path(machine):
 
 def stranger(machine, unit, port=PORT, user="nobody"):
     machine.sh(f"systemd-run --quiet --unit={unit} --uid={user} {server(machine)} {port}")
-    wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{port}'"), 10, "the stranger listens")
+    wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{port}'"), PATIENCE, "the stranger listens")
 
 
 def test_the_port_of_another_model(machine):
@@ -205,7 +205,7 @@ def test_a_port_that_root_holds_for_the_model_is_the_models(machine):
     model(machine, "m", "sleep 1000", extra="START_TIMEOUT=10s\n")
     machine.sh(f"systemd-run --quiet --unit=proxy {server(machine)} {PORT}")
     try:
-        wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{PORT}'"), 10, "the proxy listens")
+        wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{PORT}'"), PATIENCE, "the proxy listens")
         assert start(machine, "m").status == 200
     finally:
         machine.sh("systemctl stop proxy.service")
@@ -247,7 +247,7 @@ def sweep_until(machine, seconds):
 
 
 @pytest.mark.parametrize("load", ["it says so", "it works"])
-@pytest.mark.seconds(120)
+@pytest.mark.seconds(180)
 def test_a_model_that_loads_is_not_idle(machine, load):
     """Ten times its START_TIMEOUT and its IDLE_TIMEOUT, and nobody waits for it."""
     if load == "it says so":
@@ -260,7 +260,7 @@ def test_a_model_that_loads_is_not_idle(machine, load):
               extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=1s\n")
     assert start(machine, "m", "job").status == 200
     assert not sweep_until(machine, 10)
-    machine.ready(PORT, 20)
+    machine.ready(PORT)
     pid = machine.properties("model@m.service", "MainPID")["MainPID"]
     assert machine.http("GET", INFERENCE, "/models/m").json["pid"] == int(pid)
     assert sweep_until(machine, 20), "once it has loaded, nobody uses it"
@@ -268,7 +268,7 @@ def test_a_model_that_loads_is_not_idle(machine, load):
 
 @pytest.mark.parametrize("hang", ["sleep 1000", "python3 -c \"import socket, time; "
                                   "s = socket.create_server((\\\"127.0.0.1\\\", 8231)); time.sleep(1000)\""])
-@pytest.mark.seconds(90)
+@pytest.mark.seconds(180)
 def test_a_model_that_hangs_while_it_loads_is_stopped(machine, hang):
     model(machine, "m", hang, extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=2s\n")
     assert start(machine, "m", "job").status == 200

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from machines import ACTIVITY, DEMO_MODEL, ETC, INFERENCE, MODELS, SERVICES, SHUTDOWN, UP, tool, wait_until
+from machines import ACTIVITY, DEMO_MODEL, ETC, INFERENCE, MODELS, PATIENCE, SERVICES, SHUTDOWN, UP, tool, wait_until
 
 UNITS = (*(f"{service}.service" for service in SERVICES), *UP)
 STATE = "/var/lib/home-lab-services"
@@ -89,7 +89,7 @@ def test_model_files_that_are_not_right_are_an_error_of_their_own(broken):
     for said in "bad port", f"{MODELS}/far:1: PORT", "tiny-llama", f"{MODELS}/noise:1:", f"{MODELS}/ours: PORT 5002 is that of inference-service.socket":
         assert said in text, text
     broken.sh("systemctl restart home-lab-services.service")  # the others are as good as ever
-    wait_until(lambda: len(broken.ports_open()) == 3, 10, "everything runs all the same")
+    wait_until(lambda: len(broken.ports_open()) == 3, PATIENCE, "everything runs all the same")
     names = [model["model_name"] for model in broken.http("GET", INFERENCE, "/models")["models"]]
     assert "tiny-llama" in names and "bad port" not in names
 
@@ -161,7 +161,7 @@ def test_the_site_of_nginx(broken):
 def test_a_port_that_somebody_else_has(broken):
     broken.sh("systemctl stop home-lab-services.service")
     broken.sh(f"systemd-run --quiet --unit=squatter {DEMO_MODEL} --name squatter --port 5002")
-    wait_until(lambda: broken.run("ss -Hltn 'sport = :5002'").stdout, 10, "it listens")
+    wait_until(lambda: broken.run("ss -Hltn 'sport = :5002'").stdout, PATIENCE, "it listens")
     try:
         status, text = check(broken)
         assert status == 75 and "port 5002" in text and "demo-model (pid " in text, text
@@ -216,9 +216,9 @@ def test_a_broken_configuration_keeps_all_down_until_it_is_right(broken):
         wait_until(lambda: broken.ports_open(), 11, "it must not")
     assert broken.ports_open() == []
     broken.put(ETC + "/config.json", '{ "shutdown": { "default_minutes": 2 } }')
-    wait_until(lambda: len(broken.ports_open()) == 3, 15, "it heals by itself")
-    wait_until(lambda: broken.is_active(*UP), 5, "all units are up")
-    wait_until(lambda: broken.failed_units() == "", 5, "what makes NGINX's configuration has run again")
+    wait_until(lambda: len(broken.ports_open()) == 3, PATIENCE, "it heals by itself")
+    wait_until(lambda: broken.is_active(*UP), PATIENCE, "all units are up")
+    wait_until(lambda: broken.failed_units() == "", PATIENCE, "what makes NGINX's configuration has run again")
 
 
 def test_a_user_of_ours_who_lingers_is_told(broken):

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import documents
-from machines import MODELS, MONITOR, wait_until
+from machines import MODELS, MONITOR, PATIENCE, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = documents.section("handlers/README.md", "Command line")
@@ -75,9 +75,9 @@ def test_never_started_and_stopped_by_the_sweep(quick):
     assert "fresh is stopped: the journal knows of no start of it." in cli(quick, "why fresh").stdout
     quick.model("tiny-llama", 8198, extra="IDLE_TIMEOUT=1\n")
     cli(quick, "start tiny-llama")
-    wait_until(lambda: "The next sweep stops it." in cli(quick, "why tiny-llama").stdout, 10, "it is idle")
+    wait_until(lambda: "The next sweep stops it." in cli(quick, "why tiny-llama").stdout, PATIENCE, "it is idle")
     quick.sh("systemctl start model-idle-sweep.service")
-    wait_until(lambda: not quick.is_active("model@tiny-llama.service"), 10, "it is stopped")
+    wait_until(lambda: not quick.is_active("model@tiny-llama.service"), PATIENCE, "it is stopped")
     assert re.match(r"tiny-llama is stopped: it was idle for \d+ s \(IDLE_TIMEOUT 1 s\), stopped at \d\d:\d\d\. A request",
                     cli(quick, "why tiny-llama").stdout)
 
@@ -97,22 +97,22 @@ def test_a_log_is_followed(quick):
     follower = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         cli(quick, "start tiny-llama")
-        wait_until(lambda: quick.run("pgrep -f 'home-lab-services logs'").stdout, 10, "it follows")
+        wait_until(lambda: quick.run("pgrep -f 'home-lab-services logs'").stdout, PATIENCE, "it follows")
         cli(quick, "stop tiny-llama")
         out, err = follower.communicate(timeout=20)
         assert "Stopped" in out and err == "", (out, err)
     finally:
         follower.kill()
-    wait_until(lambda: not quick.run("pgrep -x home-lab-servic").stdout, 10, "it has ended")
+    wait_until(lambda: not quick.run("pgrep -x home-lab-servic").stdout, PATIENCE, "it has ended")
 
 
 def test_ctrl_c_leaves_the_model_loading(machine):
     machine.model("slow", 8298, "--load-seconds 8")
     starter = subprocess.Popen(machine.argv(["home-lab-services", "start", "slow"]), stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: machine.is_active("model@slow.service"), 10, "it loads")
+    wait_until(lambda: machine.is_active("model@slow.service"), PATIENCE, "it loads")
     machine.sh("pkill -INT -f '^home-lab-services start slow'")
     assert starter.wait(20) == 130 and "slow goes on loading" in starter.stderr.read()
-    machine.ready(8298, 20)
+    machine.ready(8298)
     assert machine.is_active("model@slow.service")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from clients import CLIENTS, NAMES, TOKENS, Refused
 from clients import HERE as WITH
-from machines import ETC, INFERENCE, Network, wait_until
+from machines import ETC, INFERENCE, PATIENCE, Network, wait_until
 from web import NGINX
 
 HERE, THERE = "198.18.78.1", "198.18.78.2"  # the machine, the neighbour
@@ -43,7 +43,7 @@ def open_lab(lab):
         def reached():
             with contextlib.suppress(OSError):
                 return lab.neighbour.http("GET", NGINX, "/v1/models", host=HERE).status
-        wait_until(reached, 10, "the neighbour reaches the site")
+        wait_until(reached, PATIENCE, "the neighbour reaches the site")
         yield lab
     finally:
         ip("netns", "delete", name, check=False)
@@ -69,7 +69,7 @@ def away(request, open_lab, client, tmp_path):
 
 
 @pytest.mark.column("key")
-@pytest.mark.seconds(120)
+@pytest.mark.seconds(180)
 @pytest.mark.parametrize("client", CHATTING, indirect=True)
 def test_a_key_of_the_scope_use(open_lab, keys, away):
     """Chat and stream from a cold model, the list, by name and by /v1; without it, and with another, a refusal in words."""

@@ -2,7 +2,7 @@
 """COMMAND as people type it: it works, or the start fails before anything runs, with the sentence that says what to write."""
 import pytest
 
-from machines import DEMO_MODEL, INFERENCE, wait_until
+from machines import DEMO_MODEL, INFERENCE, PATIENCE, wait_until
 
 PORT = 8391
 SERVER = f"{DEMO_MODEL} --name typed --load-seconds 0"
@@ -63,7 +63,7 @@ def test_arguments_arrive_as_they_are_typed(machine):
         write(machine, text)
         cursor = machine.sh("journalctl -n0 --show-cursor | sed -n 's/^-- cursor: //p'").strip()
         machine.http("POST", INFERENCE, "/models/typed/start")
-        wait_until(lambda: expected in machine.sh(["journalctl", "-u", "model@typed", "-o", "cat", "--after-cursor", cursor]), 10, (text, expected))
+        wait_until(lambda: expected in machine.sh(["journalctl", "-u", "model@typed", "-o", "cat", "--after-cursor", cursor]), PATIENCE, (text, expected))
 
 
 @pytest.mark.parametrize("text, sentence", [
@@ -93,5 +93,5 @@ def test_it_is_refused_before_anything_runs(machine, text, sentence):
     before = len(log())
     answer = machine.http("POST", INFERENCE, "/models/typed/start")
     assert answer.status == 502, answer
-    wait_until(lambda: any(sentence in line and "/etc/home-lab-services/models/typed: " in line for line in log()[before:]), 10, sentence)
+    wait_until(lambda: any(sentence in line and "/etc/home-lab-services/models/typed: " in line for line in log()[before:]), PATIENCE, sentence)
     assert machine.properties("model@typed", "Result")["Result"] == "exit-code"

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import documents
-from machines import BUILD, ETC, MODELS, PORTS, SOURCE, TOOL, wait_until
+from machines import BUILD, ETC, MODELS, PATIENCE, PORTS, SOURCE, TOOL, wait_until
 
 FIRST = "README.md"
 OTHERS = [document for document in documents.names() if document != FIRST and documents.blocks_to_run(document)]
@@ -32,7 +32,7 @@ class Newcomer:
         """Seconds after a model's file; a person is slower than that."""
         locations = self.machine.path("/var/lib/home-lab-services/nginx/models.conf")
         for name in self.machine.run(["ls", MODELS]).stdout.split():
-            wait_until(lambda: f"location /{name}/ " in locations.read_text(), 20, f"NGINX knows {name}")
+            wait_until(lambda: f"location /{name}/ " in locations.read_text(), PATIENCE, f"NGINX knows {name}")
 
     def types(self, block):
         if self.token:

@@ -10,7 +10,7 @@ import time
 import fastcgi
 import pytest
 
-from machines import INFERENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, wait_until
+from machines import INFERENCE, PATIENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, wait_until
 
 PROGRAMS = "/usr/local/libexec/home-lab-services"
 FOLDER = "/run/home-lab-services"
@@ -33,7 +33,7 @@ def wrapped(machine):
     """fcgiwrap, a server of plain CGI programs."""
     machine.sh(f"systemd-run --quiet --unit=wrap --uid=home-lab-services --service-type=exec --property=RuntimeDirectory=wrap "
                f"fcgiwrap -s unix:/run/wrap/wrap.sock && ln -s ../wrap/wrap.sock {FOLDER}/wrap.sock")
-    wait_until(lambda: machine.path("/run/wrap/wrap.sock").exists(), 5, "fcgiwrap listens")
+    wait_until(lambda: machine.path("/run/wrap/wrap.sock").exists(), PATIENCE, "fcgiwrap listens")
     yield "wrap"
     machine.sh(f"systemctl stop wrap; rm {FOLDER}/wrap.sock")
 
@@ -79,7 +79,7 @@ def test_only_nginx_may_connect(machine):
 def end_worker(machine, service):
     """So that the next one is started by what its unit says now."""
     machine.run(f"systemctl kill {service}.service")  # it may have ended by itself
-    wait_until(lambda: not machine.is_active(f"{service}.service"), 10, "the worker has ended")
+    wait_until(lambda: not machine.is_active(f"{service}.service"), PATIENCE, "the worker has ended")
 
 
 def test_a_worker_that_nobody_asks_ends_by_itself(machine):
@@ -87,7 +87,7 @@ def test_a_worker_that_nobody_asks_ends_by_itself(machine):
         end_worker(machine, "shutdown-service")
         assert machine.fastcgi("shutdown-service", "GET", "/")[0] == 200
         assert machine.is_active("shutdown-service.service")
-        wait_until(lambda: not machine.is_active("shutdown-service.service"), 5, "it has ended")
+        wait_until(lambda: not machine.is_active("shutdown-service.service"), PATIENCE, "it has ended")
         shown = machine.properties("shutdown-service.service", "Result", "ActiveState", "NRestarts")
         assert shown == {"Result": "success", "ActiveState": "inactive", "NRestarts": "0"}
         assert machine.is_active(*SOCKETS)
@@ -122,7 +122,7 @@ def slow_start(machine, port, seconds=3):
     thread = threading.Thread(target=lambda: answers.append(
         machine.fastcgi("inference-service", "POST", "/models/slow/start?wait=ready")))
     thread.start()
-    wait_until(lambda: machine.is_active("model@slow.service"), 10, "the model loads")
+    wait_until(lambda: machine.is_active("model@slow.service"), PATIENCE, "the model loads")
     try:
         yield answers
     finally:
@@ -153,7 +153,7 @@ def test_nobody_waits_for_clients_that_have_left(machine):
         connection.close()
     assert machine.fastcgi("inference-service", "GET", "/models/running")[2]
     wait_until(lambda: threads() == 1, 10, "nobody waits any more")
-    wait_until(lambda: machine.is_active("model@dreamer.service"), 10, "that goes on")
+    wait_until(lambda: machine.is_active("model@dreamer.service"), PATIENCE, "that goes on")
 
 
 def test_told_to_stop_it_answers_what_it_has_begun_to(machine):
@@ -185,14 +185,14 @@ def test_what_takes_too_long_is_cut_off_and_the_start_goes_on(machine):
     machine.model("slow", 8324, "--load-seconds 25")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(machine.fastcgi, "inference-service", "POST", "/models/slow/start?wait=ready")
-        wait_until(lambda: machine.is_active("model@slow.service"), 10, "the model loads")
+        wait_until(lambda: machine.is_active("model@slow.service"), PATIENCE, "the model loads")
         began = time.monotonic()
         machine.sh("systemctl restart inference-service.service")
         assert 15 < time.monotonic() - began < 25
         with pytest.raises(OSError):
             waiting.result()
     assert machine.fastcgi("inference-service", "GET", "/models/running")[0] == 200
-    machine.ready(8324, 15)
+    machine.ready(8324)
     assert machine.failed_units() == ""
 
 
@@ -204,7 +204,7 @@ def test_a_crash_closes_nothing(machine):
                 assert machine.fastcgi(socket, "GET", "/shutdown/next")[0] in (200, 400, 404)
                 machine.sh(f"systemctl kill --signal=KILL {unit}.service")
             assert machine.is_active(*SOCKETS, "model-router.socket")
-            wait_until(lambda: machine.failed_units() == "", 5, "it has started again")
+            wait_until(lambda: machine.failed_units() == "", PATIENCE, "it has started again")
             assert machine.fastcgi(socket, "GET", "/shutdown/next")[0] in (200, 400, 404)
             assert machine.http("GET", SHUTDOWN, "/shutdown/next").status == 200
 
@@ -227,7 +227,7 @@ def test_a_socket_that_fails_is_opened_again(machine, kind):
         return machine.properties(socket, "ActiveEnterTimestampMonotonic")
 
     def restart():  # a connection that is being handed over has the port for a moment longer
-        wait_until(lambda: machine.run(["systemctl", "restart", socket]).returncode == 0, 20, "it is opened anew")
+        wait_until(lambda: machine.run(["systemctl", "restart", socket]).returncode == 0, PATIENCE, "it is opened anew")
     with machine.drop_in(socket, "[Socket]\nTriggerLimitIntervalSec=10s\nTriggerLimitBurst=3\n"), \
             machine.drop_in("shutdown-service.service", "[Service]\nEnvironment=HL_IDLE_SECONDS=0\n"):
         end_worker(machine, "shutdown-service")

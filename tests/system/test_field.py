@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from machines import ACTIVITY, INFERENCE, wait_until
+from machines import ACTIVITY, INFERENCE, PATIENCE, wait_until
 from web import CHAT, NGINX, Web
 
 # name: its port, its habits, what its file says besides. "seen" of each tells what reached it.
@@ -36,7 +36,7 @@ def field(make_machine):
         machine.field_model(name, port, options, extra)
     machine.sh("systemctl start nginx.service")
     machine.update()
-    wait_until(lambda: machine.routes(*CAST), 15, "NGINX knows the models")
+    wait_until(lambda: machine.routes(*CAST), PATIENCE, "NGINX knows the models")
     return machine
 
 
@@ -62,7 +62,7 @@ def seen(field, name, path=None):
 def test_a_published_port_that_closes_while_its_server_loads_is_waited_for(field, path):
     """The first request starts it, the others come while its port accepts and closes: each is answered, and once."""
     held = [field.hold(path, json.dumps({"model": "dock", "n": number})) for number in range(2)]
-    wait_until(lambda: field.run("curl -s http://127.0.0.1:8402/").returncode not in (0, 7), 10, "its port closes")
+    wait_until(lambda: field.run("curl -s http://127.0.0.1:8402/").returncode not in (0, 7), PATIENCE, "its port closes")
     held += [field.hold(path, json.dumps({"model": "dock", "n": number})) for number in range(2, 6)]
     for request in held:
         answer = request.answer()
@@ -72,7 +72,7 @@ def test_a_published_port_that_closes_while_its_server_loads_is_waited_for(field
 
 def test_one_that_systemd_started_is_waited_for(field):
     field.sh("systemctl start model@dock.service")
-    wait_until(lambda: field.run("curl -s http://127.0.0.1:8402/").returncode not in (0, 7), 10, "its port closes")
+    wait_until(lambda: field.run("curl -s http://127.0.0.1:8402/").returncode not in (0, 7), PATIENCE, "its port closes")
     assert chat(field, "dock").status == 200 and len(seen(field, "dock", CHAT)) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_server_that_was_ready_and_closes_had_the_request(field):
 
 def test_a_server_that_says_503_while_it_loads_is_waited_for(field):
     field.sh("systemctl start model@loads.service")
-    wait_until(lambda: field.run("curl -s http://127.0.0.1:8409/").returncode == 0, 10, "it says 503")
+    wait_until(lambda: field.run("curl -s http://127.0.0.1:8409/").returncode == 0, PATIENCE, "it says 503")
     assert chat(field, "loads").status == 200
 
 
@@ -270,7 +270,7 @@ def test_a_look_starts_nothing_and_keeps_nothing(field, method, path):
     field.sh("systemctl start model-activity.service; rm -f /var/lib/home-lab-services/activity/lists")
     assert field.ask(method, "/lists" + path).status in (200, 404)
     assert field.post("/plain/x", {}).status == 200
-    wait_until(lambda: field.last_used("plain"), 10, "a use that came later is noted")
+    wait_until(lambda: field.last_used("plain"), PATIENCE, "a use that came later is noted")
     assert field.last_used("lists") is None
 
 
@@ -288,10 +288,10 @@ def test_models_of_llamacpps_router(field):
     """What Open WebUI's buttons send, at the site's root."""
     answer = field.post("/models/load", {"model": "gpt-4"})
     assert answer.status == 200 and answer["success"] is True, answer
-    wait_until(lambda: field.ask("GET", "/v1/models/plain")["status"]["value"] == "loaded", 10, "it is loaded")
+    wait_until(lambda: field.ask("GET", "/v1/models/plain")["status"]["value"] == "loaded", PATIENCE, "it is loaded")
     answer = field.post("/models/unload", {"model": "plain"})
     assert answer.status == 200 and answer["success"] is True, answer
-    wait_until(lambda: not field.runs("plain"), 10, "it is unloaded")
+    wait_until(lambda: not field.runs("plain"), PATIENCE, "it is unloaded")
 
 
 # ---- keys ----
@@ -318,7 +318,7 @@ def test_another_program_on_a_stopped_models_port_gets_no_request(field):
     stranger = f"import http.server as h; h.ThreadingHTTPServer(('127.0.0.1', {CAST['plain'][0]}), h.SimpleHTTPRequestHandler).serve_forever()"
     field.sh(["systemd-run", "--quiet", "--unit=stranger", "--uid=nobody", "python3", "-c", stranger])
     try:
-        wait_until(lambda: field.sh("ss -Hltn 'sport = :8401'"), 10, "it listens")
+        wait_until(lambda: field.sh("ss -Hltn 'sport = :8401'"), PATIENCE, "it listens")
         for path in CHAT, "/plain/", "/plain" + CHAT:
             answer = chat(field, "plain", path)
             assert answer.status == 503 and answer["error"]["code"] == "port_in_use", answer
@@ -345,7 +345,7 @@ def silent(field):
 def forget_use(field, model):
     """NGINX's notes are behind those that others made: one of another model's comes last."""
     assert field.post("/plain/x", {}).status == 200
-    wait_until(lambda: field.last_used("plain"), 10, "a use that came later is noted")
+    wait_until(lambda: field.last_used("plain"), PATIENCE, "a use that came later is noted")
     field.sh(f"rm -f {ACTIVITY}/plain {ACTIVITY}/{model}")
 
 
@@ -354,14 +354,14 @@ def test_use_is_counted_where_the_site_logs_nothing(field, silent):
     for path in "/mute/x", CHAT:
         forget_use(field, "mute")
         assert field.post(path, {"model": "mute"}).status == 200
-        wait_until(lambda: field.last_used("mute"), 10, f"{path} is noted")
+        wait_until(lambda: field.last_used("mute"), PATIENCE, f"{path} is noted")
 
 
 def test_the_end_of_a_long_request_is_counted_where_the_site_logs_nothing(field, silent):
     """Its beginning was long ago, and NGINX says nothing: the sweep saw it, and sees it gone."""
     field.ask("GET", "/slowly/page")
     held = field.hold("/slowly/x")
-    wait_until(lambda: field.http("GET", INFERENCE, "/models/slowly")["in_flight"] == 1, 10, "it is in flight")
+    wait_until(lambda: field.http("GET", INFERENCE, "/models/slowly")["in_flight"] == 1, PATIENCE, "it is in flight")
     field.sh("systemctl start model-idle-sweep.service")
     assert held.answer().status == 200
     forget_use(field, "slowly")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from machines import PORTS, SOCKETS, wait_until
+from machines import PATIENCE, PORTS, SOCKETS, wait_until
 
 CONNECTIONS = 1000
 REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -60,7 +60,7 @@ def test_a_thousand_connections(machine, figure):
         def answers():
             with contextlib.suppress(OSError):
                 return machine.http("GET", port, "/health", timeout=10).status == 200
-        wait_until(answers, 20, "the next request is answered")
+        wait_until(answers, PATIENCE, "the next request is answered")
         figure(f"{CONNECTIONS} connections at once to port {port}: {answered} answered in 2 s, the next one after "
                f"{time.monotonic() - began:.1f} s")
         assert machine.is_active(*SOCKETS)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from machines import ETC, INFERENCE, MODELS, MONITOR, PORTS, SERVICES, SHUTDOWN, wait_until
+from machines import ETC, INFERENCE, MODELS, MONITOR, PATIENCE, PORTS, SERVICES, SHUTDOWN, wait_until
 from neighbours import HERE, neighbour_of
 
 
@@ -21,7 +21,7 @@ def guarded(make_machine):
         def reached():
             with contextlib.suppress(OSError):
                 return machine.neighbour.http("GET", SHUTDOWN, "/", host=HERE).status
-        wait_until(reached, 10, "the neighbour reaches the port")
+        wait_until(reached, PATIENCE, "the neighbour reaches the port")
         yield machine
 
 

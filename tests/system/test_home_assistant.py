@@ -11,7 +11,7 @@ import pytest
 
 import real
 from clients import Program
-from machines import tool, wait_until
+from machines import PATIENCE, tool, wait_until
 from neighbours import HERE, neighbour_of
 from pages import SITE, blocks
 from web import NGINX
@@ -94,7 +94,7 @@ def house(make_machine):
         def reached():
             with contextlib.suppress(OSError):
                 return house.neighbour.http("GET", NGINX, "/api/inference/models", host=HERE).status == 403
-        wait_until(reached, 10, "the neighbour reaches the site, and needs a token")
+        wait_until(reached, PATIENCE, "the neighbour reaches the site, and needs a token")
         yield house
 
 
@@ -147,13 +147,13 @@ def test_the_switch_of_a_model(home, house):
     for _ in range(2):
         home.at_once("switch.turn_on", entity_id=MODEL_SWITCH)
         assert home.states(MODEL_SWITCH) == ["on"]
-    wait_until(lambda: home.states(STATE) == ["loaded"], 10, "Home Assistant sees that the model is ready")
+    wait_until(lambda: home.states(STATE) == ["loaded"], PATIENCE, "Home Assistant sees that the model is ready")
     assert house.is_active("model@tiny-llama.service")
     attributes = home.attributes(STATE)
     assert attributes["in_flight"] == 0 and datetime.datetime.fromisoformat(attributes["since"])
     for _ in range(2):
         home.at_once("switch.turn_off", entity_id=MODEL_SWITCH)
-    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "unloaded"], 10, "Home Assistant sees that it has stopped")
+    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "unloaded"], PATIENCE, "Home Assistant sees that it has stopped")
     assert not house.is_active("model@tiny-llama.service")
     assert home.log() == []
 
@@ -163,14 +163,14 @@ def test_a_model_that_loads_for_longer_than_home_assistant_waits(home, house):
     home.at_once("switch.turn_on", entity_id=MODEL_SWITCH)
     assert home.states(MODEL_SWITCH, STATE) == ["on", "loading"]
     home.at_once("switch.turn_off", entity_id=MODEL_SWITCH)
-    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "unloaded"], 10, "it is off")
+    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "unloaded"], PATIENCE, "it is off")
     assert home.log() == []
 
 
 def test_a_model_that_fails(home, house):
     house.model("tiny-llama", 8198, options="--exit-code-at-start 3")
     home.at_once("switch.turn_on", entity_id=MODEL_SWITCH)
-    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "failed"], 10, "Home Assistant sees it")
+    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["off", "failed"], PATIENCE, "Home Assistant sees it")
     assert home.attributes(STATE)["last_result"] == "exit-code"
     assert home.log() == []
 
@@ -178,7 +178,7 @@ def test_a_model_that_fails(home, house):
 def test_a_model_that_is_idle(home, house):
     house.model("tiny-llama", 8198, extra='IDLE_TIMEOUT="1s"\n')
     home.at_once("switch.turn_on", entity_id=MODEL_SWITCH)
-    wait_until(lambda: home.states(IDLE) == ["1"], 10, "Home Assistant sees it")
+    wait_until(lambda: home.states(IDLE) == ["1"], PATIENCE, "Home Assistant sees it")
     assert home.attributes(IDLE)["idle_models"] == ["tiny-llama"]
     assert home.log() == []
 
@@ -241,9 +241,9 @@ def test_a_shutdown_at_a_time(home, house, at):
 def test_a_model_by_its_name(home, house):
     for running in "{{ true }}", True, "true":
         assert home.at_once("rest_command.home_lab_model", model="whisper.cpp", running=running)["status"] == 200
-        wait_until(lambda: house.is_active("model@whisper.cpp.service"), 10, "it runs")
+        wait_until(lambda: house.is_active("model@whisper.cpp.service"), PATIENCE, "it runs")
         assert home.at_once("rest_command.home_lab_model", model="whisper.cpp", running=False)["status"] == 200
-        wait_until(lambda: not house.is_active("model@whisper.cpp.service"), 10, "it does not run")
+        wait_until(lambda: not house.is_active("model@whisper.cpp.service"), PATIENCE, "it does not run")
     assert home.log() == []
 
 
@@ -262,7 +262,7 @@ def test_control_is_enough_for_the_models(client, with_token, house, house_as_it
     home = with_token("control")
     assert home.states(*ENTITIES) == ["off", "off", "unloaded", "0", "off"]
     home.at_once("switch.turn_on", entity_id=MODEL_SWITCH)
-    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["on", "loaded"], 10, "it runs")
+    wait_until(lambda: home.states(MODEL_SWITCH, STATE) == ["on", "loaded"], PATIENCE, "it runs")
     assert home.log() == []
     home.at_once("switch.turn_on", entity_id=SHUTDOWN_SWITCH)
     assert home.states(SHUTDOWN_SWITCH, SHUTS_DOWN) == ["off", "off"] and house.scheduled() is None
@@ -288,5 +288,5 @@ def test_a_machine_that_is_off(home, house):
         assert home.states(*ENTITIES) == ["on", "off", "unavailable", "unavailable", "unavailable"]
     finally:
         house.sh("systemctl start nginx.service")
-    wait_until(lambda: home.states(*ENTITIES) == ["on", "off", "loaded", "0", "off"], 10, "it is back")
+    wait_until(lambda: home.states(*ENTITIES) == ["on", "off", "loaded", "0", "off"], PATIENCE, "it is back")
     home.log()

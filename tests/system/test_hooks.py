@@ -9,7 +9,7 @@ import urllib.parse
 import pytest
 
 import documents
-from machines import INFERENCE, wait_until
+from machines import INFERENCE, PATIENCE, wait_until
 
 PAGE = "handlers/MODELS.md", "At boot, and around a load"
 SECTION = documents.section(*PAGE).replace("sudo ", "")
@@ -60,7 +60,7 @@ def test_hooks_run_around_a_load(machine, webhook):
     assert machine.http("POST", INFERENCE, "/models/tiny-llama/start").status == 200
     # "started" is "ready" then, though nobody waited for that.
     assert machine.http("GET", 8198, "/health").status == 200
-    wait_until(lambda: webhook == [("model-loaded", {"model": "tiny-llama"})], 5, "Home Assistant knows")
+    wait_until(lambda: webhook == [("model-loaded", {"model": "tiny-llama"})], PATIENCE, "Home Assistant knows")
     assert machine.http("POST", INFERENCE, "/models/tiny-llama/stop").status == 200
     assert webhook[1:] == [("model-unloaded", {"model": "tiny-llama", "result": "success"})]
     assert hooks_logged(machine)[before:] == ["tiny-llama: before its load", "tiny-llama: before its unload"]
@@ -71,7 +71,7 @@ def test_a_model_that_crashes_while_it_loads_does_not_hang_in_its_hook(machine, 
     answer = machine.http("POST", INFERENCE, "/models/tiny-llama/start")
     assert answer.status == 502, answer
     assert machine.http("GET", INFERENCE, "/models/tiny-llama")["state"] == "failed"
-    wait_until(lambda: [event for event, _ in webhook] == ["model-unloaded"], 5, "Home Assistant knows")
+    wait_until(lambda: [event for event, _ in webhook] == ["model-unloaded"], PATIENCE, "Home Assistant knows")
     assert webhook[0][1]["result"] == "exit-code"
 
 

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MONITOR, SHUTDOWN, SOURCE, tool, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
 from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 
+pytestmark = pytest.mark.slow  # a host that is idle is waited for again and again
 HOST_IDLE_SECONDS = 6
 
 
@@ -83,17 +84,17 @@ def test_the_host_stays_on(host):
 
     host.sh(f"cc -o /run/session {SOURCE}/tests/system/session.c -lsystemd")
     host.sh("systemd-run --quiet --unit=inhibitor systemd-inhibit --what=shutdown --who=backup --why=nightly sleep infinity")
-    wait_until(lambda: "backup" in host.sh("systemd-inhibit --list"), 5, "it is inhibited")
+    wait_until(lambda: "backup" in host.sh("systemd-inhibit --list"), PATIENCE, "it is inhibited")
     time.sleep(HOST_IDLE_SECONDS)
     stays_on(host, "inhibited: backup inhibits it: nightly")
     host.sh("systemctl stop inhibitor.service")
     after_idle(host)
     host.sh("systemd-run --quiet --unit=login /run/session")
-    wait_until(lambda: host.run("loginctl --no-legend").stdout, 5, "root is logged in")
+    wait_until(lambda: host.run("loginctl --no-legend").stdout, PATIENCE, "root is logged in")
     called_off(host, "cancel", "user_logged_in")
     stays_on(host, "user_logged_in: root is logged in")
     host.sh("systemctl stop login.service")
-    wait_until(lambda: "user_logged_in" not in host.sh([PROGRAM, "--dry-run"]), 5, "nobody is logged in")
+    wait_until(lambda: "user_logged_in" not in host.sh([PROGRAM, "--dry-run"]), PATIENCE, "nobody is logged in")
 
     host.on_terminal("shutdown +5")
     before = host.scheduled()
@@ -110,10 +111,10 @@ def test_who_has_left_a_process_behind_is_not_there(host):
     """To logind, whoever switches a host off while there is such a session needs another right."""
     thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
     host.sh("systemd-run --quiet --unit=login /run/session 1000")
-    wait_until(lambda: host.run("pgrep -f '^sleep 1000$'").stdout, 5, "root is logged in, and has started a process")
+    wait_until(lambda: host.run("pgrep -f '^sleep 1000$'").stdout, PATIENCE, "root is logged in, and has started a process")
     host.sh("systemctl stop login.service")
     wait_until(lambda: "closing" in host.sh("loginctl show-session $(loginctl --no-legend | awk '{ print $1 }') --property=State"),
-               5, "root has logged out")
+               PATIENCE, "root has logged out")
     after_idle(host)
     host.http("POST", MONITOR, "/models/tiny-llama/report")
     called_off(host, "cancel", "in_use")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from machines import BUILD, ETC, INSTALL, MODELS, PORTS, SERVICES, SHUTDOWN, SOCKETS, UP, install, wait_until
+from machines import BUILD, ETC, INSTALL, MODELS, PATIENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, UP, install, wait_until
 
 COORDINATOR = "home-lab-services.service"
 ALL = (*(f"{service}.service" for service in SERVICES), COORDINATOR)
@@ -15,8 +15,8 @@ OURS = ("/usr/local/bin", "/usr/local/libexec/home-lab-services", "/usr/local/li
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
 
 
-def all_open(machine, seconds=10):
-    wait_until(lambda: len(machine.ports_open()) == 3, seconds, "the three ports answer")
+def all_open(machine):
+    wait_until(lambda: len(machine.ports_open()) == 3, PATIENCE, "the three ports answer")
 
 
 def files(machine, *paths):
@@ -49,7 +49,7 @@ def test_what_is_refused_changes_nothing(bare):
     assert done.returncode != 0 and "make" in done.stderr, done
 
     bare.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 5002")
-    wait_until(lambda: bare.run("ss -Hltn 'sport = :5002'").stdout, 10, "somebody has the port")
+    wait_until(lambda: bare.run("ss -Hltn 'sport = :5002'").stdout, PATIENCE, "somebody has the port")
     done = install(bare)
     bare.sh("systemctl stop squatter.service")
     assert done.returncode != 0 and "5002" in done.stderr and "python3" in done.stderr, done
@@ -140,7 +140,7 @@ def test_the_commands_of_the_manual(installed):
         all_open(installed)
         assert installed.http("POST", port, "/nothing").status == 404
         assert installed.sh(f"journalctl --no-pager --quiet -u {unit}").strip()
-        wait_until(lambda: "POST /nothing" in installed.sh(f"journalctl --no-pager --quiet -t {service}"), 5, "the request is logged")
+        wait_until(lambda: "POST /nothing" in installed.sh(f"journalctl --no-pager --quiet -t {service}"), PATIENCE, "the request is logged")
         follow = subprocess.Popen(installed.argv(["setpriv", "--pdeathsig=KILL", "journalctl", "-u", unit, "-f"]),
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert follow.stdout.readline()
@@ -153,13 +153,13 @@ def test_requests_are_seen_under_the_services_name(installed):
     for service, port in zip(SERVICES, PORTS):
         answer = installed.http("POST", port, "/x" + service)
         assert answer.status == 404
-        wait_until(lambda: f"/x{service}" in installed.sh(f"journalctl --no-pager -u {service}.service -u '{service}@*'"), 5,
+        wait_until(lambda: f"/x{service}" in installed.sh(f"journalctl --no-pager -u {service}.service -u '{service}@*'"), PATIENCE,
                    f"journalctl -u {service} shows it")
 
 
 def test_the_coordinator_takes_all_down_and_up(installed):
     installed.sh(f"systemctl stop {COORDINATOR}")
-    wait_until(lambda: installed.ports_open() == [], 5, "all ports are closed")
+    wait_until(lambda: installed.ports_open() == [], PATIENCE, "all ports are closed")
     assert not any(installed.is_active(unit) for unit in (*ALL, *UP))
     installed.sh(f"systemctl start {COORDINATOR}")
     all_open(installed)
@@ -183,7 +183,7 @@ def test_a_service_at_rest_is_stopped_as_any_other(installed):
     service = SERVICES[0]
     for _ in range(10):
         installed.sh(f"systemctl start {service}.service && systemctl kill {service}.service")
-        wait_until(lambda: not installed.is_active(f"{service}.service"), 5, "the worker has ended")
+        wait_until(lambda: not installed.is_active(f"{service}.service"), PATIENCE, "the worker has ended")
         done = installed.run(f"systemctl stop {service}.service; ss -Hltn 'sport = :5001'; ls /run/home-lab-services")
         assert done.stderr == "" and "5001" not in done.stdout and f"{service}.sock" not in done.stdout, done
     installed.sh(f"systemctl start {service}.service")
@@ -199,7 +199,7 @@ def test_it_runs_after_a_reboot(installed):
         with contextlib.suppress(AssertionError):
             installed.find()
             return installed.leader != leader and installed.run("systemctl is-system-running --wait").stdout.strip()
-    assert wait_until(again, 30, "it has booted again") == "running"
+    assert wait_until(again, 60, "it has booted again") == "running"
     all_open(installed)
     assert installed.is_active(*UP)
     assert installed.run("journalctl --boot | grep -i -e 'ordering cycle' -e 'deleted to break'").stdout == ""
@@ -232,7 +232,7 @@ def test_an_upgrade_of_what_runs(installed):
                if installed.properties(socket, "ActiveEnterTimestampMonotonic") != before]
     assert changed == ["inference-service.socket", "inference-service-fastcgi.socket"]
     assert installed.sh("stat --format=%U /var/lib/home-lab-services").strip() == "root"
-    wait_until(lambda: not installed.is_active("shutdown-service.service"), 5, "the old worker has ended")
+    wait_until(lambda: not installed.is_active("shutdown-service.service"), PATIENCE, "the old worker has ended")
     assert installed.is_active(*UP) and installed.failed_units() == ""
 
 
@@ -270,7 +270,7 @@ def test_the_site_is_the_users(installed):
 
 def test_a_port_that_is_taken_does_not_stop_the_installation(installed):
     installed.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 8080")
-    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout, 10, "somebody has the port")
+    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout, PATIENCE, "somebody has the port")
     done = install(installed)
     installed.sh("systemctl stop squatter.service")
     assert done.returncode == 0 and "port 8080 is in use" in done.stdout and SITE in done.stdout, done
@@ -308,7 +308,7 @@ def test_uninstall(installed):  # the last one
         assert installed.properties(unit, "LoadState")["LoadState"] == "not-found"
     assert installed.run("find /etc/systemd/system -name '*service*' -lname '*home-lab*'").stdout == ""
     assert not installed.path(LINK).is_symlink() and installed.is_active("nginx.service")
-    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout == "", 5, "NGINX has let go of the port")
+    wait_until(lambda: installed.run("ss -Hltn 'sport = :8080'").stdout == "", PATIENCE, "NGINX has let go of the port")
     assert installed.failed_units() == ""
     assert install(installed, "uninstall").returncode == 0  # again: nothing to do
     assert install(installed).returncode == 0  # and back

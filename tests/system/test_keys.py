@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from machines import ETC, wait_until
+from machines import ETC, PATIENCE, wait_until
 from neighbours import HERE, THERE, neighbour_of
 from web import CHAT, NGINX, Web
 
@@ -30,8 +30,8 @@ def open_site(make_machine):
         def reached():
             with contextlib.suppress(OSError):
                 return machine.neighbour.http("GET", NGINX, "/", host=HERE).status
-        wait_until(reached, 10, "the neighbour reaches the site")
-        wait_until(lambda: machine.routes(MODEL), 15, "NGINX knows the model")
+        wait_until(reached, PATIENCE, "the neighbour reaches the site")
+        wait_until(lambda: machine.routes(MODEL), PATIENCE, "NGINX knows the model")
         yield machine
 
 
@@ -105,7 +105,7 @@ def test_this_host_needs_no_key(open_site, keys):
 def test_a_host_that_trusts_nobody(open_site, keys):
     open_site.config(auth={"models": "token", "loopback": "token"})
     open_site.update()
-    wait_until(lambda: open_site.post(f"/{MODEL}{CHAT}", BODY).status == 401, 10, "NGINX knows it")
+    wait_until(lambda: open_site.post(f"/{MODEL}{CHAT}", BODY).status == 401, PATIENCE, "NGINX knows it")
     assert open_site.post(CHAT, BODY).status == 401
     assert open_site.post(f"/{MODEL}{CHAT}", BODY, {"x-api-key": keys["use"]}).status == 200
 

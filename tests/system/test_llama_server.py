@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from clients import EMBEDDING, TOKENS
-from machines import INFERENCE, wait_until
+from machines import INFERENCE, PATIENCE, wait_until
 
 MESSAGES = [{"role": "user", "content": "Say a few words."}]
 
@@ -87,7 +87,7 @@ def test_it_is_idle_once_it_has_answered(lab):
     """Its own queue is empty, and nothing of its own keeps it awake."""
     lab.start("llama")
     lab.post("/v1/completions", {"model": "llama", "prompt": "a", "max_tokens": 1})
-    wait_until(lambda: lab.http("GET", INFERENCE, "/models/llama")["in_flight"] == 0, 10, "no request in flight")
+    wait_until(lambda: lab.http("GET", INFERENCE, "/models/llama")["in_flight"] == 0, PATIENCE, "no request in flight")
 
 
 def test_a_model_file_that_is_none(lab):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, wait_until
+from machines import INFERENCE, PATIENCE, wait_until
 from web import NGINX
 
 
@@ -19,13 +19,13 @@ def test_logs(machine):
     machine.model("talker", command="printf 'line %s of it\\\\n' 1 2 3 4 5")
     start_at = time.time()
     machine.http("POST", INFERENCE, "/models/talker/start?wait=none")
-    wait_until(lambda: "line 5 of it" in logs(machine, "?format=text").body.decode(), 10, "it has spoken")
+    wait_until(lambda: "line 5 of it" in logs(machine, "?format=text").body.decode(), PATIENCE, "it has spoken")
     lines = logs(machine)["lines"]
     assert logs(machine)["unit"] == "model@talker.service"
     assert [line["message"] for line in lines if line["message"].startswith("line")] == [f"line {n} of it" for n in range(1, 6)]
     assert any("Started" in line["message"] for line in lines)  # systemd's words are there, too
     assert all(line["time"] and line["priority"] in range(8) for line in lines)
-    wait_until(lambda: logs(machine)["lines"] == logs(machine)["lines"], 5, "it is quiet")
+    wait_until(lambda: logs(machine)["lines"] == logs(machine)["lines"], PATIENCE, "it is quiet")
     assert len(logs(machine, "?lines=2")["lines"]) == 2
     assert logs(machine, "?lines=2")["lines"] == logs(machine)["lines"][-2:]
     text = logs(machine, "?lines=10000", {"Accept": "text/plain"})
@@ -142,7 +142,7 @@ def test_many_followers_leave_room_for_others(quick):
         assert answer.status == 503 and answer["code"] == "too_many_followers" and answer.headers["Retry-After"], answer
         assert quick.http("GET", port, path)["lines"]
         followers.pop().leave()
-        wait_until(lambda: Follower(quick, port, path).response.status == 200, 5, "there is room for another")
+        wait_until(lambda: Follower(quick, port, path).response.status == 200, PATIENCE, "there is room for another")
         began = time.monotonic()
         quick.sh("systemctl restart inference-service.service")
         assert time.monotonic() - began < 10

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, wait_until
+from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, PATIENCE, wait_until
 
 GOOD = f"{DEMO_MODEL} --name m --load-seconds 0 --port"
 
@@ -117,7 +117,7 @@ def test_check_notes_what_may_be_meant_otherwise(machine):
     machine.sh("systemctl start model@gone")
     machine.path(f"{MODELS}/gone").unlink()
     machine.run("systemctl start model@broken")
-    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], 10, "it has failed")
+    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], PATIENCE, "it has failed")
     for user in None, "daemon":
         notes = "\n".join(line for line in check(machine, user)[1].splitlines() if line.startswith("note: "))
         for said in (f"{MODELS}/api: /api/ is the site's own path", f"{MODELS}/v1: /v1/ is", f"{MODELS}/models: /models/ is",
@@ -199,7 +199,7 @@ def test_check_says_why_a_model_is_not_ready(machine):
     assert machine.http("POST", INFERENCE, "/models/m/start?wait=ready").status == 504
     said = "is not ready: port 8401, /healthy: status 404: is HEALTH_PATH right?"
     for user in None, "daemon":
-        wait_until(lambda: said in check(machine, user)[1], 10, "its START_TIMEOUT is over, and check says why")
+        wait_until(lambda: said in check(machine, user)[1], PATIENCE, "its START_TIMEOUT is over, and check says why")
 
 
 def test_status_names_what_runs_without_a_file(machine):
@@ -214,7 +214,7 @@ def test_status_names_what_runs_without_a_file(machine):
 def test_who_may_not_read_the_journal_is_not_told_that_nothing_was_logged(machine):
     machine.model("broken", 8408, command="sh -c 'echo error: no GPU is there; exit 3'")
     machine.run("systemctl start model@broken")
-    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], 10, "it has failed")
+    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], PATIENCE, "it has failed")
     assert "error: no GPU is there" in machine.sh("home-lab-services status")
     text = machine.run(["home-lab-services", "status"], user="daemon").stdout
     assert "ended with status 3; what it logged is not to be seen here: \"home-lab-services logs NAME\"" in text, text
@@ -231,7 +231,7 @@ def test_status_says_why_and_since_when(machine):
     machine.model("broken", 8408, command="false")
     machine.put(f"{MODELS}/m", "PORT=x\nCOMMAND=x\n")
     machine.run("systemctl start model@broken")
-    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], 10, "it has failed")
+    wait_until(lambda: "failed" in machine.properties("model@broken", "ActiveState")["ActiveState"], PATIENCE, "it has failed")
     for user in None, "daemon":
         text = machine.run(["home-lab-services", "status"], user=user).stdout
         assert "NAME" in text and "IN FLIGHT" in text and " USE\n" in text, text

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MODELS, Stream, wait_until
+from machines import INFERENCE, MODELS, PATIENCE, Stream, wait_until
 
 
 def post(machine, model, verb, query=""):
@@ -104,7 +104,7 @@ def test_from_start_to_stop(machine):
     assert loading["pid"] == int(machine.properties("model@tiny-llama.service", "MainPID")["MainPID"]) > 1
     assert machine.sh(["ps", "-o", "user:32=", "-p", str(loading["pid"])]).strip() == "home-lab-models"
 
-    wait_until(lambda: detail(machine, "tiny-llama")["state"] == "loaded", 10, "tiny-llama is loaded")
+    wait_until(lambda: detail(machine, "tiny-llama")["state"] == "loaded", PATIENCE, "tiny-llama is loaded")
     assert post(machine, "tiny-llama", "start").status == 200  # runs already: nothing happens
     assert detail(machine, "tiny-llama")["pid"] == loading["pid"]
 
@@ -181,7 +181,7 @@ def test_crashed(machine):
     assert post(machine, "fragile", "start", "?wait=ready").status == 200
     with pytest.raises(OSError):
         machine.http("POST", 8304, "/crash")
-    wait_until(lambda: detail(machine, "fragile")["state"] == "failed", 5, "the crash is seen")
+    wait_until(lambda: detail(machine, "fragile")["state"] == "failed", PATIENCE, "the crash is seen")
     assert detail(machine, "fragile")["last_result"] == "exit-code"
     assert post(machine, "fragile", "start", "?wait=ready").status == 200  # and it can be started again
 
@@ -190,9 +190,9 @@ def test_wait_none(machine):
     began = time.monotonic()
     answer = post(machine, "tiny-llama", "start", "?wait=none")
     assert answer.status == 202 and time.monotonic() - began < 2.5, answer
-    wait_until(lambda: running(machine) == ["tiny-llama"], 5, "it starts all the same")
+    wait_until(lambda: running(machine) == ["tiny-llama"], PATIENCE, "it starts all the same")
     assert post(machine, "tiny-llama", "stop", "?wait=none").status == 202
-    wait_until(lambda: running(machine) == [], 5, "it stops all the same")
+    wait_until(lambda: running(machine) == [], PATIENCE, "it stops all the same")
 
 
 def test_drain_lets_a_stream_finish(machine):
@@ -293,7 +293,7 @@ def test_what_the_rule_gives_it_gives_to_the_inference_service(machine):
     machine.model("meek", command="sleep infinity")
     done = in_the_handlers_unit(machine, MANAGER + "StartUnit ss model@meek.service replace")
     assert done.returncode == 0, done
-    wait_until(lambda: running(machine) == ["meek"], 5, "the model runs")
+    wait_until(lambda: running(machine) == ["meek"], PATIENCE, "the model runs")
 
 
 # ---- many models ----
@@ -309,10 +309,10 @@ def method_calls(machine, path):
             output.seek(0)
             return name in output.read()
         try:
-            wait_until(lambda: seen("it.begins"), 10, "the monitor listens")
+            wait_until(lambda: seen("it.begins"), PATIENCE, "the monitor listens")
             answer = machine.http("GET", INFERENCE, path)
             assert answer.status == 200, answer
-            wait_until(lambda: seen("it.ends"), 10, "the monitor has heard it all")
+            wait_until(lambda: seen("it.ends"), PATIENCE, "the monitor has heard it all")
         finally:
             monitor.kill()
             monitor.wait()
@@ -355,7 +355,7 @@ def test_fifty_models_cost_no_more_bus_calls_than_five(machine, no_updater):
         if response.headers["Connection"] == "close":
             connection = machine.open(INFERENCE)
     connection.close()
-    wait_until(lambda: running(machine) == names[:20], 30, "twenty models run")
+    wait_until(lambda: running(machine) == names[:20], PATIENCE, "twenty models run")
     answer, many = method_calls(machine, "/models/running")
     assert answer["running_models"] == names[:20]
     assert few == many and sum(many.values()) <= 3, (few, many)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, Stream, wait_until
+from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, PATIENCE, Stream, wait_until
 
 
 def report(machine, model):
@@ -62,7 +62,7 @@ def test_activity_survives_a_restart(machine):
     report(machine, "tiny-llama")
     before = activity(machine, "tiny-llama")["last_activity"]
     machine.sh("systemctl restart home-lab-services.service")
-    wait_until(lambda: len(machine.ports_open()) == 3, 10, "the ports are open again")
+    wait_until(lambda: len(machine.ports_open()) == 3, PATIENCE, "the ports are open again")
     assert activity(machine, "tiny-llama")["last_activity"] == before
     assert active(machine) == ["tiny-llama"]
 
@@ -70,7 +70,7 @@ def test_activity_survives_a_restart(machine):
 def test_active_no_longer(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01})  # 0.6 s
     report(machine, "tiny-llama")
-    wait_until(lambda: active(machine) == [], 5, "it is active no longer")
+    wait_until(lambda: active(machine) == [], PATIENCE, "it is active no longer")
     assert activity(machine, "tiny-llama")["last_activity"] is not None
 
 
@@ -82,11 +82,11 @@ def test_idle(machine):
     for name in "pinned", "own-time", "lazy":
         start(machine, name)
     assert idle(machine) == []  # started just now
-    wait_until(lambda: idle(machine) == ["lazy"], 10, "it is idle")
+    wait_until(lambda: idle(machine) == ["lazy"], PATIENCE, "it is idle")
     assert activity(machine, "lazy")["is_idle"] and activity(machine, "lazy")["sources"]["start"]
     report(machine, "lazy")
     assert idle(machine) == []
-    wait_until(lambda: idle(machine) == ["lazy"], 10, "it is idle again")
+    wait_until(lambda: idle(machine) == ["lazy"], PATIENCE, "it is idle again")
     machine.sh("systemctl stop model@lazy.service")
     assert idle(machine) == []  # what does not run is not idle
 
@@ -95,7 +95,7 @@ def test_a_stream_past_everything_is_seen(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.02})
     machine.model("speaker", 8305)
     start(machine, "speaker", "?wait=ready")
-    wait_until(lambda: idle(machine) == ["speaker"], 10, "nobody uses it")
+    wait_until(lambda: idle(machine) == ["speaker"], PATIENCE, "nobody uses it")
     stream = Stream(machine, 8305, words=125, interval_ms=20)
     while stream.is_alive():
         now = activity(machine, "speaker")
@@ -105,7 +105,7 @@ def test_a_stream_past_everything_is_seen(machine):
     assert b"[DONE]" in stream.text
     assert activity(machine, "speaker")["in_flight"] == 0
     assert activity_files(machine) == []  # the monitor only looked
-    wait_until(lambda: not activity(machine, "speaker")["is_active"], 5, "it is active no longer")
+    wait_until(lambda: not activity(machine, "speaker")["is_active"], PATIENCE, "it is active no longer")
 
 
 def test_a_pause_within_an_answer_is_still_in_flight(machine):

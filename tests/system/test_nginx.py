@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from machines import INFERENCE, MONITOR, SERVICES, SHUTDOWN, Answer, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, SERVICES, SHUTDOWN, Answer, wait_until
 from web import CHAT, NGINX, ROUTER_SOCKET, Stream
 
 PREFIXES = {SHUTDOWN: "/api/shutdown", INFERENCE: "/api/inference", MONITOR: "/api/monitor"}
@@ -138,7 +138,7 @@ def network(web):
             return ask("GET", "/")
     try:
         web.sh("systemctl reload nginx")
-        wait_until(reachable, 10, "NGINX listens there, too")
+        wait_until(reachable, PATIENCE, "NGINX listens there, too")
         yield ask
     finally:
         web.sh(f"rm {site}; systemctl reload nginx; ip address del {address}/32 dev lo")
@@ -160,14 +160,14 @@ def test_open_to_the_network(web, network):
 
 
 def test_the_list_of_models(web):
-    wait_until(lambda: web.http("GET", INFERENCE, "/v1/models/patient")["status"]["value"] == "loaded", 20, "the one that runs is loaded")
+    wait_until(lambda: web.http("GET", INFERENCE, "/v1/models/patient")["status"]["value"] == "loaded", PATIENCE, "the one that runs is loaded")
     by_nginx, by_port = web.ask("GET", "/v1/models"), web.http("GET", INFERENCE, "/v1/models")
     assert (by_nginx.status, by_nginx.body) == (200, by_port.body)
     assert {"tiny-llama", "qwen2.5-0.5b:q4", "patient"} <= {model["id"] for model in by_nginx["data"]}
     states = {model["id"]: model["status"]["value"] for model in by_nginx["data"]}
     assert (states["tiny-llama"], states["patient"]) == ("unloaded", "loaded")
     held = web.hold("/slow/echo")
-    wait_until(lambda: web.ask("GET", "/v1/models/slow")["status"]["value"] == "loading", 10, "it loads")
+    wait_until(lambda: web.ask("GET", "/v1/models/slow")["status"]["value"] == "loading", PATIENCE, "it loads")
     assert held.answer().status == 200
     assert web.ask("GET", "/v1/models/slow")["status"]["value"] == "loaded"
     assert web.ask("GET", "/v1/models/nobody").status == 404
@@ -316,6 +316,7 @@ def test_a_stream_outlives_all_of_us(web):
     assert web.failed_units() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.last
 def test_a_stream_with_a_long_gap_is_whole(web):
     """It began before the first test here, and sees all of them come and go, NGINX's reloads too."""
@@ -338,7 +339,7 @@ def test_nobody_is_left_when_nobody_asks(web):
 @pytest.mark.parametrize("method, path, status, code", [
     ("GET", "/", 404, "not_found"), ("POST", "/nothing/at/all", 404, "not_found"), ("GET", "/api/", 404, "not_found"),
     ("GET", "/api/nothing/", 404, "not_found"), ("GET", "/api/shutdown/nothing", 404, "unknown_route"),
-    ("GET", "/..%2f..%2fetc/passwd", 400, "bad_request"), 
+    ("GET", "/..%2f..%2fetc/passwd", 400, "bad_request"),
     ("GET", "/v1/nothing", 404, "not_found"), ("GET", "/v1/chat/completions", 404, "not_found"),
     ("PUT", "/v1/files", 404, "not_found"), ("GET", "/" + "x" * 9000, 414, "target_too_long")])
 def test_what_is_not_there_is_json(web, method, path, status, code):
@@ -387,7 +388,7 @@ def test_without_our_sockets(web):
         assert web.run("nginx -t").returncode == 0
     finally:
         web.sh("systemctl start home-lab-services.service")
-    wait_until(lambda: web.chat("quick").status == 200, 10, "the router's socket is up again")
+    wait_until(lambda: web.chat("quick").status == 200, PATIENCE, "the router's socket is up again")
     assert web.ask("GET", "/api/shutdown/").status == 200
 
 

@@ -2,7 +2,7 @@
 """NGINX as others than Debian package it, the change from one to the other, and sites of former installations."""
 import pytest
 
-from machines import SOURCE, install, wait_until
+from machines import PATIENCE, SOURCE, install, wait_until
 
 pytestmark = pytest.mark.seconds(240)  # several installations each
 NAME = "home-lab-services"
@@ -100,7 +100,7 @@ def put_model(host):
 
 def a_model_answers(host):
     put_model(host)
-    wait_until(lambda: host.http("POST", 8080, "/mirror/x", "text").status == 200, 20, "a model answers by NGINX")
+    wait_until(lambda: host.http("POST", 8080, "/mirror/x", "text").status == 200, PATIENCE, "a model answers by NGINX")
     assert host.http("POST", 8080, "/v1/completions", {"model": "mirror"}).status == 200
     assert host.http("GET", 8080, "/api/shutdown/shutdown/next").status == 200
 
@@ -195,7 +195,7 @@ def test_an_nginx_that_reads_no_folder(host):
 def test_a_port_that_is_taken(host):
     make_it_nginx_orgs(host)
     host.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 8080")
-    wait_until(lambda: host.run("ss -Hltn 'sport = :8080'").stdout, 10, "somebody has the port")
+    wait_until(lambda: host.run("ss -Hltn 'sport = :8080'").stdout, PATIENCE, "somebody has the port")
     done = install(host)
     host.sh("systemctl stop squatter.service")
     assert done.returncode == 0 and "port 8080 is in use" in done.stdout and not host.path(CONF_D).exists(), done

@@ -2,7 +2,7 @@
 """A port that is NGINX's own is no model's, and what check says of NGINX."""
 import pytest
 
-from machines import DEMO_MODEL, INFERENCE, MODELS, wait_until
+from machines import DEMO_MODEL, INFERENCE, MODELS, PATIENCE, wait_until
 from web import LOCATIONS, Web
 
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
@@ -76,7 +76,7 @@ def test_a_port_that_nginx_has_still(lab):
     """Its files name another by now, but it was not told."""
     lab.put(OTHER, "server { listen 127.0.0.1:9095; return 200; }")
     lab.sh("systemctl reload nginx")
-    wait_until(lambda: lab.run("ss -Hltn 'sport = :9095'").stdout, 5, "it listens")
+    wait_until(lambda: lab.run("ss -Hltn 'sport = :9095'").stdout, PATIENCE, "it listens")
     lab.sh(f"rm {OTHER}")
     lab.model("late", 9095)
     answer = lab.http("POST", INFERENCE, "/models/late/start")
@@ -93,7 +93,7 @@ def test_what_is_no_port_of_nginxs(lab):
 
 def test_a_stranger_on_the_port_of_a_stopped_model(lab):
     lab.sh(f"systemd-run --quiet --unit=stranger -p User=www-data {DEMO_MODEL} --name stranger --port 8311 --load-seconds 0")
-    wait_until(lambda: lab.run("ss -Hltn 'sport = :8311'").stdout, 10, "it listens")
+    wait_until(lambda: lab.run("ss -Hltn 'sport = :8311'").stdout, PATIENCE, "it listens")
     try:
         status, text = check(lab)
         assert status == 0 and "note: quick does not run, and its port 8311 is held by demo-model (pid " in text, text

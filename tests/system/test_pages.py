@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from documents import ROOT
-from machines import ETC, wait_until
+from machines import ETC, PATIENCE, wait_until
 from pages import PAGE, SITE, blocks
 from web import NGINX
 
@@ -86,7 +86,7 @@ def test_home_assistant_s_switches(web, guarded, switch):
     for _ in range(2):
         status, answer = send(web, "POST", switch["resource"], token, switch["body_off"])
         assert status == 200, answer
-    wait_until(lambda: is_on() is False, 10, "it is off")
+    wait_until(lambda: is_on() is False, PATIENCE, "it is off")
     assert web.scheduled() is None
 
 
@@ -149,7 +149,7 @@ def test_open_webui_s_token_lists_loads_and_unloads(web, guarded):
             status, answer = send(web, "POST", f"{root}/models/{verb}", token, '{"model": "quick"}',
                                   {"Content-Type": "application/json"})
             assert status == 200 and answer["success"] is True, answer
-            wait_until(lambda: state() == last, 10, f"it is {last}")
+            wait_until(lambda: state() == last, PATIENCE, f"it is {last}")
 
 
 # ---- Prometheus ----

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MONITOR, PORTS, SHUTDOWN, SOCKETS, UP, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, UP, wait_until
 
 
 def nobody_left(machine, seconds=40):
@@ -93,7 +93,7 @@ def test_killed_while_it_waits_for_a_model(machine):
     nobody_left(machine)
     connection = machine.open(INFERENCE)
     connection.request("POST", "/models/dreamer/start?wait=ready")
-    wait_until(lambda: machine.is_active("model@dreamer.service"), 10, "the model runs")
+    wait_until(lambda: machine.is_active("model@dreamer.service"), PATIENCE, "the model runs")
     machine.sh(["kill", "-9", *map(str, machine.pids_of())])
     with pytest.raises(OSError):
         connection.getresponse()
@@ -183,6 +183,6 @@ def test_nothing_of_a_request_is_lost_in_the_journal(machine):
         assert response.status == 404
         request_id = response.headers["X-Request-Id"]
     line = wait_until(lambda: machine.run(f"journalctl --output=json -t shutdown-service HL_REQUEST_ID={request_id}").stdout,
-                      5, "the journal has it")
+                      PATIENCE, "the journal has it")
     fields = json.loads(line)
     assert (fields["HL_STATUS"], fields["HL_PATH"], fields["HL_PEER"]) == ("404", "/shutdown/cancel", "127.0.0.1")

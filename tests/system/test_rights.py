@@ -2,7 +2,7 @@
 """What each of the product's users may do, and that it can do no more."""
 import pytest
 
-from machines import INFERENCE, wait_until
+from machines import INFERENCE, PATIENCE, wait_until
 
 MANAGER = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
 OUT = "/var/lib/home-lab-services/nginx/test"
@@ -31,8 +31,8 @@ def test_the_updater_may_reload_nginx(nginx):
     workers = set(nginx.pids_of("www-data"))
     status, text = as_updater(nginx, f"{MANAGER} ReloadUnit ss nginx.service replace")
     assert status == 0, text
-    wait_until(lambda: workers != set(nginx.pids_of("www-data")), 5, "NGINX has reloaded")
-    wait_until(lambda: nginx.is_active("nginx.service"), 5, "it is up again")
+    wait_until(lambda: workers != set(nginx.pids_of("www-data")), PATIENCE, "NGINX has reloaded")
+    wait_until(lambda: nginx.is_active("nginx.service"), PATIENCE, "it is up again")
     assert nginx.properties("nginx.service", "MainPID") == master
 
 
@@ -71,15 +71,15 @@ def test_the_locations_are_there_a_moment_after_the_model(machine):
         return all(f"location /{name}/" in text for name in names)
 
     machine.model("newcomer", 8330)
-    wait_until(lambda: knows("newcomer"), 10, "NGINX knows it")
+    wait_until(lambda: knows("newcomer"), PATIENCE, "NGINX knows it")
     for i in range(30):  # more changes than any limit on triggers or starts
         machine.model(f"many-{i}", 8400 + i)
         if i % 3 == 0:
             machine.sh("systemctl start nginx-config-updater.service")
     machine.model("last", 8500)
-    wait_until(lambda: knows("last", *(f"many-{i}" for i in range(30))), 10, "NGINX knows them all")
+    wait_until(lambda: knows("last", *(f"many-{i}" for i in range(30))), PATIENCE, "NGINX knows them all")
     machine.path("/etc/home-lab-services/models/newcomer").unlink()
-    wait_until(lambda: not knows("newcomer"), 10, "NGINX has forgotten it")
+    wait_until(lambda: not knows("newcomer"), PATIENCE, "NGINX has forgotten it")
     assert machine.is_active("nginx-config-updater.path", "nginx-config-updater.timer") and machine.failed_units() == ""
 
 
@@ -95,7 +95,7 @@ def test_a_service_has_no_rights_of_another(machine):
     assert machine.http("POST", INFERENCE, "/models/tiny-llama/start").status == 200
     with machine.drop_in("model-idle-sweep.service", override.format(stop)):
         machine.sh("systemctl start model-idle-sweep.service")
-    wait_until(lambda: not machine.is_active("model@tiny-llama.service"), 10, "the sweep may stop it")
+    wait_until(lambda: not machine.is_active("model@tiny-llama.service"), PATIENCE, "the sweep may stop it")
 
 
 # ---- models ----
@@ -116,7 +116,7 @@ ls /run/dbus /run/user || echo refused: folders
     machine.model("escape", command="/usr/local/bin/escape")
     machine.sh("systemctl start model@escape.service")
     said = wait_until(lambda: (text := machine.sh("journalctl --quiet --no-pager --output=cat -t model@escape")).count("refused") == 4
-                      and text, 15, "all of it is refused")
+                      and text, PATIENCE, "all of it is refused")
     assert "Permission denied" in said or "Failed to connect" in said, said
     assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
 
@@ -137,6 +137,6 @@ def test_quick_restarts_leave_everything_up(machine):
     for _ in range(8):
         machine.sh("systemctl restart home-lab-services.service")
     units = "model-idle-sweep.timer", "nginx-config-updater.timer", "nginx-config-updater.path"
-    wait_until(lambda: machine.is_active(*units), 15, "the timers are up")
+    wait_until(lambda: machine.is_active(*units), PATIENCE, "the timers are up")
     assert machine.failed_units() == ""
     machine.sh("systemctl stop nginx.service")

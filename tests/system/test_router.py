@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from machines import ACTIVITY, wait_until
+from machines import ACTIVITY, PATIENCE, wait_until
 from web import CHAT, NGINX, PORTS_OF, Stream
 
 
@@ -80,7 +80,7 @@ def test_one_waits_no_longer_than_the_model_needs(web, figure, method, path):
 def test_a_port_that_is_open_is_no_model_that_is_ready(web):
     """The demo model listens at once, and says 503 until it has loaded: none of that reaches a client."""
     first = web.hold("/slow/echo")
-    wait_until(lambda: web.sh("ss -Hltn 'sport = :8312'"), 10, "it listens")
+    wait_until(lambda: web.sh("ss -Hltn 'sport = :8312'"), PATIENCE, "it listens")
     second = web.hold("/slow/echo")  # the model itself answers this one's first try
     assert first.answer().status == second.answer().status == 200
 
@@ -104,7 +104,7 @@ def test_two_hundred_wait_and_nobody_else_does(web, figure):
     alone = [ask() for _ in range(15)]
     held = [web.hold("/endless/echo") for _ in range(200)]
     web.wait_for_waiting(200)
-    wait_until(lambda: web.runs("endless"), 10, "the model has been started")
+    wait_until(lambda: web.runs("endless"), PATIENCE, "the model has been started")
     beside = [ask() for _ in range(15)]
     figure(f"GET /api/inference/models: {statistics.median(alone) * 1000:.1f} ms alone, "
            f"{statistics.median(beside) * 1000:.1f} ms while 200 requests wait")
@@ -127,7 +127,7 @@ def test_who_leaves_is_forgotten_and_the_start_goes_on(web):
     assert web.router_sockets() <= before + 1
     last.leave()
     web.wait_for_waiting(0)
-    wait_until(lambda: web.run("curl -sf http://127.0.0.1:8312/health").returncode == 0, 15, "the model starts for nobody")
+    wait_until(lambda: web.run("curl -sf http://127.0.0.1:8312/health").returncode == 0, PATIENCE, "the model starts for nobody")
     assert starts(web, "slow", mark) == 1
 
 
@@ -160,7 +160,7 @@ def test_a_router_that_is_restarted_again_and_again(web):
         if held.done():
             break
         web.sh("systemctl restart model-router.service")
-        wait_until(lambda: held.done() or web.waiting() == 1, 20, "it waits on, or is answered")
+        wait_until(lambda: held.done() or web.waiting() == 1, PATIENCE, "it waits on, or is answered")
     refused(held.answer(), 503, "router_restarted")
 
 
@@ -196,7 +196,7 @@ def test_a_request_that_was_begun_is_not_run_again(web, path):
     mark = web.mark()
     error = refused(web.post(path, {"model": "crasher"}), 502, "model_ended")
     assert "journalctl -u model@crasher.service" in error["message"], error  # and how it ended, once systemd knows
-    wait_until(lambda: not web.runs("crasher"), 5, "systemd has seen its end")
+    wait_until(lambda: not web.runs("crasher"), PATIENCE, "systemd has seen its end")
     assert web.journal("--after-cursor", mark, "--unit=model@crasher.service").count("crashing") == 1
     assert starts(web, "crasher", mark) == 0
 
@@ -204,7 +204,7 @@ def test_a_request_that_was_begun_is_not_run_again(web, path):
     error = refused(web.post(path, {"model": "crasher"}), 502, "model_ended")
     assert web.journal("--after-cursor", mark, "--unit=model@crasher.service").count("crashing") == 2
     assert starts(web, "crasher", mark) == 1
-    wait_until(lambda: not web.runs("crasher"), 5, "systemd has seen its end")
+    wait_until(lambda: not web.runs("crasher"), PATIENCE, "systemd has seen its end")
     assert web.post("/crasher/echo", "x").status == 200
 
 
@@ -226,7 +226,7 @@ def test_an_error_of_the_models_own_is_passed_on(web):
 def test_a_model_that_is_stopped_while_it_is_waited_for(web):
     held = [web.hold("/endless/echo") for _ in range(10)]
     web.wait_for_waiting(10)
-    wait_until(lambda: web.runs("endless"), 10, "the model has been started")
+    wait_until(lambda: web.runs("endless"), PATIENCE, "the model has been started")
     began = time.monotonic()
     web.sh("systemctl stop model@endless.service")
     for request in held:
@@ -253,7 +253,7 @@ def test_a_request_that_comes_as_the_model_is_stopped_for_being_idle(web):
     with open(web.path(f"{ACTIVITY}/quick"), "w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         held = web.hold("/quick" + CHAT, json.dumps({"max_tokens": 20, "token_interval_ms": 100}).encode())
-        wait_until(lambda: web.http("GET", PORTS_OF["quick"], "/stats")["in_flight"], 10, "the model works on it")
+        wait_until(lambda: web.http("GET", PORTS_OF["quick"], "/stats")["in_flight"], PATIENCE, "the model works on it")
         web.sh("systemctl stop model@quick.service")
         assert held.answer().status == 200
     assert starts(web, "quick", mark) == 1

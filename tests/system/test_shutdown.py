@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, SHUTDOWN, tool, wait_until
+from machines import INFERENCE, PATIENCE, SHUTDOWN, tool, wait_until
 
 AT_MOST_SECONDS = 2  # between a request and logind's clock
 
@@ -76,7 +76,7 @@ def test_survives_our_processes_and_logind(machine):
     before = machine.scheduled()
     machine.sh("systemctl restart home-lab-services.service systemd-logind.service")
     assert machine.scheduled() == before
-    wait_until(lambda: len(machine.ports_open()) == 3, 10, "the ports are open again")
+    wait_until(lambda: len(machine.ports_open()) == 3, PATIENCE, "the ports are open again")
     assert upcoming(machine)["source"] == "api"
 
 

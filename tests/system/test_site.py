@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from machines import wait_until
+from machines import PATIENCE, wait_until
 from web import CHAT, Web
 
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
@@ -48,7 +48,7 @@ class Site(Web):
         done = self.run("nginx -t")
         assert done.returncode == 0 and "[warn]" not in done.stderr, done.stderr
         self.sh(f"systemctl {'restart' if restart else 'reload'} nginx")
-        wait_until(lambda: self.sh("curl -ks --max-time 2 --user u:p 127.0.0.1:8080/generation || true") == str(number), 10, "NGINX has it")
+        wait_until(lambda: self.sh("curl -ks --max-time 2 --user u:p 127.0.0.1:8080/generation || true") == str(number), PATIENCE, "NGINX has it")
 
     def site_with(self, lines, place="server"):
         old, new = PLACES[place]
@@ -151,10 +151,10 @@ def test_use_is_counted_without_logs(site, lines, place):
     site.take(text.replace(old, new.format(lines)))
     before = site.last_used("quick")
     assert site.ask("POST", "/quick/v1/completions", {"prompt": "x"}).status == 200
-    wait_until(lambda: site.last_used("quick") != before, 5, "its use is known")
+    wait_until(lambda: site.last_used("quick") != before, PATIENCE, "its use is known")
     before = site.last_used("quick")
     assert site.chat("quick").status == 200
-    wait_until(lambda: site.last_used("quick") != before, 5, "its use is known")
+    wait_until(lambda: site.last_used("quick") != before, PATIENCE, "its use is known")
 
 
 def test_slashes_in_front_are_one(site):

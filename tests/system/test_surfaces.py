@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from machines import INFERENCE, MODELS, SHUTDOWN, wait_until
+from machines import INFERENCE, MODELS, PATIENCE, SHUTDOWN, wait_until
 
 ODD = ["Qwen/Qwen3-8B", "modèle:8b", "100%", "a?b#c&d=e", "../../etc/passwd", "\"quoted\"", "gpt-4"]
 
@@ -69,7 +69,7 @@ def test_an_alias_has_its_model_s_state(named):
     assert found["gpt-4"]["status"]["value"] == "unloaded"
     named.model("broken", command="/bin/false", extra="ALIASES=bust\n")
     named.http("POST", INFERENCE, "/models/broken/start")
-    wait_until(lambda: entries(named)["bust"]["status"].get("failed"), 10, "it has failed")
+    wait_until(lambda: entries(named)["bust"]["status"].get("failed"), PATIENCE, "it has failed")
     for name in "broken", "bust":
         assert entries(named)[name]["status"] == {"value": "unloaded", "failed": True, "exit_code": 1}
 
@@ -154,14 +154,14 @@ def test_a_router_s_buttons(named):
     def status():
         return {entry["id"]: entry["status"]["value"] for entry in get(named, "/models?reload=1")["data"]}["idler"]
     assert status() in ("loading", "loaded")
-    wait_until(lambda: status() == "loaded", 10, "it is loaded")
+    wait_until(lambda: status() == "loaded", PATIENCE, "it is loaded")
     for _ in range(2):
         answer = post(named, "/models/load", {"model": "idler"})
         assert answer.status == 200 and answer["success"] is True
     for _ in range(2):
         answer = post(named, "/models/unload", {"model": "shared"})
         assert answer.status == 200 and answer["success"] is True
-    wait_until(lambda: status() == "unloaded" and not runs(named, "idler"), 10, "it is unloaded")
+    wait_until(lambda: status() == "unloaded" and not runs(named, "idler"), PATIENCE, "it is unloaded")
 
 
 def test_a_start_by_the_router_s_api_waits_for_nothing(named):
@@ -210,7 +210,7 @@ def test_a_model_is_a_switch(named, client, method):
     assert get(named, "/models/eager")["running"] is True
     for _ in range(2):
         turn(False)
-    wait_until(lambda: get(named, "/models/eager")["running"] is False, 10, "it is off")
+    wait_until(lambda: get(named, "/models/eager")["running"] is False, PATIENCE, "it is off")
     turn(False)
 
 

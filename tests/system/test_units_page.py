@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import documents
-from machines import ETC, PORTS, UP, tool, wait_until
+from machines import ETC, PATIENCE, PORTS, UP, tool, wait_until
 
 PAGE = "units/README.md"
 WRONG = documents.rows(PAGE, "When something is wrong")
@@ -76,7 +76,7 @@ def test_start_stop_restart(host):
     assert [typed(command).removeprefix("systemctl ") for command, _ in STARTS] == list(OPEN)
     for command, _ in STARTS:
         host.sh(typed(command))
-        wait_until(lambda: host.ports_open() == OPEN[typed(command).removeprefix("systemctl ")], 10, command)
+        wait_until(lambda: host.ports_open() == OPEN[typed(command).removeprefix("systemctl ")], PATIENCE, command)
     host.sh("systemctl kill shutdown-service.service || true; systemctl stop shutdown-service.service")
     host.sh("systemctl start shutdown-service.service")
 
@@ -100,13 +100,13 @@ def answers_500(host):
 
 def at_rest(host):
     host.run("systemctl kill shutdown-service.service")
-    wait_until(lambda: not host.is_active("shutdown-service.service"), 5, "the process has ended")
+    wait_until(lambda: not host.is_active("shutdown-service.service"), PATIENCE, "the process has ended")
 
 
 def port_taken(host):
     host.sh("systemctl stop inference-service.service")
     host.sh("systemd-run --quiet --unit=squatter python3 -m http.server --bind 127.0.0.1 5002")
-    wait_until(lambda: host.run("ss -Hltn 'sport = :5002'").stdout, 10, "somebody has the port")
+    wait_until(lambda: host.run("ss -Hltn 'sport = :5002'").stdout, PATIENCE, "somebody has the port")
     yield
     host.sh("systemctl stop squatter.service && systemctl start inference-service.service")
 
@@ -137,7 +137,7 @@ def model_ended_services_down(host):
 def swept(host):
     host.model("tiny-llama", 8198, extra='IDLE_TIMEOUT="1s"\n')
     assert host.http("POST", 5002, "/models/tiny-llama/start?wait=ready").status == 200
-    wait_until(lambda: host.http("GET", 5003, "/models/idle")["idle_models"], 10, "it is idle")
+    wait_until(lambda: host.http("GET", 5003, "/models/idle")["idle_models"], PATIENCE, "it is idle")
     host.sh("systemctl start model-idle-sweep.service")
     assert not host.is_active("model@tiny-llama.service")
 

@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 
-from machines import DEMO_MODEL, ETC, MODELS, wait_until
+from machines import DEMO_MODEL, ETC, MODELS, PATIENCE, wait_until
 from web import LOCATIONS, UPDATER
 
 
@@ -55,31 +55,31 @@ def test_a_model_comes_moves_and_goes(web, figure):
     assert gone() and web.post("/v1/x", {"model": "fresh"}).status == 404
     with no_request_fails(web, "quick"):
         began = fresh(8331)
-        wait_until(lambda: answered_by(web, 8331), 10, "the new model answers")
+        wait_until(lambda: answered_by(web, 8331), PATIENCE, "the new model answers")
         took = [time.monotonic() - began]
         web.sh("systemctl stop model@fresh.service")
         began = fresh(8332)
-        wait_until(lambda: answered_by(web, 8332), 10, "it answers on its other port")
+        wait_until(lambda: answered_by(web, 8332), PATIENCE, "it answers on its other port")
         took.append(time.monotonic() - began)
         assert "8331" not in locations(web)
         web.path(f"{MODELS}/fresh").unlink()
         began = time.monotonic()
-        wait_until(gone, 10, "it is gone")
+        wait_until(gone, PATIENCE, "it is gone")
         took.append(time.monotonic() - began)
     figure("a model file is live in NGINX: added after {:.2f} s, changed {:.2f} s, removed {:.2f} s".format(*took))
     assert web.post("/v1/x", {"model": "fresh"}).status == 404
-    wait_until(gone, 10, "it stays gone: NGINX's old worker takes its last connections beside the new one")
+    wait_until(gone, PATIENCE, "it stays gone: NGINX's old worker takes its last connections beside the new one")
 
 
 def test_a_port_that_changes_while_the_model_runs(web):
     """NGINX goes where the file says; the one that still runs elsewhere is not ready there. A restart puts it right."""
     command = f"{DEMO_MODEL} --name fresh --port $PORT --load-seconds 0"
     web.model("fresh", 8331, command=command, extra='START_TIMEOUT="3s"\n')
-    wait_until(lambda: web.ask("GET", "/fresh/stats").status == 200, 10, "the new model answers")
+    wait_until(lambda: web.ask("GET", "/fresh/stats").status == 200, PATIENCE, "the new model answers")
     web.model("fresh", 8332, command=command, extra='START_TIMEOUT="3s"\n')
-    wait_until(lambda: ":8332" in locations(web), 10, "NGINX has the other port")
+    wait_until(lambda: ":8332" in locations(web), PATIENCE, "NGINX has the other port")
     web.update()
-    answer = wait_until(lambda: (answer := web.ask("GET", "/fresh/stats")).status != 200 and answer, 10, "NGINX looks there")
+    answer = wait_until(lambda: (answer := web.ask("GET", "/fresh/stats")).status != 200 and answer, PATIENCE, "NGINX looks there")
     assert (answer.status, answer["error"]["code"]) == (503, "not_ready") and "8332" in answer["error"]["message"], answer
     web.sh("systemctl restart model@fresh.service")
     assert web.ask("GET", "/fresh/stats").status == 200
@@ -107,24 +107,24 @@ def test_many_changes_at_once(web):
     """Each is seen in the end, however they fall."""
     for number in range(40):
         web.model(f"many-{number}", 8400 + number, command="sleep infinity")
-    wait_until(lambda: web.routes("many-0", "many-39"), 15, "NGINX knows them all")
+    wait_until(lambda: web.routes("many-0", "many-39"), PATIENCE, "NGINX knows them all")
     for number in range(40):
         web.path(f"{MODELS}/many-{number}").unlink()
-    wait_until(lambda: "many-" not in locations(web), 15, "they are gone")
-    wait_until(lambda: not web.routes("many-0"), 5, "NGINX has forgotten them")
+    wait_until(lambda: "many-" not in locations(web), PATIENCE, "they are gone")
+    wait_until(lambda: not web.routes("many-0"), PATIENCE, "NGINX has forgotten them")
 
 
 def test_a_change_between_a_run_s_last_look_and_its_end_is_seen(web):
     """systemd watches nothing while the unit that it has started for a change is up. The timer would be a minute late."""
     with web.drop_in(UPDATER, "[Service]\nExecStartPost=/bin/sleep 3\n"):
         web.sh(["systemctl", "start", "--no-block", UPDATER])
-        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", 30, "it has looked")
+        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", PATIENCE, "it has looked")
         web.model("fresh", 8331)
-        wait_until(lambda: "location /fresh/" in locations(web), 30, "the next run has it")
+        wait_until(lambda: "location /fresh/" in locations(web), PATIENCE, "the next run has it")
         web.put(f"{MODELS}/quick", web.path(f"{MODELS}/quick").read_text() + "# a change that only starts a run\n")
-        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", 30, "it has looked again")
+        wait_until(lambda: web.properties(UPDATER, "SubState")["SubState"] == "start-post", PATIENCE, "it has looked again")
         web.path(f"{MODELS}/fresh").unlink()
-        wait_until(lambda: "location /fresh/" not in locations(web), 30, "the run after that one forgets it")
+        wait_until(lambda: "location /fresh/" not in locations(web), PATIENCE, "the run after that one forgets it")
 
 
 HOSTILE_NAMES = ["a;b", "a b", "x{}", "$host", "a\nlocation", "#", '"', "'", "..x", "-x", "@wake_quick", "a/b", "ä", "x" * 129,
@@ -145,7 +145,7 @@ def test_hostile_files_cannot_break_it(web):
            f"head -c 3000000 /dev/urandom >{MODELS}/noise && chmod 0 {MODELS}/noise")
     web.model("good", 8331, command="sleep infinity")
     try:
-        wait_until(lambda: web.routes("good"), 15, "a good one beside them is taken")
+        wait_until(lambda: web.routes("good"), PATIENCE, "a good one beside them is taken")
         web.update()
         added = [line for line in locations(web).splitlines() if line not in before.splitlines()]
         places = {line.split()[1] for line in added if line.startswith("location ")}
@@ -160,7 +160,7 @@ def test_hostile_files_cannot_break_it(web):
 def test_models_named_as_places_of_the_server(web):
     for name, port in ("api", 8331), ("v1", 8332), ("hl_error", 8333):
         web.model(name, port)
-    wait_until(lambda: web.routes("hl_error"), 10, "NGINX knows them")
+    wait_until(lambda: web.routes("hl_error"), PATIENCE, "NGINX knows them")
     web.update()
     for name in "api", "v1", "hl_error":
         assert web.chat(name)["model"] == name
@@ -178,7 +178,7 @@ def test_a_site_that_is_broken_keeps_the_old_locations(web):
     web.put("/etc/nginx/conf.d/broken.conf", "nonsense;\n")
     try:
         web.model("fresh", 8331)
-        wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, 10, "it fails")
+        wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, PATIENCE, "it fails")
         assert locations(web) == before
         assert "its last run         FAILED" in web.sh("home-lab-services status")
         assert f"note: {UPDATER} has failed" in web.run("home-lab-services check").stdout
@@ -187,7 +187,7 @@ def test_a_site_that_is_broken_keeps_the_old_locations(web):
     finally:
         web.sh("rm /etc/nginx/conf.d/broken.conf")
     web.sh(["systemctl", "start", UPDATER])
-    wait_until(lambda: web.ask("GET", "/fresh/v1/models").status == 200, 5, "the next run makes up for it")
+    wait_until(lambda: web.ask("GET", "/fresh/v1/models").status == 200, PATIENCE, "the next run makes up for it")
     assert web.failed_units() == ""
 
 
@@ -198,7 +198,7 @@ def test_locations_that_nginx_refuses_are_not_put_in_place(web):
     web.put(include, text + "nonsense;\n")
     try:
         web.model("fresh", 8331)
-        wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, 10, "it fails")
+        wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, PATIENCE, "it fails")
         said = web.journal("--after-cursor", mark, "--identifier=nginx-config-updater")
         assert "the old ones stay" in said and 'unknown directive "nonsense"' in said and "model.conf" in said, said
         assert locations(web) == before
@@ -226,12 +226,12 @@ def test_what_is_lost_is_made_again(web):
 def test_another_address_of_the_models(web):
     web.config(nginx={"upstream_host": "127.0.0.2"})
     try:
-        wait_until(lambda: "http://127.0.0.2:8311" in locations(web), 10, "a change of the configuration is seen, too")
+        wait_until(lambda: "http://127.0.0.2:8311" in locations(web), PATIENCE, "a change of the configuration is seen, too")
     finally:
         web.path(ETC + "/config.json").unlink()
-        wait_until(lambda: "127.0.0.2" not in locations(web), 10, "and that it was taken back")
+        wait_until(lambda: "127.0.0.2" not in locations(web), PATIENCE, "and that it was taken back")
         web.update()
-    wait_until(lambda: web.chat("quick").status == 200, 10, "all is as it was")
+    wait_until(lambda: web.chat("quick").status == 200, PATIENCE, "all is as it was")
 
 
 def test_a_model_that_is_too_new_for_nginx(web):
@@ -244,4 +244,4 @@ def test_a_model_that_is_too_new_for_nginx(web):
         assert 0 < int(answer.headers["Retry-After"]) <= 60
     finally:
         web.sh("systemctl start nginx-config-updater.path nginx-config-updater.timer")
-    wait_until(lambda: web.chat("fresh").status == 200, 10, "then it is there")
+    wait_until(lambda: web.chat("fresh").status == 200, PATIENCE, "then it is there")

@@ -2,7 +2,7 @@
 """Who waits for a model, for how long, and for whose answer."""
 import socket
 
-from machines import INFERENCE, MODELS, wait_until
+from machines import INFERENCE, MODELS, PATIENCE, wait_until
 
 START = "POST /models/{}/start?wait=ready HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
 PORT = 8211
@@ -18,11 +18,11 @@ def test_nothing_waits_for_clients_that_are_gone(machine):
     clients = [machine.connect(INFERENCE) for _ in range(20)]
     for client in clients:
         client.sendall(START.format("slow").encode())
-    wait_until(lambda: handlers(machine) == 20, 15, "twenty handlers wait")
+    wait_until(lambda: handlers(machine) == 20, PATIENCE, "twenty handlers wait")
     for client in clients:
         client.close()
     wait_until(lambda: handlers(machine) == 0, 10, "no handler waits")
-    wait_until(lambda: machine.is_active("model@slow.service"), 10, "what they asked for goes on")
+    wait_until(lambda: machine.is_active("model@slow.service"), PATIENCE, "what they asked for goes on")
     assert machine.http("POST", INFERENCE, "/models/slow/stop").status == 200
     assert machine.failed_units() == ""
 
@@ -44,7 +44,7 @@ def test_another_program_on_the_port_is_not_the_model(machine):
     machine.sh(f"cd /tmp && setsid runuser -u nobody -- python3 -m http.server {PORT} --bind 127.0.0.1 "
                ">/dev/null 2>&1 & echo $! >/run/other.pid")
     try:
-        wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{PORT}'"), 10, "the other program listens")
+        wait_until(lambda: machine.sh(f"ss -Hltn 'sport = :{PORT}'"), PATIENCE, "the other program listens")
         answer = machine.http("POST", INFERENCE, "/models/late/start?wait=ready")
         assert (answer.status, answer["code"]) == (409, "port_in_use"), answer
         assert not machine.is_active("model@late.service")

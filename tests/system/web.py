@@ -7,7 +7,7 @@ import select
 import threading
 import time
 
-from machines import ACTIVITY, DEMO_MODEL, ETC, MODELS, SOURCE, Answer, Machine, tool, wait_until
+from machines import ACTIVITY, DEMO_MODEL, ETC, MODELS, PATIENCE, SOURCE, Answer, Machine, tool, wait_until
 
 NGINX = 8080
 CHAT = "/v1/chat/completions"
@@ -41,7 +41,7 @@ class Web(Machine):
         self.reset()
         self.sh("systemctl start nginx.service")
         self.update()
-        wait_until(lambda: self.routes(*PORTS_OF), 15, "NGINX knows the models")
+        wait_until(lambda: self.routes(*PORTS_OF), PATIENCE, "NGINX knows the models")
         self.gap = Stream(self, "/patient/v1/completions", words=4, gap_seconds=70)
 
     def reset(self):
@@ -109,7 +109,7 @@ class Web(Machine):
         return len(self.sh(["ss", "-Hxn", "state", "established", "src", ROUTER_SOCKET]).splitlines())
 
     def wait_for_waiting(self, count):
-        wait_until(lambda: self.waiting() == count, 20, f"{count} requests wait")
+        wait_until(lambda: self.waiting() == count, PATIENCE, f"{count} requests wait")
 
     def router_sockets(self):
         """All that it has open."""
