@@ -251,7 +251,7 @@ def test_what_answers_is_something_else(api):
     assert "not as this version" in cli(api, "why", "tiny", status=76).stderr
 
 
-def test_nobody_answers():
+def test_that_nobody_answers_is_said_with_what_to_do():
     class Nobody:
         server_port = 9
     for command in ("list",), ("start", "tiny"), ("logs", "tiny"), ("why", "tiny"):

@@ -204,7 +204,7 @@ def test_hostile_names_touch_nothing(lab, ask, name):
 @both_doors
 @pytest.mark.parametrize("target", ["/models/../models", "//models", "/models/", "/models/tiny/", "/models/tiny/report/x",
                                     "/models/%zz", "/models/%00", "/models/%ff"])
-def test_hostile_paths(lab, ask, target):
+def test_hostile_paths_lead_nowhere(lab, ask, target):
     answer = ask(lab, "model-monitor-service", "POST", target)
     assert answer.status in (400, 404), answer
     assert answer.json["code"] in ("unknown_route", "invalid_target")

@@ -111,7 +111,7 @@ def test_options_says_what_there_is(router):
      (404, "model_not_found")),
     (form((b'name="file"', b"tiny")), "multipart/form-data; boundary=b", (400, "model_missing")),
 ])
-def test_what_it_refuses(router, body, kind, expected):
+def test_a_body_is_refused_with_its_reason(router, body, kind, expected):
     assert router.refusal(body, kind) == expected
 
 

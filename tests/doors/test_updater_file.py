@@ -190,7 +190,7 @@ def test_a_broken_configuration_leaves_the_file(updater):
     assert updater.output.read_text() == before
 
 
-def test_usage(updater):
+def test_wrong_arguments_are_told_the_usage_and_change_nothing(updater):
     assert "--print" in updater.run("--help").stdout
     assert "--print" in updater.run("--nonsense", status=os.EX_USAGE).stderr
     assert "--print" in updater.run("something", status=os.EX_USAGE).stderr

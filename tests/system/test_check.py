@@ -111,7 +111,7 @@ def test_models_in_another_folder(broken):
         broken.sh("rm /etc/default/home-lab-services")
 
 
-def test_permissions(broken):
+def test_model_files_that_others_may_write_are_reported(broken):
     broken.sh(f"chmod 0666 {MODELS}/tiny-llama")
     status, text = check(broken)
     assert status == 77 and f"{MODELS}/tiny-llama" in text and "chmod" in text, text
@@ -171,7 +171,7 @@ def test_a_port_that_somebody_else_has(broken):
         broken.sh("systemctl stop squatter.service")
 
 
-def test_no_bus(broken):
+def test_without_a_bus_check_and_status_say_so(broken):
     status, text = check(broken, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere")
     assert status == 69 and "bus" in text, text
     done = broken.run(["home-lab-services", "status"], env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"})
@@ -185,7 +185,7 @@ def test_several_causes_at_once(broken):
     assert status == 78 and f"{ETC}/config.json:1: x" in text and ACTIVITY in text, text
 
 
-def test_status(broken):
+def test_status_shows_models_services_and_the_next_shutdown(broken):
     broken.model("steady", 8310)
     assert broken.http("POST", INFERENCE, "/models/steady/start?wait=ready").status == 200
     assert broken.http("POST", SHUTDOWN, "/shutdown/schedule", {"minutes": 90.5, "action": "reboot"}).status == 200

@@ -119,5 +119,5 @@ def test_a_refusal_tells_the_user_why(lab, client, verb):
 
 @pytest.mark.column("cold")
 @pytest.mark.parametrize("client", [".NET HttpClient, PowerShell"])
-def test_dotnet(client):
+def test_dotnet_is_reported_as_not_tested(client):
     pytest.skip("NOT TESTED: neither is a package of Debian")

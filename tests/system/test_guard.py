@@ -59,7 +59,7 @@ def test_a_wrong_token(guarded, tokens):
 
 
 @pytest.mark.parametrize("scope, answers", [("read", (200, 403, 403)), ("use", (403, 403, 403)), ("control", (200, 404, 403)), ("power", (200, 404, 200))])
-def test_scopes(guarded, tokens, scope, answers):
+def test_a_token_opens_what_its_scope_says_and_no_more(guarded, tokens, scope, answers):
     token = tokens[scope]
     for port in PORTS:
         assert ask(guarded, "GET", port, "/health", token).status == answers[0]

@@ -296,7 +296,7 @@ def test_a_configuration_of_nginx_that_is_not_valid(installed):
     assert install(installed).returncode == 0 and installed.path(LINK).is_symlink()
 
 
-def test_uninstall(installed):  # the last one
+def test_uninstalling_leaves_what_the_user_has_written_and_nothing_else(installed):  # the last one
     before = files(installed, ETC, "/var/lib/home-lab-services")
     installed.http("POST", 5002, "/models/mine/start")
     done = install(installed, "uninstall")

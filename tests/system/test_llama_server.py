@@ -63,7 +63,7 @@ def test_its_errors_are_the_clients(lab):
     assert answer.status in (400, 501) and "embeddings" in answer["error"]["message"], answer
 
 
-def test_embeddings(lab):
+def test_embeddings_start_the_model_that_makes_them(lab):
     lab.stop("embedder")
     answer = lab.post("/v1/embeddings", {"model": "embedder", "input": "a"})
     assert answer.status == 200 and len(answer["data"][0]["embedding"]) == EMBEDDING

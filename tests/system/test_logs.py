@@ -15,7 +15,7 @@ def logs(machine, query="", headers={}):
     return machine.http("GET", INFERENCE, f"/models/talker/logs{query}", headers=headers)
 
 
-def test_logs(machine):
+def test_logs_have_the_models_words_and_systemds(machine):
     machine.model("talker", command="printf 'line %s of it\\\\n' 1 2 3 4 5")
     start_at = time.time()
     machine.http("POST", INFERENCE, "/models/talker/start?wait=none")

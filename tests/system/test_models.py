@@ -31,7 +31,7 @@ def model_units(machine):
 
 # ---- the catalogue ----
 
-def test_the_catalogue(machine):
+def test_the_catalogue_has_each_model_with_its_port_and_unit(machine):
     models = {model["model_name"]: model for model in machine.http("GET", INFERENCE, "/models")["models"]}
     assert {name: model["port"] for name, model in models.items()} == {"tiny-llama": 8198, "qwen2.5-0.5b:q4": 8199,
                                                                        "whisper.cpp": 8200}
@@ -176,7 +176,7 @@ def test_cannot_start_at_all(machine):
     assert "COMMAND is missing" in machine.sh("journalctl -u model@empty.service")
 
 
-def test_crashed(machine):
+def test_a_model_that_crashed_is_failed_and_starts_again(machine):
     machine.model("fragile", 8304)
     assert post(machine, "fragile", "start", "?wait=ready").status == 200
     with pytest.raises(OSError):
@@ -186,7 +186,7 @@ def test_crashed(machine):
     assert post(machine, "fragile", "start", "?wait=ready").status == 200  # and it can be started again
 
 
-def test_wait_none(machine):
+def test_who_waits_for_nothing_is_answered_at_once(machine):
     began = time.monotonic()
     answer = post(machine, "tiny-llama", "start", "?wait=none")
     assert answer.status == 202 and time.monotonic() - began < 2.5, answer
@@ -207,7 +207,7 @@ def test_drain_lets_a_stream_finish(machine):
     assert running(machine) == []
 
 
-def test_drain_ends(machine):
+def test_a_drain_ends_in_time_and_cuts_what_is_left(machine):
     machine.model("speaker", 8305)
     assert post(machine, "speaker", "start", "?wait=ready").status == 200
     stream = Stream(machine, 8305, words=2000, interval_ms=50)

@@ -74,7 +74,7 @@ def test_active_no_longer(machine):
     assert activity(machine, "tiny-llama")["last_activity"] is not None
 
 
-def test_idle(machine):
+def test_idle_lists_the_models_that_nobody_used_for_their_time(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.05})  # 3 s
     machine.model("lazy", 8304, command="sleep infinity", extra='START_TIMEOUT="3s"\n')  # until then it may be loading
     machine.model("pinned", command="sleep infinity", extra='IDLE_TIMEOUT="never"\n')

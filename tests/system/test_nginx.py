@@ -269,7 +269,7 @@ def websocket(web, path):
     return connection
 
 
-def test_websockets(web):
+def test_websockets_go_both_ways_and_start_their_model(web):
     for _ in range(2):  # the model starts for it; the model runs
         with contextlib.closing(websocket(web, "/mirror/live?x=1")) as connection:
             for frame in b"\x81\x85\x01\x02\x03\x04iglhn", os.urandom(300):
@@ -346,7 +346,7 @@ def test_what_is_not_there_is_json(web, method, path, status, code):
     is_error(web.ask(method, path), status, code)
 
 
-def test_limits(web):
+def test_what_is_too_much_for_nginx_is_refused_in_our_words(web):
     for path, length in ("/quick/echo", 65 << 20), ("/v1/chat/completions", 65 << 20), ("/api/shutdown/shutdown/cancel", 2 << 20):
         is_error(raw(web, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()),
                  413, "body_too_large")

@@ -106,7 +106,7 @@ WHOLE = (b"POST /shutdown/schedule HTTP/1.1\r\nHost: localhost\r\nContent-Type: 
 
 
 @pytest.mark.parametrize("length", [1, 4, 20, 34, 60, WHOLE.index(b"\r\n\r\n"), WHOLE.index(b"{"), len(WHOLE) - 1])
-def test_cut_short(machine, length):
+def test_a_body_that_is_cut_short_changes_nothing(machine, length):
     with contextlib.closing(machine.connect(SHUTDOWN)) as connection:  # says that there is no more
         connection.sendall(WHOLE[:length])
         connection.shutdown(socket.SHUT_WR)
@@ -119,7 +119,7 @@ def test_cut_short(machine, length):
     assert machine.scheduled() is None
 
 
-def test_too_slow(machine):
+def test_a_request_that_is_too_slow_is_given_up(machine):
     with contextlib.closing(machine.connect(SHUTDOWN, timeout=20)) as connection:
         began = time.monotonic()
         connection.sendall(WHOLE[:-1])
@@ -138,7 +138,7 @@ def test_too_slow(machine):
     b"POST /shutdown/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /shutdown/cancel HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
 ], ids=lambda garbage: repr(garbage[:30]))
-def test_garbage(machine, garbage):
+def test_garbage_is_refused_and_changes_nothing(machine, garbage):
     assert machine.http("POST", SHUTDOWN, "/shutdown/schedule", {"minutes": 90}).status == 200
     before = machine.scheduled()
     for port in PORTS:

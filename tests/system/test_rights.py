@@ -41,7 +41,7 @@ def test_the_updater_may_reload_nginx(nginx):
     "ReloadOrRestartUnit ss nginx.service replace", "KillUnit ssi nginx.service all 15", "ReloadUnit ss dbus.service replace",
     "StartUnit ss model@tiny-llama.service replace", "StopUnit ss model@tiny-llama.service replace", "Reload", "PowerOff",
     "StartTransientUnit 'ssa(sv)a(sa(sv))' nginx.service replace 0 0", "SetUnitProperties 'sba(sv)' nginx.service true 0"])
-def test_and_nothing_else(nginx, call):
+def test_the_updater_may_ask_systemd_for_nothing_else(nginx, call):
     status, text = as_updater(nginx, f"{MANAGER} {call}")
     assert status != 0 and ("denied" in text.lower() or "not permitted" in text.lower() or "authentication" in text.lower()), text
     assert nginx.is_active("nginx.service")

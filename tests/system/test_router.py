@@ -259,7 +259,7 @@ def test_a_request_that_comes_as_the_model_is_stopped_for_being_idle(web):
     assert starts(web, "quick", mark) == 1
 
 
-def test_without_polkit(web):
+def test_without_polkit_no_model_starts_and_the_request_is_told_so(web):
     """No model can be started, and the request is told so."""
     web.sh("systemctl mask --runtime --now polkit.service")
     try:

@@ -126,12 +126,12 @@ def test_no_body_means_the_configured_defaults(machine):
 
 
 @pytest.mark.parametrize("action", ["poweroff", "reboot", "halt"])
-def test_action(machine, action):
+def test_the_action_is_what_logind_schedules(machine, action):
     assert schedule(machine, minutes=90, action=action)["shutdown"]["action"] == action
     assert machine.scheduled()[0] == action
 
 
-def test_at(machine):
+def test_a_time_of_day_is_scheduled_to_the_second(machine):
     when = soon(7200)
     answer = schedule(machine, at=when)
     assert answer.status == 200, answer
@@ -168,14 +168,14 @@ def test_a_time_that_is_not_ahead_is_an_error_and_no_power_off(machine, when):
     ('{"message": "a\\nb"}', "message"), ('{"message": "\\u001b[2J"}', "message"), ('{"replace": "yes"}', "replace"),
     ('{"minutes": 10} x', ""), ('[10]', ""), ('{"minutes": 10', ""), ('{"minutes": 01}', ""), ('{"minutes": NaN}', ""),
     (b'{"message": "\xff"}', ""), ("null", "")], ids=str)
-def test_bad_bodies(machine, body, named):
+def test_a_bad_body_is_refused_by_its_field(machine, body, named):
     answer = machine.http("POST", SHUTDOWN, "/shutdown/schedule", body)
     assert answer.status == 400, answer
     assert answer["status"] == "error" and (not named or f'"{named}"' in answer["message"]), answer
     assert machine.scheduled() is None
 
 
-def test_wall_message(machine):
+def test_the_message_is_what_users_are_told(machine):
     text = "Saving power; back at 8 – “ask” Ann"
     assert schedule(machine, minutes=90, message=text)["shutdown"]["message"] == text
     wall = ["busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager",

@@ -200,7 +200,7 @@ def test_what_a_model_answers_is_its_answer(site, lines, status):
         assert answer.status == status and answer["method"] == "POST", answer
 
 
-def test_a_password(site):
+def test_the_site_works_behind_a_password(site):
     site.put("/etc/nginx/test.htpasswd", "u:{PLAIN}p\n")
     site.take(site.site_with('auth_basic "llm"; auth_basic_user_file /etc/nginx/test.htpasswd;'))
     assert site.ask("POST", "/mirror/x", "text").status == 401
@@ -224,7 +224,7 @@ def is_old(site):
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
-def test_tls(site, certificate, version):
+def test_the_site_works_with_tls_in_both_versions_of_http(site, certificate, version):
     http2 = " ssl http2;\n" if is_old(site) else " ssl;\n    http2 on;\n"
     site.take(site.shipped.replace(LISTEN, LISTEN + "    listen 127.0.0.1:8443" + http2 + TLS))
     curl = f"curl -ksS {version} --fail-with-body https://localhost:8443"

@@ -161,7 +161,7 @@ static void utf8_as_rfc_3629(void **state)
         assert_false(hl_utf8_valid("\xC3\xA9", 1)); /* cut off in the middle */
 }
 
-static void percent_decode(void **state)
+static void percent_decoding_refuses_what_is_no_text(void **state)
 {
         (void)state;
         char *text = NULL;
@@ -277,7 +277,7 @@ static void replace_file_as_a_whole(void **state)
         must(rmdir(*state) == 0 && mkdir(*state, 0700) == 0);
 }
 
-static void visible_text(void **state)
+static void visible_text_has_no_blank_and_no_control(void **state)
 {
         (void)state;
         assert_true(hl_utf8_visible("a/b-c:~%{}\"\\"));
@@ -498,13 +498,13 @@ int main(void)
                 cmocka_unit_test(buf_is_trimmed_at_its_end),
                 cmocka_unit_test(parse_uint_takes_all_or_nothing),
                 cmocka_unit_test(utf8_as_rfc_3629),
-                cmocka_unit_test(percent_decode),
+                cmocka_unit_test(percent_decoding_refuses_what_is_no_text),
                 cmocka_unit_test(small_text_functions),
                 cmocka_unit_test(wait_fd_and_its_deadline),
                 cmocka_unit_test(write_all_and_its_deadline),
                 cmocka_unit_test_setup_teardown(read_file_and_its_errors, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(replace_file_as_a_whole, test_folder_setup, test_folder_teardown),
-                cmocka_unit_test(visible_text),
+                cmocka_unit_test(visible_text_has_no_blank_and_no_control),
                 cmocka_unit_test(times_as_people_write_them),
                 cmocka_unit_test(rfc3339_there_and_back),
                 cmocka_unit_test(rfc3339_refuses),

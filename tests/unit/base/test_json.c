@@ -151,7 +151,7 @@ static void finds_the_line_of_a_key(void **state)
         assert_int_equal(hl_json_line_of("", 0, "a"), 1);
 }
 
-static void prints(void **state)
+static void prints_each_kind_of_value(void **state)
 {
         (void)state;
         struct hl_buf out = { 0 };
@@ -373,7 +373,7 @@ int main(void)
                 cmocka_unit_test(tells_the_line),
                 cmocka_unit_test(limits_nesting),
                 cmocka_unit_test(finds_the_line_of_a_key),
-                cmocka_unit_test(prints),
+                cmocka_unit_test(prints_each_kind_of_value),
                 cmocka_unit_test(replaces_bytes_that_are_no_text),
                 cmocka_unit_test(reads_fields),
                 cmocka_unit_test(tells_every_wrong_field),

@@ -182,7 +182,7 @@ static void when_a_model_is_idle(void **state)
         }
 }
 
-static void hostile_names(void **state)
+static void hostile_names_are_no_models(void **state)
 {
         static const char *const bad[] = { "",   ".hidden", "..",  "a/b", "a b",      "a\nb",   "-a",    "_a",
                                            ":a", "a%s",     "a;b", "a@b", "\xC3\xA9", "a\\x2d", "a$(x)", "../x" };
@@ -391,7 +391,7 @@ int main(void)
                 IN_FOLDER(wrong_values_are_told_and_left_out),
                 IN_FOLDER(why_there_is_no_port),
                 IN_FOLDER(when_a_model_is_idle),
-                IN_FOLDER(hostile_names),
+                IN_FOLDER(hostile_names_are_no_models),
                 IN_FOLDER(odd_files_are_told),
                 IN_FOLDER(what_was_meant_is_told),
                 IN_FOLDER(a_model_whose_file_may_not_be_read_stays),

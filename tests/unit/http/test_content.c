@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void media_types(void **state)
+static void a_media_type_is_found_whatever_its_case_and_parameters(void **state)
 {
         (void)state;
         static const char *const same[] = { "multipart/form-data", "Multipart/Form-Data;boundary=x",
@@ -40,7 +40,7 @@ static void types_of_json(void **state)
         assert_false(hl_content_is_json(NULL));
 }
 
-static void encodings(void **state)
+static void what_means_no_encoding_is_none(void **state)
 {
         (void)state;
         static const char *const plain[] = { "",     "identity", "Identity", " identity , identity ", ",", "utf-8",
@@ -74,7 +74,7 @@ static void expect_parameter(const char *value, const char *expected)
         free(got);
 }
 
-static void parameters(void **state)
+static void a_parameter_is_read_in_each_of_its_forms(void **state)
 {
         (void)state;
         static const char *const cases[][2] = {
@@ -111,10 +111,10 @@ static void parameters(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(media_types),
+                cmocka_unit_test(a_media_type_is_found_whatever_its_case_and_parameters),
                 cmocka_unit_test(types_of_json),
-                cmocka_unit_test(encodings),
-                cmocka_unit_test(parameters),
+                cmocka_unit_test(what_means_no_encoding_is_none),
+                cmocka_unit_test(a_parameter_is_read_in_each_of_its_forms),
         };
         return cmocka_run_group_tests_name("content", tests, NULL, NULL);
 }

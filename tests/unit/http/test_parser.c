@@ -187,7 +187,7 @@ static void parser_asks_for_more(void **state)
         expect_parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "more");
 }
 
-static void parser_refuses(void **state)
+static void what_is_not_one_clear_request_is_refused(void **state)
 {
         (void)state;
         expect_parse("\x16\x03\x01 hello", "bad 400 bad_request");
@@ -330,7 +330,7 @@ int main(void)
                 cmocka_unit_test(parser_takes_what_clients_write),
                 cmocka_unit_test(parser_tells_the_path_of_a_bad_request),
                 cmocka_unit_test(parser_asks_for_more),
-                cmocka_unit_test(parser_refuses),
+                cmocka_unit_test(what_is_not_one_clear_request_is_refused),
                 cmocka_unit_test(parser_tells_expect_once),
                 cmocka_unit_test(parser_knows_when_it_started),
                 cmocka_unit_test(parser_limits_at_the_byte),

@@ -25,7 +25,7 @@ static void request_has_a_random_id(void **state)
         hl_request_free(&b);
 }
 
-static void request_targets(void **state)
+static void a_bad_target_is_refused(void **state)
 {
         (void)state;
         static const char *const bad[] = { "",          "x",  "?a",   "**",   "/a b",        "/a\x7f",
@@ -69,7 +69,7 @@ static void request_query_parameters(void **state)
         hl_request_free(&r);
 }
 
-static void local_addresses(void **state)
+static void loopback_and_unix_are_local_and_nothing_else(void **state)
 {
         (void)state;
         static const char *const local[] = { "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix:", "unix:/x" };
@@ -83,7 +83,7 @@ static void local_addresses(void **state)
 
 /* ---- response ---- */
 
-static void response_heads(void **state)
+static void a_head_has_the_status_the_date_and_the_length(void **state)
 {
         (void)state;
         struct hl_request request;
@@ -136,7 +136,7 @@ static void response_says_a_reason_for_every_status(void **state)
 }
 
 /* Nothing that a client sent can add a header. */
-static void header_injection(void **state)
+static void a_header_takes_no_control_characters(void **state)
 {
         (void)state;
         static const char *const hostile[] = { "a\r\nX: y", "a\nX: y", "a\rX", "a\x7f", "\x01", "a\tb" };
@@ -152,10 +152,13 @@ static void header_injection(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(request_has_a_random_id),  cmocka_unit_test(request_targets),
-                cmocka_unit_test(request_query_parameters), cmocka_unit_test(local_addresses),
-                cmocka_unit_test(response_heads),           cmocka_unit_test(response_says_a_reason_for_every_status),
-                cmocka_unit_test(header_injection),
+                cmocka_unit_test(request_has_a_random_id),
+                cmocka_unit_test(a_bad_target_is_refused),
+                cmocka_unit_test(request_query_parameters),
+                cmocka_unit_test(loopback_and_unix_are_local_and_nothing_else),
+                cmocka_unit_test(a_head_has_the_status_the_date_and_the_length),
+                cmocka_unit_test(response_says_a_reason_for_every_status),
+                cmocka_unit_test(a_header_takes_no_control_characters),
         };
         return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

@@ -202,7 +202,7 @@ static void the_next_question_at_once_is_in_flight(void **state)
         }
 }
 
-static void who_listens(void **state)
+static void a_listener_is_known_by_its_inode_user_and_cgroup(void **state)
 {
         (void)state;
         uint16_t port;
@@ -260,7 +260,7 @@ int main(void)
                 cmocka_unit_test(our_own_questions_are_not_seen),
                 cmocka_unit_test(nginx_is_in_flight_while_it_is_connected),
                 cmocka_unit_test(the_next_question_at_once_is_in_flight),
-                cmocka_unit_test(who_listens),
+                cmocka_unit_test(a_listener_is_known_by_its_inode_user_and_cgroup),
                 cmocka_unit_test(wherever_the_unit_listens),
         };
         return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);

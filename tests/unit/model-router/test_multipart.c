@@ -42,7 +42,7 @@ static void expect_typed(const char *type, const char *body, size_t len, int res
 #define ABSENT(body) expect_typed(TYPE, body, sizeof(body) - 1, 0, NULL)
 #define REFUSED(body) expect_typed(TYPE, body, sizeof(body) - 1, -EINVAL, NULL)
 
-static void boundaries(void **state)
+static void a_boundary_is_read_in_each_of_its_forms(void **state)
 {
         (void)state;
         static const char body[] = FIELD("model", "x") END;
@@ -277,7 +277,7 @@ static void hostile_bodies_are_read_to_their_end(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(boundaries),
+                cmocka_unit_test(a_boundary_is_read_in_each_of_its_forms),
                 cmocka_unit_test(fields_as_clients_send_them),
                 cmocka_unit_test(what_is_not_the_field),
                 cmocka_unit_test(what_is_no_form),

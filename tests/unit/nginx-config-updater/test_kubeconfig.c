@@ -22,7 +22,7 @@ static int load(const char *folder, const char *text, struct hl_kubeconfig *ret_
         return hl_kubeconfig_load(test_path(folder, "config"), ret_config, err);
 }
 
-static void a_token(void **state)
+static void a_token_is_read_with_its_server(void **state)
 {
         HL_CLEANUP(hl_kubeconfig_free) struct hl_kubeconfig config = { 0 };
         struct hl_err err;
@@ -131,7 +131,8 @@ static void outside_of_a_pod_there_is_no_pods_account(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(a_token, test_folder_setup, test_folder_teardown),
+                cmocka_unit_test_setup_teardown(a_token_is_read_with_its_server, test_folder_setup,
+                                                test_folder_teardown),
                 cmocka_unit_test_setup_teardown(json_is_yaml, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(certificates_as_data_and_as_files_beside_it, test_folder_setup,
                                                 test_folder_teardown),

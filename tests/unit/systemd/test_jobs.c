@@ -145,7 +145,7 @@ static void jobs_that_fail(void **state)
 }
 
 /* An errno or a D-Bus name never becomes the client's fault. */
-static void refusals(void **state)
+static void a_refused_job_says_which_and_is_never_the_clients_fault(void **state)
 {
         (void)state;
         static const struct job_case cases[] = {
@@ -398,7 +398,7 @@ int main(void)
                 cmocka_unit_test(jobs_that_succeed),
                 cmocka_unit_test(job_that_ends_before_its_reply),
                 cmocka_unit_test(jobs_that_fail),
-                cmocka_unit_test(refusals),
+                cmocka_unit_test(a_refused_job_says_which_and_is_never_the_clients_fault),
                 ON_FAKE_HOST(a_job_outlives_the_deadline),
                 cmocka_unit_test(what_is_not_queued_in_time_is_not_queued_later),
                 ON_FAKE_HOST(a_job_whose_connection_was_hung_up_on_is_not_waited_for),

@@ -172,7 +172,7 @@ static void long_words_are_cut(void **state)
         assert_int_equal(strlen(s.message), HL_SHUTDOWN_MESSAGE_MAX);
 }
 
-static void scheduled(void **state)
+static void a_schedule_is_logind_s_with_its_message(void **state)
 {
         (void)state;
         struct hl_shutdown before;
@@ -233,7 +233,7 @@ static void the_past_is_refused(void **state)
                          0);
 }
 
-static void refused_schedules(void **state)
+static void a_refused_schedule_changes_nothing_and_is_forbidden(void **state)
 {
         (void)state;
         static const char *const refusals[] = { SD_BUS_ERROR_ACCESS_DENIED,
@@ -264,7 +264,7 @@ static void refused_schedules(void **state)
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
 }
 
-static void cancelled(void **state)
+static void a_cancel_takes_back_the_message_too(void **state)
 {
         (void)state;
         struct hl_shutdown s;
@@ -293,7 +293,7 @@ static void nothing_to_cancel(void **state)
         assert_string_equal(s.action, "untouched");
 }
 
-static void refused_cancels(void **state)
+static void a_refused_cancel_is_forbidden(void **state)
 {
         (void)state;
         struct hl_shutdown s;
@@ -340,12 +340,18 @@ static void can_says_the_word(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                WITH_LOGIND(none_is_scheduled),   WITH_LOGIND(one_is_scheduled),
-                WITH_LOGIND(long_words_are_cut),  WITH_LOGIND(scheduled),
-                WITH_LOGIND(ours_is_replaced),    WITH_LOGIND(somebody_elses_is_a_conflict),
-                WITH_LOGIND(the_past_is_refused), WITH_LOGIND(refused_schedules),
-                WITH_LOGIND(cancelled),           WITH_LOGIND(nothing_to_cancel),
-                WITH_LOGIND(refused_cancels),     WITH_LOGIND(questions_that_fail),
+                WITH_LOGIND(none_is_scheduled),
+                WITH_LOGIND(one_is_scheduled),
+                WITH_LOGIND(long_words_are_cut),
+                WITH_LOGIND(a_schedule_is_logind_s_with_its_message),
+                WITH_LOGIND(ours_is_replaced),
+                WITH_LOGIND(somebody_elses_is_a_conflict),
+                WITH_LOGIND(the_past_is_refused),
+                WITH_LOGIND(a_refused_schedule_changes_nothing_and_is_forbidden),
+                WITH_LOGIND(a_cancel_takes_back_the_message_too),
+                WITH_LOGIND(nothing_to_cancel),
+                WITH_LOGIND(a_refused_cancel_is_forbidden),
+                WITH_LOGIND(questions_that_fail),
                 WITH_LOGIND(can_says_the_word),
         };
         return cmocka_run_group_tests_name("power", tests, NULL, NULL);

@@ -250,7 +250,7 @@ static void a_body_that_does_not_come(void **state)
         }
 }
 
-static void an_abort(void **state)
+static void an_aborted_request_is_not_answered(void **state)
 {
         (void)state;
         struct talk talk = begin_talk();
@@ -293,7 +293,7 @@ int main(void)
                 cmocka_unit_test(half_a_record),
                 cmocka_unit_test(who_goes_silent_is_not_waited_for),
                 cmocka_unit_test(a_body_that_does_not_come),
-                cmocka_unit_test(an_abort),
+                cmocka_unit_test(an_aborted_request_is_not_answered),
                 cmocka_unit_test(what_is_not_fastcgi),
         };
         must(hl_fastcgi_init() == 0);

@@ -170,7 +170,7 @@ static void expect_answer(const char *bytes, const char *const *parts)
 
 #define PARTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-static void one_request(void **state)
+static void a_request_arrives_whole(void **state)
 {
         (void)state;
         expect_answer("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -180,7 +180,7 @@ static void one_request(void **state)
                       PARTS("[2 /a? abc unix local]"));
 }
 
-static void keep_alive(void **state)
+static void a_connection_serves_many_requests(void **state)
 {
         (void)state;
         struct served *s = begin(&generous);
@@ -199,7 +199,7 @@ static void keep_alive(void **state)
         release(s);
 }
 
-static void pipelining(void **state)
+static void pipelined_requests_are_answered_in_order(void **state)
 {
         (void)state;
         struct served *s = exchange("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n\r\n"
@@ -324,7 +324,7 @@ static void last_answer_survives_a_sending_client(void **state)
         release(s);
 }
 
-static void garbage(void **state)
+static void garbage_is_answered_400_and_closed(void **state)
 {
         (void)state;
         static const char *const bytes[] = { "\x16\x03\x01\x02", "hello\r\n\r\n", "GET /\r\n\r\n",
@@ -564,7 +564,7 @@ static void an_answer_that_goes_on(void **state)
         hl_buf_free(&out);
 }
 
-static void cgi_requests(void **state)
+static void a_cgi_request_is_read_from_its_variables(void **state)
 {
         (void)state;
         expect_cgi(PARTS("REQUEST_METHOD", "GET", "PATH_INFO", "/a b/\xC3\xA9%", "QUERY_STRING", "x=%20", "REMOTE_ADDR",
@@ -584,7 +584,7 @@ static void cgi_requests(void **state)
         hl_buf_free(&out);
 }
 
-static void cgi_problems(void **state)
+static void a_cgi_body_of_a_wrong_length_is_refused(void **state)
 {
         (void)state;
         static const struct {
@@ -656,15 +656,15 @@ static void door_run_says_how_it_is_started(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(one_request),
-                cmocka_unit_test(keep_alive),
-                cmocka_unit_test(pipelining),
+                cmocka_unit_test(a_request_arrives_whole),
+                cmocka_unit_test(a_connection_serves_many_requests),
+                cmocka_unit_test(pipelined_requests_are_answered_in_order),
                 cmocka_unit_test(head_has_the_length_of_get),
                 cmocka_unit_test(http_1_0),
                 cmocka_unit_test(expect_100_continue),
                 cmocka_unit_test(limits_at_the_byte),
                 cmocka_unit_test(last_answer_survives_a_sending_client),
-                cmocka_unit_test(garbage),
+                cmocka_unit_test(garbage_is_answered_400_and_closed),
                 cmocka_unit_test(end_in_the_middle_at_every_byte),
                 cmocka_unit_test(half_closed_client_gets_its_answers),
                 cmocka_unit_test(slow_request_is_408),
@@ -677,8 +677,8 @@ int main(void)
                 cmocka_unit_test(linger_has_an_end),
                 cmocka_unit_test(peer_of_a_tcp_connection),
                 cmocka_unit_test(an_answer_that_goes_on),
-                cmocka_unit_test(cgi_requests),
-                cmocka_unit_test(cgi_problems),
+                cmocka_unit_test(a_cgi_request_is_read_from_its_variables),
+                cmocka_unit_test(a_cgi_body_of_a_wrong_length_is_refused),
                 cmocka_unit_test(cgi_client_that_left),
                 cmocka_unit_test(door_run_says_how_it_is_started),
         };
