@@ -235,7 +235,8 @@ static void reads_fields(void **state)
                          0);
         assert_true(v.flag);
         assert_int_equal(v.count, 7); /* absent: untouched */
-        assert_true(v.number == 100 && isnan(v.optional_number));
+        assert_true(v.number == 100);
+        assert_true(isnan(v.optional_number));
         assert_string_equal(v.word, "two");
         assert_string_equal(v.text, "abcd");
         assert_null(v.optional_text);
@@ -282,7 +283,11 @@ static void tells_every_wrong_field(void **state)
                 if (!test_contains(&problems, wrong[i].problem))
                         fail_msg("%s: %s", wrong[i].json, problems.data);
                 assert_int_equal(v.count, 7);
-                assert_true(v.number == 8 && !v.word && !v.text && !v.list && !v.object);
+                assert_true(v.number == 8);
+                assert_null(v.word);
+                assert_null(v.text);
+                assert_null(v.list);
+                assert_null(v.object);
                 hl_json_free(json);
                 hl_buf_free(&problems);
         }

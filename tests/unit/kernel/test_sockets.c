@@ -85,13 +85,16 @@ static void what_counts_as_in_flight(void **state)
         t = look(answered.port);
         assert_int_equal(t.in_flight, 0); /* kept alive between two requests */
         assert_int_equal(t.connections, 1);
-        assert_true(t.last_byte_age_ms >= HL_SOCKETS_RECENT_MS && t.last_byte_age_ms < 2 * HL_SOCKETS_RECENT_MS);
+        assert_true(t.last_byte_age_ms >= HL_SOCKETS_RECENT_MS);
+        assert_true(t.last_byte_age_ms < 2 * HL_SOCKETS_RECENT_MS);
         while (look(left.port).in_flight == 1 && hl_clock_monotonic() < deadline_us)
                 nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
         t = look(left.port);
-        assert_true(t.in_flight == 0 && t.half_closed == 1); /* or be gone */
+        assert_int_equal(t.in_flight, 0); /* or be gone */
+        assert_int_equal(t.half_closed, 1);
         t = look(unanswered.port);
-        assert_true(t.in_flight == 1 && t.half_closed == 0); /* a model that thinks for long */
+        assert_int_equal(t.in_flight, 1); /* a model that thinks for long */
+        assert_int_equal(t.half_closed, 0);
         assert_int_equal(look(waiting.port).in_flight, 1);
         assert_int_equal(look(stuffed.port).in_flight, 1);
         assert_int_equal(look(silent.port).in_flight, 0);
@@ -235,19 +238,27 @@ static void wherever_the_unit_listens(void **state)
         must(hl_sockets_listener(c.port, &listener, &err) == 1);
 
         assert_int_equal(hl_sockets_read_unit(c.port, listener.cgroup, &traffic, &at, &err), 1);
-        assert_true(at == c.port && traffic.connections == 1 && traffic.in_flight == 1);
+        assert_int_equal(at, c.port);
+        assert_int_equal(traffic.connections, 1);
+        assert_int_equal(traffic.in_flight, 1);
         assert_int_equal(hl_sockets_read_unit(free_port, listener.cgroup, &traffic, &at, &err), 1);
-        assert_true(at != free_port && at != 0);
-        assert_true(traffic.in_flight >= 1 && traffic.last_byte_age_ms < 10000);
+        assert_int_not_equal(at, free_port);
+        assert_int_not_equal(at, 0);
+        assert_true(traffic.in_flight >= 1);
+        assert_true(traffic.last_byte_age_ms < 10000);
         assert_int_equal(hl_sockets_read_unit(0, listener.cgroup, &traffic, &at, &err), 1);
-        assert_true(at != 0 && traffic.in_flight >= 1);
+        assert_int_not_equal(at, 0);
+        assert_true(traffic.in_flight >= 1);
 
         uint64_t others = listener.cgroup + 1000000000; /* of whom nobody listens, or nothing is known */
         for (uint64_t cgroup = 0; cgroup <= others; cgroup += others) {
                 assert_int_equal(hl_sockets_read_unit(c.port, cgroup, &traffic, &at, &err), 0);
-                assert_true(at == c.port && traffic.in_flight == 1);
+                assert_int_equal(at, c.port);
+                assert_int_equal(traffic.in_flight, 1);
                 assert_int_equal(hl_sockets_read_unit(free_port, cgroup, &traffic, &at, &err), 0);
-                assert_true(at == free_port && traffic.connections == 0 && traffic.last_byte_age_ms == HL_AGE_NEVER);
+                assert_int_equal(at, free_port);
+                assert_int_equal(traffic.connections, 0);
+                assert_int_equal(traffic.last_byte_age_ms, HL_AGE_NEVER);
         }
         test_close_connection(&c);
 }

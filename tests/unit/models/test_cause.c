@@ -23,7 +23,9 @@ int __wrap_hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *
 int __wrap_hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err)
 {
         (void)err;
-        assert_true(query->deadline_us > 0 && query->last > 0 && query->last < 10000);
+        assert_true(query->deadline_us > 0);
+        assert_true(query->last > 0);
+        assert_true(query->last < 10000);
         *asked = '\0';
         for (const char *const *match = query->matches; *match; match++)
                 strcat(strcat(asked, *match), " ");
@@ -158,7 +160,8 @@ static void it_is_in_the_message(void **state)
         assert_string_equal(
                 err.message,
                 "m ended before it was ready: exit-code, status 1: no GPU is there; \"journalctl -u m\" says why");
-        assert_true(err.kind == HL_ERR_UPSTREAM && err.errnum == EIO);
+        assert_int_equal(err.kind, HL_ERR_UPSTREAM);
+        assert_int_equal(err.errnum, EIO);
         assert_string_equal(err.code, "start_failed");
         hl_cause_tell(&err, "no GPU is there"); /* once is enough */
         assert_string_equal(

@@ -235,7 +235,8 @@ static void one_line_for_any_place(void **state)
                 struct hl_cause_line best = { 0 };
                 hl_cause_line_offer(&best, 6, long_line);
                 size_t len = strlen(best.text);
-                assert_true(len < HL_CAUSE_SIZE && len > HL_CAUSE_SIZE - 10);
+                assert_true(len < HL_CAUSE_SIZE);
+                assert_true(len > HL_CAUSE_SIZE - 10);
                 assert_true(hl_utf8_valid(best.text, len));
                 assert_string_equal(best.text + len - strlen("…"), "…");
         }

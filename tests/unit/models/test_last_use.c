@@ -22,7 +22,8 @@ static void touched_is_now(void **state)
         uint64_t before_us = hl_clock_realtime() - HL_USEC_PER_SEC;
         assert_int_equal(hl_last_use_record("m", &err), 0);
         uint64_t last_us = hl_last_use_at("m");
-        assert_true(last_us > before_us && last_us <= hl_clock_realtime());
+        assert_true(last_us > before_us);
+        assert_true(last_us <= hl_clock_realtime());
 
         const struct timespec old[2] = { { .tv_sec = 1000, .tv_nsec = 5000 }, { .tv_sec = 1000, .tv_nsec = 5000 } };
         must(utimensat(AT_FDCWD, test_path(*state, "activity/m"), old, 0) == 0);
@@ -68,16 +69,21 @@ static void ages_run_while_the_host_is_awake(void **state)
 {
         struct hl_err err = { 0 };
         uint64_t now_us = hl_clock_realtime();
-        assert_true(read_activity("m").age_us == HL_USEC_INFINITY && read_activity("m").at_us == 0);
+        assert_int_equal(read_activity("m").age_us, HL_USEC_INFINITY);
+        assert_int_equal(read_activity("m").at_us, 0);
         assert_int_equal(hl_last_use_record("m", &err), 0);
-        assert_true(about(read_activity("m").age_us, 0) && !read_activity("m").needs_rebase);
+        assert_true(about(read_activity("m").age_us, 0));
+        assert_false(read_activity("m").needs_rebase);
 
         set_times(*state, "m", 40, 10, true); /* 30 of these 40 seconds it was suspended, or the clock was set on */
-        assert_true(about(read_activity("m").age_us, 10) && about(now_us - read_activity("m").at_us, 40));
+        assert_true(about(read_activity("m").age_us, 10));
+        assert_true(about(now_us - read_activity("m").at_us, 40));
         set_times(*state, "m", -3600, 10, true); /* the clock was set back by an hour */
-        assert_true(about(read_activity("m").age_us, 10) && about(now_us - read_activity("m").at_us, 10));
+        assert_true(about(read_activity("m").age_us, 10));
+        assert_true(about(now_us - read_activity("m").at_us, 10));
         set_times(*state, "m", 86400 * 365, 10, true); /* before this boot: what a clock of that one says is nothing */
-        assert_true(about(read_activity("m").age_us, 86400 * 365) && !read_activity("m").needs_rebase);
+        assert_true(about(read_activity("m").age_us, 86400 * 365));
+        assert_false(read_activity("m").needs_rebase);
 }
 
 static void what_was_noted_is_never_taken_back(void **state)
@@ -97,19 +103,23 @@ static void times_of_others_are_adopted(void **state)
 {
         struct hl_err err = { 0 };
         set_times(*state, "m", 15, 0, false);
-        assert_true(read_activity("m").needs_rebase && about(read_activity("m").age_us, 15));
+        assert_true(read_activity("m").needs_rebase);
+        assert_true(about(read_activity("m").age_us, 15));
         uint64_t at_us = read_activity("m").at_us;
         assert_int_equal(hl_last_use_rebase("m", &err), 0);
-        assert_true(!read_activity("m").needs_rebase && about(read_activity("m").age_us, 15));
+        assert_false(read_activity("m").needs_rebase);
+        assert_true(about(read_activity("m").age_us, 15));
         assert_true(read_activity("m").at_us == at_us);
 
         set_times(*state, "m", -86400, 0, false); /* tomorrow: now, once it was adopted no longer for ever */
-        assert_true(read_activity("m").needs_rebase && read_activity("m").age_us == 0);
+        assert_true(read_activity("m").needs_rebase);
+        assert_int_equal(read_activity("m").age_us, 0);
         at_us = read_activity("m").at_us;
         assert_true(about(hl_clock_realtime() - at_us, 0));
         assert_int_equal(hl_last_use_rebase("m", &err), 0);
         must(usleep(2000) == 0);
-        assert_true(!read_activity("m").needs_rebase && read_activity("m").age_us >= 2000);
+        assert_false(read_activity("m").needs_rebase);
+        assert_true(read_activity("m").age_us >= 2000);
         assert_int_equal(hl_last_use_rebase("m", &err), 0); /* nothing more to adopt */
         assert_true(read_activity("m").age_us >= 2000);
 }
@@ -122,7 +132,8 @@ static void to_hold_is_not_to_use(void **state)
         int fd = -1;
         assert_int_equal(hl_last_use_lock("m", &fd, &err), 0);
         close(fd);
-        assert_true(read_activity("m").age_us == HL_USEC_INFINITY && hl_last_use_at("m") == 0);
+        assert_int_equal(read_activity("m").age_us, HL_USEC_INFINITY);
+        assert_int_equal(hl_last_use_at("m"), 0);
         assert_int_equal(hl_last_use_lock("m", &fd, &err), 0);
         close(fd);
         assert_true(hl_last_use_at("m") == 0);

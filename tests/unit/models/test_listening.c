@@ -105,13 +105,15 @@ static void where_it_listens(void **state)
         assert_true(l.is_certain);
         assert_non_null(strstr(l.sentence, "m2 listens on 8299, but PORT is 8202: write PORT=\"8299\""));
         look(*state, "x --port $PORT", &l);
-        assert_true(l.where == HL_LISTENS_ELSEWHERE && !l.is_certain);
+        assert_int_equal(l.where, HL_LISTENS_ELSEWHERE);
+        assert_false(l.is_certain);
         assert_non_null(strstr(l.sentence, "m2 listens on 8299, but PORT is 8202"));
 
         sockets[2] = at_9001;
         socket_count = 3;
         look(*state, "x --port 8299", &l);
-        assert_true(l.where == HL_LISTENS_ELSEWHERE && !l.is_certain);
+        assert_int_equal(l.where, HL_LISTENS_ELSEWHERE);
+        assert_false(l.is_certain);
         assert_non_null(strstr(l.sentence, "m2 listens on 8299 and 9001, but PORT is 8202"));
 
         sockets[3] = here;
@@ -125,7 +127,8 @@ static void where_it_listens(void **state)
         assert_true(l.is_certain);
         assert_non_null(strstr(l.sentence, "m2 listens on ::1 alone, port 8202"));
         look(*state, "x", &l);
-        assert_true(l.where == HL_LISTENS_ELSEWHERE && !l.is_certain);
+        assert_int_equal(l.where, HL_LISTENS_ELSEWHERE);
+        assert_false(l.is_certain);
         sockets[0] = lan;
         look(*state, "x --host 192.168.1.5", &l);
         assert_true(l.is_certain);

@@ -199,7 +199,8 @@ static void reserved_names_get_no_path(void **state)
         assert_non_null(strstr(text, "location /v1.5/ {"));
         assert_non_null(strstr(text, "location /API/ {"));
         free(text);
-        assert_true(hl_nginx_name_reserved("api") && hl_nginx_name_reserved("v1"));
+        assert_true(hl_nginx_name_reserved("api"));
+        assert_true(hl_nginx_name_reserved("v1"));
         assert_false(hl_nginx_name_reserved("") || hl_nginx_name_reserved("ap") || hl_nginx_name_reserved("v11"));
 }
 

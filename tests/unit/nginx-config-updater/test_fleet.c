@@ -149,8 +149,10 @@ static void every_name_has_upstreams_of_its_own(void **state)
                 end = strchr(at, '{') + 1;
                 HL_CLEANUP(hl_free_pointer) char *one = hl_strndup(at, (size_t)(end - at));
                 assert_int_equal(times(&upstreams, one), 1);
-                for (const char *c = one; *c; c++)
-                        assert_true(!(*c >= 'A' && *c <= 'Z') && *c != ':');
+                for (const char *c = one; *c; c++) {
+                        assert_false(*c >= 'A' && *c <= 'Z');
+                        assert_int_not_equal(*c, ':');
+                }
         }
 }
 

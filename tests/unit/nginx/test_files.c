@@ -126,8 +126,10 @@ static void where_a_port_is_said(void **state)
         assert_null(hl_nginx_ports_find(&ports, 80));
         assert_false(hl_nginx_listen_open("127.0.0.1:8080") || hl_nginx_listen_open("[::1]:8080") ||
                      hl_nginx_listen_open("localhost:8080"));
-        assert_true(hl_nginx_listen_open("8080") && hl_nginx_listen_open("[::]:8080") &&
-                    hl_nginx_listen_open("*:8080") && hl_nginx_listen_open("172.17.0.1:8080"));
+        assert_true(hl_nginx_listen_open("8080"));
+        assert_true(hl_nginx_listen_open("[::]:8080"));
+        assert_true(hl_nginx_listen_open("*:8080"));
+        assert_true(hl_nginx_listen_open("172.17.0.1:8080"));
 }
 
 static int make_folder(void **state)

@@ -143,13 +143,17 @@ static void one_is_scheduled(void **state)
         struct hl_shutdown s;
         uint64_t at_us = schedule_there(getuid());
         assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
-        assert_true(s.scheduled && s.ours && s.at_us == at_us && s.created_us == 1000 * HL_USEC_PER_SEC + 2);
+        assert_true(s.scheduled);
+        assert_true(s.ours);
+        assert_int_equal(s.at_us, at_us);
+        assert_int_equal(s.created_us, 1000 * HL_USEC_PER_SEC + 2);
         assert_string_equal(s.action, "poweroff");
         assert_string_equal(s.message, "by hand");
 
         schedule_there(getuid() + 1);
         assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
-        assert_true(s.scheduled && !s.ours);
+        assert_true(s.scheduled);
+        assert_false(s.ours);
 
         /* Without the file, or with one that says nothing, it is somebody else's. */
         scheduled_text = "USEC=1\nUID=nobody\n";
@@ -157,7 +161,8 @@ static void one_is_scheduled(void **state)
         assert_false(s.ours);
         scheduled_text = NULL;
         assert_int_equal(hl_shutdown_get(&bus, &s, &err), 0);
-        assert_true(!s.ours && s.created_us == 0);
+        assert_false(s.ours);
+        assert_int_equal(s.created_us, 0);
 }
 
 static void long_words_are_cut(void **state)
@@ -192,7 +197,9 @@ static void ours_is_replaced(void **state)
         struct hl_shutdown before;
         uint64_t old_us = schedule_there(getuid()), at_us = in_minutes(10);
         assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", at_us, NULL, false, &before, &err), 0);
-        assert_true(before.scheduled && before.ours && before.at_us == old_us);
+        assert_true(before.scheduled);
+        assert_true(before.ours);
+        assert_int_equal(before.at_us, old_us);
         assert_true(logind.at_us == at_us);
 }
 
@@ -211,7 +218,9 @@ static void somebody_elses_is_a_conflict(void **state)
 
         err = (struct hl_err){ 0 };
         assert_int_equal(hl_shutdown_schedule(&bus, "poweroff", in_minutes(10), NULL, true, &before, &err), 0);
-        assert_true(before.scheduled && !before.ours && before.at_us == old_us);
+        assert_true(before.scheduled);
+        assert_false(before.ours);
+        assert_int_equal(before.at_us, old_us);
 }
 
 static void the_past_is_refused(void **state)
@@ -270,7 +279,9 @@ static void a_cancel_takes_back_the_message_too(void **state)
         struct hl_shutdown s;
         uint64_t at_us = schedule_there(getuid() + 1); /* somebody else's, too */
         assert_int_equal(hl_shutdown_cancel(&bus, &s, &err), 0);
-        assert_true(s.scheduled && !s.ours && s.at_us == at_us);
+        assert_true(s.scheduled);
+        assert_false(s.ours);
+        assert_int_equal(s.at_us, at_us);
         assert_string_equal(s.message, "by hand");
         assert_string_equal(logind.action, "");
         assert_string_equal(logind.message, ""); /* or the next "shutdown" on a terminal would say it again */

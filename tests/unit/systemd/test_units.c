@@ -78,9 +78,11 @@ static void detail_of_a_unit(void **state)
         assert_int_equal(host->bus.calls, 1);
         assert_int_equal(d.active, HL_UNIT_ACTIVE);
         assert_true(d.found);
-        assert_true(d.since_us == 5000 && d.active_since_monotonic_us == 9 * HL_USEC_PER_SEC);
+        assert_int_equal(d.since_us, 5000);
+        assert_int_equal(d.active_since_monotonic_us, 9 * HL_USEC_PER_SEC);
         assert_int_equal(d.main_pid, 812);
-        assert_true(d.memory_bytes == 4096 && d.cpu_ns == HL_UNIT_UNKNOWN);
+        assert_int_equal(d.memory_bytes, 4096);
+        assert_int_equal(d.cpu_ns, HL_UNIT_UNKNOWN);
         assert_int_equal(d.restarts, 2);
         assert_int_equal(d.exit_code, CLD_EXITED);
         assert_int_equal(d.exit_status, 3);

@@ -137,7 +137,8 @@ static void a_whole_request(void **state)
         hl_fastcgi_finish(request, "Status: 200 OK\r\n\r\nx", 19);
         assert_true(test_read_all(talk.client, &got));
         assert_int_equal(records(&got, STDOUT, &content, END), 1);
-        assert_true(content.len == 19 && test_contains(&content, "Status: 200 OK\r\n\r\nx"));
+        assert_int_equal(content.len, 19);
+        assert_true(test_contains(&content, "Status: 200 OK\r\n\r\nx"));
         hl_buf_free(&got);
         hl_buf_free(&content);
         end_talk(&talk);
