@@ -16,14 +16,14 @@ WERROR := $(if $(CI),-Werror)
 
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time -Werror=implicit-function-declaration
-# glibc wants an optimizing compiler for it, and who names it in the environment has chosen a level.
+# _FORTIFY_SOURCE needs an optimizing compiler. An environment that names it has chosen a level.
 FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 HARDENING := -fstack-protector-strong -fPIE $(FORTIFY)
 LANGUAGE := -std=gnu17 -D_GNU_SOURCE -Icommon -Ihandlers -MMD -MP
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(WERROR) $(HARDENING) $(LIBRARY_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
-# pkg-config is asked once, and only where something is built: "make test" installs it first. libfcgi has a .pc not everywhere.
+# pkg-config is asked once, and only where something is built: "make test" installs it first. Not every libfcgi has a .pc.
 LIBRARIES := libsystemd json-c libcurl yaml-0.1 libmd
 pkg_config = $(shell $(PKG_CONFIG) $(1) $(LIBRARIES)) $(shell $(PKG_CONFIG) $(1) fcgi 2>/dev/null || echo $(2))
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(call pkg_config,--cflags))$(LIBRARY_CFLAGS)
@@ -72,7 +72,7 @@ $(BUILD)/%.o: %.c Makefile $(STAMP)
 	@mkdir -p $(@D); echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/common/http/parser.o: ALL_CFLAGS += $(LLHTTP_CFLAGS)
+$(BUILD)/common/http/parser.o: private ALL_CFLAGS += $(LLHTTP_CFLAGS)
 
 # Not ours: built as it comes, without our warnings.
 $(BUILD)/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile $(STAMP)

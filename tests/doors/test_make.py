@@ -46,6 +46,8 @@ def test_another_compiler_or_flag_makes_it_anew_and_the_same_does_not(tmp_path):
         assert "CC common/base/str.c" in make(*goal, **env), env
         assert "CC common/base/str.c" not in make(*goal, **env), env
     assert "CC common/base/str.c" not in make(*goal, CI="true"), "warnings as errors change nothing in a program"
+    make(f"BUILD={tmp_path}", f"{tmp_path}/common/http/parser.o")
+    assert "CC common/base/str.c" not in make(*goal), "flags of one source are none of the others"
 
 
 def test_help_names_each_goal_that_is_meant_for_people():
