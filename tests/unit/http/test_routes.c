@@ -277,11 +277,13 @@ static void query_parameters_are_known(void **state)
 static void errors_become_answers(void **state)
 {
         (void)state;
-        static const int kinds[] = { HL_ERR_INVALID,  HL_ERR_FORBIDDEN, HL_ERR_NOT_FOUND, HL_ERR_CONFLICT,
-                                     HL_ERR_UPSTREAM, HL_ERR_BUSY,      HL_ERR_TIMEOUT,   HL_ERR_INTERNAL };
+        static const enum hl_err_kind kinds[] = {
+                HL_ERR_INVALID,  HL_ERR_FORBIDDEN, HL_ERR_NOT_FOUND, HL_ERR_CONFLICT,
+                HL_ERR_UPSTREAM, HL_ERR_BUSY,      HL_ERR_TIMEOUT,   HL_ERR_INTERNAL
+        };
         for (size_t i = 0; i < HL_COUNT(kinds); i++) {
                 struct hl_response response;
-                char *path = hl_format("/fail/%d", kinds[i]);
+                char *path = hl_format("/fail/%d", (int)kinds[i]);
                 ask(&response, HL_GET, path, NULL, NULL, NULL);
                 assert_int_equal(response.status, hl_status_of(kinds[i]));
                 assert_true(test_contains(&response.body, "{\"status\":\"error\",\"extra\":1,\"code\":\"the_code\","));
