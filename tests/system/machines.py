@@ -164,12 +164,12 @@ class Machine:
             arguments += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
         return arguments + (["sh", "-c", command] if isinstance(command, str) else list(command))
 
-    def run(self, command, user=None, env={}, timeout=60, **options):
+    def run(self, command, user=None, env={}, timeout=120, **options):
         """What a command did, whatever that is: .returncode, .stdout, .stderr."""
         return subprocess.run(self.argv(command, user, env), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, **options)
 
-    def sh(self, command, user=None, env={}, timeout=60):
+    def sh(self, command, user=None, env={}, timeout=120):
         """The output of a command that succeeds."""
         done = self.run(command, user, env, timeout)
         assert done.returncode == 0, f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
