@@ -247,11 +247,12 @@ def test_a_model_that_is_stopped_while_it_answers(web):
 
 
 def test_a_request_that_comes_as_the_model_is_stopped_for_being_idle(web):
-    """Whoever stops an idle model has its file locked until the stop is over: what is cut then came too late to be seen."""
+    """Whoever stops an idle model writes down its begin, and waits for its end: what is cut then came too late to be seen."""
     web.post("/quick/echo", "x")
     mark = web.mark()
-    with open(web.path(f"{ACTIVITY}/quick"), "w") as file:
+    with open(web.path("/run/home-lab-services/stopped/quick"), "w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
+        os.utime(file.fileno(), ns=(0, time.monotonic_ns()))
         held = web.hold("/quick" + CHAT, json.dumps({"max_tokens": 20, "token_interval_ms": 100}).encode())
         wait_until(lambda: web.http("GET", PORTS_OF["quick"], "/stats")["in_flight"], PATIENCE, "the model works on it")
         web.sh("systemctl stop model@quick.service")
