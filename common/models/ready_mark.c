@@ -23,9 +23,21 @@ static int set_time(const char *path, uint64_t us)
         return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+/* A request that waited for its model is told of last, and was asked before the model was started. */
+static bool is_marked_later(const char *path, uint64_t asked_us)
+{
+        struct stat status;
+        if (lstat(path, &status) < 0)
+                return false;
+        uint64_t marked_us = hl_timespec_us(status.st_mtim);
+        return marked_us >= asked_us && marked_us <= hl_clock_monotonic(); /* else it is a time of another clock */
+}
+
 int hl_ready_mark(const char *model, uint64_t asked_us)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        if (is_marked_later(path, asked_us))
+                return 0;
         int r = set_time(path, asked_us);
         if (r != -ENOENT && r != -EPERM)
                 return r;

@@ -24,6 +24,15 @@ static void a_mark_is_of_the_start_before_it(void **state)
         assert_false(hl_ready_mark_since("other", 0));
 }
 
+static void a_mark_is_not_taken_back(void **state)
+{
+        (void)state;
+        uint64_t now_us = hl_clock_monotonic();
+        must(hl_ready_mark("m", now_us) == 0);
+        assert_int_equal(hl_ready_mark("m", now_us - HL_USEC_PER_SEC), 0); /* told late, and asked before */
+        assert_true(hl_ready_mark_since("m", now_us));
+}
+
 static void a_link_is_not_followed(void **state)
 {
         test_write(*state, "victim", "");
@@ -67,6 +76,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_mark_is_of_the_start_before_it, test_folder_setup,
                                                 test_folder_teardown),
+                cmocka_unit_test_setup_teardown(a_mark_is_not_taken_back, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(a_link_is_not_followed, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(without_a_folder_nothing_was_seen, test_folder_setup,
                                                 test_folder_teardown),
