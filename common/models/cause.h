@@ -21,10 +21,11 @@
 
 #include <stdbool.h>
 
-/* How long after systemd's word of an end journald may still write what the program said last, and how often to look for
- * both. */
-#define HL_CAUSE_LAG_US (UINT64_C(100) * 1000)
-#define HL_CAUSE_TRIES 15 /* on a host that is busy a moment is long */
+/* journald may write what a program said last only so long after systemd's word of its end: a busy one needs more than a
+ * tenth of a second. */
+#define HL_CAUSE_SETTLE_US (UINT64_C(1000) * 1000)
+#define HL_CAUSE_LAG_US (UINT64_C(100) * 1000) /* from one look to the next */
+#define HL_CAUSE_TRIES 15                      /* on a host that is busy a moment is long */
 
 /* A model's state, and its cause, or "" where it neither failed nor is loading. Its health path is asked once. */
 enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model *model, enum hl_unit_state active,

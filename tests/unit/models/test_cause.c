@@ -141,7 +141,7 @@ static void nothing_is_awaited_after_systemds_word_of_the_end(void **state)
         entry_count = HL_COUNT(logged);
         for (size_t i = 0; i < HL_COUNT(ids); i++) {
                 logged[1].values[3] = ids[i];
-                logged[1].at_us = hl_clock_realtime() - HL_CAUSE_LAG_US;
+                logged[1].at_us = hl_clock_realtime() - HL_CAUSE_SETTLE_US;
                 expect_end(&d, 0, "ended with status 1; the last that it logged: bye", true);
                 logged[1].at_us = hl_clock_realtime(); /* its last words may be on their way */
                 expect_end(&d, 0, "ended with status 1; the last that it logged: bye", false);
