@@ -14,8 +14,8 @@
 struct hl_wait {
         uint64_t deadline_us;
         int client_fd; /* the wait ends when this socket hangs up; -1: nobody can leave */
-        /* Called once what was asked for will happen without this process, and only the waiting is left. May be
-         * NULL. */
+        /* Called once only the waiting is left: from then on the process may end with its client, and nothing is lost.
+         * May be NULL. */
         void (*on_queued)(void);
 };
 

@@ -3,8 +3,8 @@
  *
  * Shape    one line a token: NAME SCOPE SHA256 CREATED. The secret itself stands nowhere:
  *          it is 256 random bits, so its plain hash gives nothing away.
- * Errors   hl_tokens_find(): HL_TOKEN_UNKNOWN, or -errno/INTERNAL where the file cannot be
- *          read or a line is wrong: nobody is let in by a broken file.
+ * Errors   hl_tokens_find(): -errno/INTERNAL where the file cannot be read or a line is
+ *          wrong: nobody is let in by a broken file.
  *          hl_tokens_add(): -EEXIST/CONFLICT; hl_tokens_revoke(): -ENOENT/NOT_FOUND.
  * Process  the file is read for every request and replaced as a whole: a revoked token
  *          stops at once.

@@ -54,8 +54,8 @@ struct hl_request {
         bool forwarded; /* a forwarding header is there: the peer is a proxy */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
-        /* For struct hl_wait. Called once the job is queued: from then on this process may exit when its client hangs
-         * up. NULL behind transports whose process has other clients. */
+        /* For struct hl_wait. From its call on the process may end with its client, and nothing is lost. NULL behind
+         * transports whose process has other clients. */
         void (*on_queued)(void);
         int client_fd; /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
 };

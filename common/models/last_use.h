@@ -30,7 +30,8 @@ int hl_last_use_record(const char *model, struct hl_err *err);
 /* The same of something that happened age_us ago; nothing, where something later is known. */
 int hl_last_use_record_past(const char *model, uint64_t age_us, struct hl_err *err);
 
-/* From now on an needs_rebase time ages like any other. One that lies in the future, as after a clock was set back, is now. */
+/* From now on a time that needs_rebase ages like any other. One that lies in the future, as after a clock was set back,
+ * is now. */
 int hl_last_use_rebase(const char *model, struct hl_err *err);
 
 void hl_last_use_read(const char *model, struct hl_last_use *ret_activity);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* routes.h - the longer routes of the model monitor service.
  *
- * Errors   as every route: 0, or -errno with call->err filled.
+ * Errors   as every route: 0, or -errno with ctx->err filled.
  * Tests    tests/system/test_sweep.py
  */
 #ifndef HL_MODEL_MONITOR_SERVICE_ROUTES_H
