@@ -72,7 +72,7 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
         if (r >= 0)
                 r = sd_bus_call(bus->bus, call, 0, &error, &reply);
         if (r < 0)
-                return hl_bus_fail(err, r, &error, "asking systemd for the models' states");
+                return hl_bus_fail(err, r, &error, "asking systemd for the states of units");
 
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(count * sizeof(*states));
         r = read_states(reply, names, count, states);
@@ -123,7 +123,7 @@ static int on_since(sd_bus_message *reply, void *data, sd_bus_error *ret_error)
         return 0;
 }
 
-/* Lets the bus work until `done` calls are back; they time out by themselves. */
+/* Lets the bus work until at most `limit` calls are outstanding; each times out by itself. */
 static int drain(sd_bus *bus, const size_t *outstanding, size_t limit)
 {
         while (*outstanding > limit) {
