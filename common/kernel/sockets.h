@@ -5,9 +5,9 @@
  *          A connection is in flight while a request stands unanswered on it, bytes wait in
  *          a queue of its, or bytes moved in the last HL_SOCKETS_RECENT_MS. A connection on
  *          which nothing was ever asked, or that is kept alive between requests, is not.
- *          NGINX's come from HL_SOCKETS_NGINX_SOURCE (conf.h), and are closed after
- *          their answer, so they are in flight while they stand. Our own questions to a model
- *          (probe.h) are not even connections here.
+ *          NGINX's come from HL_SOCKETS_NGINX_SOURCE, as its configuration says, and are
+ *          closed after their answer, so they are in flight while they stand. Our own
+ *          questions to a model are not even connections here.
  * Units    *_ms are milliseconds; ages do not grow while the host is suspended.
  * Errors   -errno/INTERNAL: no netlink (AF_NETLINK is missing in the unit's sandbox).
  * Source   sock_diag(7), tcp_info in linux/tcp.h.
@@ -28,6 +28,7 @@ struct hl_err;
 #define HL_SOCKETS_TIE_MS (60 * 60 * 1000)
 #define HL_AGE_NEVER UINT64_MAX
 #define HL_SOCKETS_OWN_SOURCE UINT32_C(0x7F686C73) /* 127.104.108.115: where our own questions come from */
+/* NGINX's source. nginx/home-lab-services/http.conf has it too. */
 #define HL_SOCKETS_NGINX_SOURCE UINT32_C(0x7F6E6778)
 #define HL_SOCKETS_NGINX_ADDRESS "127.110.103.120" /* the same */
 
