@@ -113,7 +113,7 @@ int hl_fail_not_ready(const struct hl_model *model, int status, struct hl_err *e
                        model->name, model->port, model->health_path, last, model->file_path);
 }
 
-int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
+int hl_readiness_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
 {
         struct hl_owner owner = { 0 };
         enum hl_unit_state active;

@@ -44,7 +44,7 @@ bool hl_readiness_is_strangers(const struct hl_model *model);
 
 /* Before a model is started: fails when another user's process listens on its port (-EADDRINUSE/CONFLICT), or when its
  * file cannot be read (as hl_model_readable()). A listener of root's is allowed: a proxy, or a socket unit. */
-int hl_port_check_free(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
+int hl_readiness_check_port(struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
 
 /* Whether the health path's answer, a status or -errno, means "loaded". */
 bool hl_status_means_ready(int status);

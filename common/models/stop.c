@@ -38,8 +38,8 @@ static struct timespec timespec_of(uint64_t us)
 
 static int note(const struct hl_stop *stop, uint64_t end_us)
 {
-        const struct timespec times[] = { timespec_of(end_us), timespec_of(stop->begin_us) };
-        return futimens(stop->times, times) < 0 ? -errno : 0;
+        const struct timespec both[] = { timespec_of(end_us), timespec_of(stop->begin_us) };
+        return futimens(stop->times_fd, both) < 0 ? -errno : 0;
 }
 
 static int note_begin(struct hl_stop *stop, struct hl_err *err)
@@ -47,10 +47,10 @@ static int note_begin(struct hl_stop *stop, struct hl_err *err)
         HL_CLEANUP(hl_free_pointer) char *path = path_of(stop->model->name);
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
         stop->begin_us = hl_clock_monotonic();
-        stop->times = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-        if (stop->times < 0 || note(stop, 0) < 0)
+        stop->times_fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+        if (stop->times_fd < 0 || note(stop, 0) < 0)
                 return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", path);
-        fcntl(stop->times, F_OFD_SETLK, &lock); /* where another process holds it, that one waits for the same end */
+        fcntl(stop->times_fd, F_OFD_SETLK, &lock); /* where another process holds it, that one waits for the same end */
         return 0;
 }
 
@@ -85,7 +85,7 @@ static void let_go(int *fd)
 static void on_end(void *data)
 {
         const struct hl_stop *stop = data;
-        if (stop->times >= 0 && strcmp(stop->job.result, "done") == 0)
+        if (stop->times_fd >= 0 && strcmp(stop->job.result, "done") == 0)
                 note(stop, hl_clock_monotonic());
 }
 
@@ -100,14 +100,14 @@ int hl_stop_begin(struct hl_stop *stop, struct hl_err *err)
                 if (r < 0 && stop->is_quiet)
                         forget(stop);
         }
-        let_go(&stop->lock);
+        let_go(&stop->lock_fd);
         return r;
 }
 
 void hl_stop_free(struct hl_stop *stop)
 {
-        let_go(&stop->lock);
-        let_go(&stop->times);
+        let_go(&stop->lock_fd);
+        let_go(&stop->times_fd);
         hl_job_free(&stop->job);
 }
 

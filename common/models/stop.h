@@ -27,12 +27,12 @@ struct hl_stop {
         struct hl_job job; /* to be waited for, once the stop is begun: jobs.h */
 
         const struct hl_model *model;
-        int lock, times; /* files; -1: the model is not held, and the stop is not noted */
-        bool is_quiet;   /* nothing was in flight at the last look */
+        int lock_fd, times_fd; /* -1: the model is not held, and the stop is not noted */
+        bool is_quiet;         /* nothing was in flight at the last look */
         uint64_t begin_us;
 };
 
-#define HL_STOP_INIT ((struct hl_stop){ .lock = -1, .times = -1 })
+#define HL_STOP_INIT ((struct hl_stop){ .lock_fd = -1, .times_fd = -1 })
 
 /* Looks once more and, if the model is idle still, begins its stop in the same moment. *ret_verdict is what that look gave.
  * 1: the stop was begun; 0: the model is not idle. */

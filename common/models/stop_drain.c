@@ -41,7 +41,7 @@ static int look_held(const struct drain *d, bool hurry, bool is_deadline, unsign
 {
         struct hl_stop *stop = d->stop;
         struct hl_last_use use;
-        int r = hl_last_use_lock(stop->model->name, &stop->lock, err);
+        int r = hl_last_use_lock(stop->model->name, &stop->lock_fd, err);
         if (r >= 0)
                 r = look(d, left, err);
         if (r < 0)
@@ -50,8 +50,8 @@ static int look_held(const struct drain *d, bool hurry, bool is_deadline, unsign
         stop->is_quiet = *left == 0 && (is_deadline || (hurry && d->gap >= GAP_LOOKS) || use.age_us > ANNOUNCED_US);
         if (stop->is_quiet)
                 return 1;
-        hl_close_fd(&stop->lock);
-        stop->lock = -1;
+        hl_close_fd(&stop->lock_fd);
+        stop->lock_fd = -1;
         return is_deadline;
 }
 

@@ -13,7 +13,7 @@ int hl_stop_if_idle(struct hl_stop *stop, struct hl_bus *bus, const struct hl_co
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
         *stop = HL_STOP_INIT;
         stop->model = model;
-        int r = hl_last_use_lock(model->name, &stop->lock, err);
+        int r = hl_last_use_lock(model->name, &stop->lock_fd, err);
         if (r >= 0)
                 r = hl_usage_ask(bus, config, &alone, &usage, err);
         if (r >= 0) {

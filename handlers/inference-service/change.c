@@ -67,7 +67,7 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
         HL_CLEANUP(hl_job_free)
         struct hl_job own = { .bus = &service->bus, .verb = verb, .name = model->unit };
         struct hl_job *job = stop ? &stop->job : &own;
-        int r = verb == HL_JOB_STOP ? 0 : hl_port_check_free(&service->bus, model, &ctx->err);
+        int r = verb == HL_JOB_STOP ? 0 : hl_readiness_check_port(&service->bus, model, &ctx->err);
         bool ended = until == WAIT_JOB || until == WAIT_READY;
         if (r == 0)
                 r = stop ? hl_stop_begin(stop, &ctx->err) : hl_job_begin(job, &ctx->err);

@@ -217,7 +217,7 @@ static int begin_job(struct start *s)
                         r = hl_bus_fail(&s->err, r, &SD_BUS_ERROR_NULL, "waiting for systemd");
         }
         if (r >= 0)
-                r = hl_port_check_free(starter->bus, &s->model, &s->err);
+                r = hl_readiness_check_port(starter->bus, &s->model, &s->err);
         return r < 0 ? r : hl_job_begin(&s->job, &s->err);
 }
 
