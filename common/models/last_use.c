@@ -19,17 +19,6 @@ static char *path_of(const char *model)
         return hl_format("%s/activity/%s", hl_state_dir(), model);
 }
 
-static struct timespec timespec_of(uint64_t us)
-{
-        return (struct timespec){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
-                                  .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
-}
-
-static uint64_t before(uint64_t now_us, uint64_t age_us)
-{
-        return age_us < now_us ? now_us - age_us : 0;
-}
-
 /* Opens the model's file, and makes it where it is missing, with a lock of flock(2). */
 static int open_locked(const char *model, int operation, struct hl_err *err)
 {
@@ -51,7 +40,8 @@ static int open_locked(const char *model, int operation, struct hl_err *err)
 
 static int set(int fd, const char *model, uint64_t at_us, uint64_t age_us, struct hl_err *err)
 {
-        const struct timespec times[] = { timespec_of(before(hl_clock_monotonic(), age_us)), timespec_of(at_us) };
+        const struct timespec times[] = { hl_timespec_of(hl_us_minus(hl_clock_monotonic(), age_us)),
+                                          hl_timespec_of(at_us) };
         if (futimens(fd, times) < 0)
                 return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "the activity of %s: %m", model);
         return 0;
@@ -74,7 +64,7 @@ int hl_last_use_record_past(const char *model, uint64_t age_us, struct hl_err *e
                 hl_last_use_read(model, &known); /* what was touched while this waited */
         if (known.age_us <= age_us)
                 return 0;
-        return set(fd, model, before(hl_clock_realtime(), age_us), age_us, err);
+        return set(fd, model, hl_us_minus(hl_clock_realtime(), age_us), age_us, err);
 }
 
 int hl_last_use_rebase(const char *model, struct hl_err *err)
@@ -97,8 +87,8 @@ int hl_last_use_lock(const char *model, int *ret_fd, struct hl_err *err)
         struct hl_last_use now;
         hl_last_use_read(model, &now);
         const struct timespec never[2] = { { 0 }, { 0 } };
-        if (before_it.at_us == 0 &&
-            now.needs_rebase) /* it is only there because it was opened: nobody has used the model */
+        /* The file is only there because it was opened: nobody has used the model. */
+        if (before_it.at_us == 0 && now.needs_rebase)
                 futimens(fd, never);
         *ret_fd = fd;
         return 0;
@@ -114,16 +104,16 @@ void hl_last_use_read(const char *model, struct hl_last_use *ret_activity)
 
         uint64_t at_us = hl_timespec_us(status.st_mtim), stamp_us = hl_timespec_us(status.st_atim);
         uint64_t now_us = hl_clock_realtime(), monotonic_us = hl_clock_monotonic(), boot_us = hl_clock_boottime();
-        uint64_t real_age_us = before(now_us, at_us), suspended_us = before(boot_us, monotonic_us);
+        uint64_t real_age_us = hl_us_minus(now_us, at_us), suspended_us = hl_us_minus(boot_us, monotonic_us);
         ret_activity->at_us = at_us < now_us ? at_us : now_us;
         if (real_age_us > boot_us) { /* before this boot no clock runs but this one */
                 ret_activity->age_us = real_age_us;
         } else if (stamp_us <= monotonic_us) { /* an access time of today is far greater than any time since boot */
                 ret_activity->age_us = monotonic_us - stamp_us;
                 if (at_us > now_us)
-                        ret_activity->at_us = before(now_us, ret_activity->age_us);
+                        ret_activity->at_us = hl_us_minus(now_us, ret_activity->age_us);
         } else {
-                ret_activity->age_us = before(real_age_us, suspended_us);
+                ret_activity->age_us = hl_us_minus(real_age_us, suspended_us);
                 ret_activity->needs_rebase = true;
         }
 }

@@ -30,15 +30,9 @@ static char *path_of(const char *model)
         return hl_format("%s/%s", folder && *folder == '/' ? folder : STOPPED_FOLDER, model);
 }
 
-static struct timespec timespec_of(uint64_t us)
-{
-        return (struct timespec){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
-                                  .tv_nsec = (long)(us % HL_USEC_PER_SEC * 1000) };
-}
-
 static int note(const struct hl_stop *stop, uint64_t end_us)
 {
-        const struct timespec both[] = { timespec_of(end_us), timespec_of(stop->begin_us) };
+        const struct timespec both[] = { hl_timespec_of(end_us), hl_timespec_of(stop->begin_us) };
         return futimens(stop->times_fd, both) < 0 ? -errno : 0;
 }
 
@@ -115,9 +109,8 @@ void hl_stop_free(struct hl_stop *stop)
 
 static uint64_t monotonic_of(uint64_t realtime_us)
 {
-        uint64_t now_us = hl_clock_realtime(), monotonic_us = hl_clock_monotonic();
-        uint64_t age_us = realtime_us < now_us ? now_us - realtime_us : 0;
-        return age_us < monotonic_us ? monotonic_us - age_us : 0;
+        uint64_t age_us = hl_us_minus(hl_clock_realtime(), realtime_us);
+        return hl_us_minus(hl_clock_monotonic(), age_us);
 }
 
 /* Of what runs now; 0: nothing does. */

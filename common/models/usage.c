@@ -157,8 +157,7 @@ static bool does_load(const struct hl_model *model, const struct hl_usage *u, bo
         int status = hl_readiness_ask(model);
         if (hl_status_means_ready(status))
                 return false;
-        uint64_t now_us = hl_clock_monotonic();
-        bool was_ready = hl_ready_mark_since(model->name, u->start_age_us < now_us ? now_us - u->start_age_us : 0);
+        bool was_ready = hl_ready_mark_since(model->name, hl_us_minus(hl_clock_monotonic(), u->start_age_us));
         if (status == -ETIMEDOUT && was_ready) /* it is too busy to answer */
                 return false;
         if (u->start_age_us <= model->start_timeout_us)
