@@ -22,7 +22,7 @@ struct hl_err;
 struct hl_last_use {
         uint64_t at_us;
         uint64_t age_us;   /* while the host was awake; HL_USEC_INFINITY: there was none */
-        bool needs_rebase; /* somebody else set the time in this boot, so what is known of age_us is only its least */
+        bool needs_rebase; /* somebody else set the time in this boot: the age is at least age_us */
 };
 
 int hl_last_use_record(const char *model, struct hl_err *err);

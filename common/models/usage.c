@@ -81,14 +81,14 @@ static void set_start(struct hl_usage *u, uint64_t age_us)
         u->idle_us = earlier(u->request_age_us, age_us);
 }
 
-/* For so long that something may be stopped for it, the model or the host. */
+/* Whether the model is unused for longer than an idle timeout, its own or the host's. */
 static bool is_quiet(const struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
 {
         return u->idle_us > earlier(model->idle_timeout_us, config->host_idle_us);
 }
 
-/* Takes the mark of a unit's start where that says enough: that it is too young to be idle. Where the host was suspended
- * or its clock changed, the mark is wrong. */
+/* Whether the model started too recently to be idle, by the mark of its unit's start; takes that start then. The mark
+ * is wrong where the host was suspended or its clock changed, so systemd is asked about every other model. */
 static bool is_young(struct hl_usage *u, const struct hl_model *model, const struct hl_config *config)
 {
         uint64_t about_us = hl_unit_start_hint(model->unit), now_us = hl_clock_realtime();
@@ -119,7 +119,8 @@ static int read_starts(struct hl_bus *bus, const struct hl_config *config, const
         return r;
 }
 
-/* Than its start. What was put in its place keeps the time of its content, but not the other one. */
+/* Whether the model's file is newer than the model's start. A file that is moved into place keeps its modification
+ * time; its change time tells. */
 static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model)
 {
         struct stat file;
@@ -128,8 +129,8 @@ static bool is_file_newer(const struct hl_usage *u, const struct hl_model *model
         return hl_timespec_us(file.st_mtim) > u->started_at_us || hl_timespec_us(file.st_ctim) > u->started_at_us;
 }
 
-/* One whose file is newer: its server may still listen where that told it at its start, and nobody can tell who uses it
- * there. */
+/* Whether nobody listens on the port of a model whose file is newer than its start. Its server may listen on the old
+ * port, and nobody can tell who uses it there. */
 static bool has_moved(const struct hl_model *model)
 {
         struct hl_listener listener;
@@ -137,8 +138,8 @@ static bool has_moved(const struct hl_model *model)
         return model->port != 0 && hl_sockets_listener(model->port, &listener, &ignored) == 0;
 }
 
-/* What one look at all models cannot show: the traffic of this one where its server listens, which its file may not name
- * any more. Returns as hl_sockets_read_unit(). */
+/* Reads the model's traffic where its server listens, which may be another port than its file names. Returns as
+ * hl_sockets_read_unit(). */
 static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct hl_traffic *traffic, uint16_t *ret_port,
                        struct hl_err *err)
 {
@@ -147,9 +148,9 @@ static int look_closer(struct hl_bus *bus, const struct hl_model *model, struct 
         return r < 0 ? r : hl_sockets_read_unit(model->port, cgroup, traffic, ret_port, err);
 }
 
-/* Somebody waits for it, as a rule; and it has had no time to be of use. In its START_TIMEOUT that is taken for granted;
- * then its server must say so, or work on it: *ret_may_work, if nothing but that is left to be seen. One that was ready
- * since its start is not loading, whatever it says. */
+/* Whether the model loads still. In its START_TIMEOUT a model that is not ready does. Later its server must say so, or
+ * be seen at work: *ret_may_work, where only that is left to look at. A model that was ready since its start does not
+ * load, whatever it says. */
 static bool does_load(const struct hl_model *model, const struct hl_usage *u, bool *ret_may_work)
 {
         if (model->port == 0)

@@ -30,7 +30,7 @@ static enum hl_verdict_reason reason_of(const struct hl_model *model, const stru
         return usage->loads ? HL_VERDICT_LOADING : usage->moved ? HL_VERDICT_CHANGED : HL_VERDICT_IDLE;
 }
 
-/* For how long the host has not been used by it. */
+/* For how long the model has been unused as the host counts. */
 static uint64_t unused_of(const struct hl_model *model, const struct hl_usage *usage, const struct hl_verdict *v)
 {
         if (usage->active == HL_UNIT_STARTING || usage->active == HL_UNIT_STOPPING)
