@@ -5,8 +5,8 @@
  * Errors   a function that can fail returns 0 or -errno and fills its hl_err: a kind
  *          that says whose fault it is, a stable code for programs, one sentence for
  *          people. The first failure is kept, later ones do not overwrite it.
- * Source   a kind becomes an HTTP status in http/problem.c, and an exit status in err.c. An errno becomes no HTTP status;
- *          only the command home-lab-services tells some exit statuses apart by it.
+ * Source   a kind becomes an HTTP status in http/problem.c, and an exit status in err.c. An errno becomes no HTTP
+ *          status; only the command home-lab-services tells some exit statuses apart by it.
  * Tests    tests/unit/base/test_base.c
  */
 #ifndef HL_BASE_ERR_H

@@ -49,8 +49,8 @@ struct hl_request {
         char *accept;
         char *authorization;
         char *x_api_key, *api_key; /* where Anthropic's and Azure's clients send their token */
-        char *ac_request_method, *ac_request_headers, *ac_request_private_network; /* Access-Control-Request-…: what a
-                                                                                      page asks to be allowed */
+        /* Access-Control-Request-…: what a page asks to be allowed. */
+        char *ac_request_method, *ac_request_headers, *ac_request_private_network;
         bool forwarded; /* a forwarding header is there: the peer is a proxy */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */

@@ -31,8 +31,8 @@ struct hl_response {
         struct hl_buf headers;    /* "Name: value\r\n"… */
         struct hl_buf body;
 
-        void (*stream)(void *data,
-                       const struct hl_stream *stream); /* tells the rest, and returns at its end; NULL: none */
+        /* Tells the rest, and returns at its end; NULL: none. */
+        void (*stream)(void *data, const struct hl_stream *stream);
         void (*stream_free)(void *data);
         void *stream_data;
 };

@@ -47,8 +47,8 @@ enum hl_route_flag {
 
 struct hl_route {
         enum hl_method method;
-        const char
-                *path; /* "/models/{name}/start": at most one {…}, one whole segment; {…...} at the end: all the rest */
+        /* "/models/{name}/start": at most one {…}, one whole segment; {…...} at the end: all the rest. */
+        const char *path;
         hl_route_fn *run;
         unsigned scope;    /* bits: one of them is needed */
         const char *query; /* the parameters it knows, comma-separated; NULL for none */

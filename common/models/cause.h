@@ -21,8 +21,8 @@
 
 #include <stdbool.h>
 
-/* journald may write what a program said last only so long after systemd's word of its end: a busy one needs more than a
- * tenth of a second. */
+/* journald may write what a program said last only so long after systemd's word of its end: a busy one needs more than
+ * a tenth of a second. */
 #define HL_CAUSE_SETTLE_US (UINT64_C(1000) * 1000)
 #define HL_CAUSE_LAG_US (UINT64_C(100) * 1000) /* from one look to the next */
 #define HL_CAUSE_TRIES 15                      /* on a host that is busy a moment is long */

@@ -18,7 +18,8 @@
 
 /* ---- when it was ---- */
 
-/* The modification time is the begin, the access time the end, or 0. The process that waits for the end holds a lock. */
+/* The modification time is the begin, the access time the end, or 0. The process that waits for the end holds a
+ * lock. */
 struct times {
         uint64_t begin_us, end_us;
         bool is_awaited;

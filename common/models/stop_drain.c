@@ -12,8 +12,8 @@
 
 #define LOOK_EVERY_US (100 * HL_USEC_PER_MSEC) /* the kernel has no event for "the answer was sent" */
 #define ANNOUNCED_US HL_USEC_PER_SEC           /* a request announced so shortly ago may be on its way to the model */
-/* Where requests follow each other, a gap between two in which a stop has room is better than the deadline, which cuts one
- * in the middle. */
+/* Where requests follow each other, a gap between two in which a stop has room is better than the deadline, which cuts
+ * one in the middle. */
 #define GAP_LOOKS 4    /* without a request, one after the other */
 #define LAST_QUARTER 4 /* of the time, at most HURRY_MAX_US */
 #define HURRY_MAX_US (2 * HL_USEC_PER_SEC)

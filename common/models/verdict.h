@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* verdict.h - is a model idle, in use, or what keeps it from being idle? Decided here and nowhere else.
  *
- * Shape    hl_verdict_decide() is a pure function of the facts (usage.h). Whoever tells or acts asks it, and prints what
- *          it says: status, "why", the monitor, the sweep and the host's policy.
+ * Shape    hl_verdict_decide() is a pure function of the facts (usage.h). Whoever tells or acts asks it, and prints
+ *          what it says: status, "why", the monitor, the sweep and the host's policy.
  * Units    *_us are microseconds; HL_USEC_INFINITY: does not end.
  * Tests    tests/unit/models/test_verdict.c, tests/system/test_sweep.py
  */
@@ -11,8 +11,8 @@
 
 #include "usage.h"
 
-#define HL_SWEEP_MESSAGE_ID                                                                                            \
-        "c0a3b1d5f76a4e0d9c2874f1be5d3a68" /* of each decision in the journal: journalctl MESSAGE_ID=… */
+/* Of each decision in the journal: journalctl MESSAGE_ID=… */
+#define HL_SWEEP_MESSAGE_ID "c0a3b1d5f76a4e0d9c2874f1be5d3a68"
 
 /* The first that is so. */
 enum hl_verdict_reason {
@@ -34,9 +34,9 @@ struct hl_verdict {
         enum hl_verdict_reason reason;
         uint64_t idle_us; /* since the last use or the start; HL_USEC_INFINITY: it was never used */
         uint64_t threshold_us;
-        uint64_t
-                stops_in_us; /* if nothing happens; HL_USEC_INFINITY: not at all, or not while a request is in flight */
-        uint64_t unused_us;  /* as the host counts: 0 while it may be in use, or is on its way for somebody who waits */
+        /* If nothing happens. HL_USEC_INFINITY: not at all, or not while a request is in flight. */
+        uint64_t stops_in_us;
+        uint64_t unused_us; /* as the host counts: 0 while it may be in use, or is on its way for somebody who waits */
         unsigned in_flight;
         bool is_active;  /* a request within active_threshold, or one in flight */
         bool is_overdue; /* runs, and idle_us is over the threshold, whatever is in flight */

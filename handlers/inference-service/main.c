@@ -184,8 +184,8 @@ static int run_stop(struct hl_context *ctx)
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
 
-/* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at the
- * state at once. */
+/* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at
+ * the state at once. */
 static int run_set(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* model-router - says which model a request is for and whether it may be, starts models for requests that hold for them,
- * and hands the requests back to NGINX. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
+/* model-router - says which model a request is for and whether it may be, starts models for requests that hold for
+ * them, and hands the requests back to NGINX. Behind NGINX alone (nginx/home-lab-services), on a FastCGI socket.
  *
  * It looks at a request once and answers with the name of the location where the request goes on, so that neither
  * body nor answer passes through here. What waits is a connection and a name: should this program be stopped, it hands
@@ -46,8 +46,8 @@ struct router {
 
 /* ---- a model that did not take a request, or need not be asked ---- */
 
-/* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows what
- * to do should this program end meanwhile. */
+/* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows
+ * what to do should this program end meanwhile. */
 static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
                  const struct hl_model *model)
 {
@@ -77,7 +77,8 @@ static bool is_the_same(const struct hl_router_request *request, const struct hl
 }
 
 /* The model, or what listens in its place, closed the connection. A container's published port does so while its server
- * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to do. */
+ * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to
+ * do. */
 static void wake(struct router *router, struct hl_router_request *request, const struct hl_config *config,
                  const struct hl_model *model)
 {
@@ -133,7 +134,8 @@ static void find(struct router *router, struct hl_router_request *request, const
         }
 }
 
-/* Azure's clients have it in the path: /openai/deployments/NAME/chat/completions, or with a base URL that ends in /v1. */
+/* Azure's clients have it in the path: /openai/deployments/NAME/chat/completions, or with a base URL that ends in
+ * /v1. */
 static char *deployment_of(const char *path)
 {
         static const char *const before[] = { "/openai/deployments/", "/v1/deployments/" };

@@ -328,8 +328,8 @@ static int look(enum print what, bool *ret_changed)
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Files seldom change alone: the last look is at what has not changed for a moment. What changes after it starts another
- * run: nginx-config-updater-changed.target. */
+/* Files seldom change alone: the last look is at what has not changed for a moment. What changes after it starts
+ * another run: nginx-config-updater-changed.target. */
 static int run(enum print what)
 {
         static const struct timespec moment = { .tv_nsec = 300 * 1000 * 1000 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first line is a content type, the rest a body. A value that is found, unless its part has an encoding or a charset,
- * stands in the body behind an empty line; a form that is made of it gives it back. */
+/* The first line is a content type, the rest a body. A value that is found, unless its part has an encoding or a
+ * charset, stands in the body behind an empty line; a form that is made of it gives it back. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* envfile_reading VERSION FILE…: what we read of each file as systemd VERSION would: "r\0" and then NAME=VALUE\0 sorted as
- * they came, and one more NUL. tests/system/test_envfile.py lays it beside what systemd itself reads. */
+/* envfile_reading VERSION FILE…: what we read of each file as systemd VERSION would: "r\0" and then NAME=VALUE\0 sorted
+ * as they came, and one more NUL. tests/system/test_envfile.py lays it beside what systemd itself reads. */
 #include "base/buf.h"
 #include "base/envfile.h"
 #include "base/io.h"

@@ -511,7 +511,8 @@ static int answer_and_hang_up(struct fake_bus *fake, sd_bus_message *call, const
         return r;
 }
 
-/* No job's end would be told any more. Whoever waits is unreported: the program ends, and its successor is asked anew. */
+/* No job's end would be told any more. Whoever waits is unreported: the program ends, and its successor is asked
+ * anew. */
 static void a_bus_that_hangs_up_ends_the_loop(void **state)
 {
         (void)state;

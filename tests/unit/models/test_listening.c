@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* models/listening and kernel/unix_listeners: what COMMAND says, and where the model's unit listens. The kernel's list of TCP
- * sockets is answered here (see tests/tests.mk: --wrap), the unix socket is a real one. */
+/* models/listening and kernel/unix_listeners: what COMMAND says, and where the model's unit listens. The kernel's list
+ * of TCP sockets is answered here (see tests/tests.mk: --wrap), the unix socket is a real one. */
 #include "support.h"
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* models/owner and kernel/cgroups: a tree of control groups of the test's own, and a socket that the kernel puts in none of
- * them: its number is answered here (see tests/tests.mk: --wrap). */
+/* models/owner and kernel/cgroups: a tree of control groups of the test's own, and a socket that the kernel puts in
+ * none of them: its number is answered here (see tests/tests.mk: --wrap). */
 #include "support.h"
 
 #include "base/mem.h"

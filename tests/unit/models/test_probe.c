@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* models/probe, models/requests and models/readiness: a small model server in a thread, and a systemd of the test's own. */
+/* models/probe, models/requests and models/readiness: a small model server in a thread, and a systemd of the test's
+ * own. */
 #include "fake_bus.h"
 #include "fake_model.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* models/usage: what is active and what is idle, from the activity files, the sockets and a systemd of the test's own. */
+/* models/usage: what is active and what is idle, from the activity files, the sockets and a systemd of the test's
+ * own. */
 #include "fake_bus.h"
 #include "fake_model.h"
 
@@ -138,7 +139,8 @@ static void the_judgement(void **state)
         report(*state, "idle", 60);
         report(*state, "future", -60);
         assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
-        /* One for the states, one for the start of each that runs: there are no marks. Of IDLE alone more must be known. */
+        /* One for the states, one for the start of each that runs: there are no marks. Of IDLE alone more must be
+         * known. */
         assert_int_equal(calls, 1 + 5);
         assert_int_equal(cgroups_asked, 1);
 
@@ -197,7 +199,8 @@ static void a_request_in_flight_is_activity(void **state)
         test_close_connection(&request);
 }
 
-/* The file of a model that runs names another port by now: its server does not know that, and neither do its clients. */
+/* The file of a model that runs names another port by now: its server does not know that, and neither do its
+ * clients. */
 static void a_request_where_the_server_listens(void **state)
 {
         (void)state;

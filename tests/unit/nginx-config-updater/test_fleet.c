@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* nginx-config-updater/cluster/fleet and nginx-config-updater/cluster/locations: what hosts said last is taken up again only where it is sound; NGINX's text from it. */
+/* nginx-config-updater/cluster/fleet and nginx-config-updater/cluster/locations: what hosts said last is taken up again
+ * only where it is sound; NGINX's text from it. */
 #include "support.h"
 
 #include "base/mem.h"

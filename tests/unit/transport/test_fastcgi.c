@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The FastCGI transport's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take too
- * long. (What it answers is tested with the built programs, in tests/doors/test_fastcgi.py.) */
+/* The FastCGI transport's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take
+ * too long. (What it answers is tested with the built programs, in tests/doors/test_fastcgi.py.) */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "transport/fastcgi.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* transport/http_client, over plain HTTP: its limits, its deadline, what it never does. TLS is tests/kubernetes' part. */
+/* transport/http_client, over plain HTTP: its limits, its deadline, what it never does. TLS is tests/kubernetes'
+ * part. */
 #include "support.h"
 
 #include "base/clock.h"
