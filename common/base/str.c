@@ -68,7 +68,7 @@ static bool is_unseen(uint32_t c)
                 { 0x2028, 0x202F }, { 0x205F, 0x206F }, { 0x3000, 0x3000 }, { 0x3164, 0x3164 }, { 0xFE00, 0xFE0F },
                 { 0xFEFF, 0xFEFF }, { 0xFFA0, 0xFFA0 }, { 0xFFF0, 0xFFFB }, { 0xFFFE, 0xFFFF }, { 0xE0000, 0xE0FFF },
         };
-        for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+        for (size_t i = 0; i < HL_COUNT(unseen); i++)
                 if (c >= unseen[i].first && c <= unseen[i].last)
                         return true;
         return false;
@@ -146,6 +146,13 @@ bool hl_equal_secret(const char *a, const char *b)
         for (size_t i = 0; i < len; i++)
                 difference |= (unsigned char)(a[i] ^ b[i]);
         return difference == 0;
+}
+
+void hl_copy(char *to, size_t size, const char *text)
+{
+        size_t len = strnlen(text, size - 1);
+        memcpy(to, text, len);
+        to[len] = '\0';
 }
 
 bool hl_has_prefix(const char *text, const char *prefix)

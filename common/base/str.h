@@ -36,6 +36,9 @@ int hl_percent_decode(const char *text, size_t len, char **ret_text);
 /* Takes as long for equal texts as for different ones of the same length. */
 bool hl_equal_secret(const char *a, const char *b);
 
+/* Copies a text into an array of size bytes: what of it fits, and a NUL. */
+void hl_copy(char *to, size_t size, const char *text);
+
 bool hl_has_prefix(const char *text, const char *prefix);
 
 /* True where `word` is one of the comma-separated words of `list`, which may be NULL. */

@@ -187,8 +187,8 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
                 snprintf(secret + strlen(HL_TOKEN_PREFIX) + 2 * i, 3, "%02x", bytes[i]);
 
         struct hl_token token = { .created_us = hl_clock_realtime() };
-        snprintf(token.name, sizeof(token.name), "%s", name);
-        snprintf(token.scope, sizeof(token.scope), "%s", scope);
+        hl_copy(token.name, sizeof(token.name), name);
+        hl_copy(token.scope, sizeof(token.scope), scope);
         hash_secret(secret, token.hash);
         tokens.tokens = hl_grow(tokens.tokens, tokens.count + 1, sizeof(token));
         tokens.tokens[tokens.count++] = token;

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ static bool is_count_of_requests(const char *line)
         static const char *const names[] = { "vllm:num_requests_running", "vllm:num_requests_waiting",
                                              "llamacpp:requests_processing", "llamacpp:requests_deferred" };
         size_t len = strcspn(line, "{ \t\n");
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        for (size_t i = 0; i < HL_COUNT(names); i++)
                 if (strlen(names[i]) == len && memcmp(names[i], line, len) == 0)
                         return true;
         return false;

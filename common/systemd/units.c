@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "names.h"
 
 #include <errno.h>
@@ -212,7 +213,7 @@ static int read_property(sd_bus_message *reply, const char *property, struct hl_
         }
         if (strcmp(property, "Result") == 0) {
                 if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
-                        strncpy(d->result, text, sizeof(d->result) - 1);
+                        hl_copy(d->result, sizeof(d->result), text);
                 return r;
         }
         if (strcmp(property, "ControlGroup") == 0) {

@@ -9,7 +9,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,7 +82,7 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
         const char *method = source->get(source->data, "REQUEST_METHOD"),
                    *address = source->get(source->data, "REMOTE_ADDR");
         request->method = hl_method_parse(method ? method : "");
-        snprintf(request->peer.name, sizeof(request->peer.name), "%s", address && *address ? address : "unknown");
+        hl_copy(request->peer.name, sizeof(request->peer.name), address && *address ? address : "unknown");
         hl_make_printable(request->peer.name);
         request->peer.local = hl_address_is_local(request->peer.name);
 

@@ -9,7 +9,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,7 +203,7 @@ int hl_http_client_ask(struct hl_http_client *client, const struct hl_http_clien
                 curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &address);
                 answer->status = (int)status;
                 answer->retry_after_seconds = retry_after(curl);
-                snprintf(answer->address, sizeof(answer->address), "%s", address ? address : "");
+                hl_copy(answer->address, sizeof(answer->address), address ? address : "");
         }
         curl_easy_reset(curl); /* the options; its connections stay */
         curl_slist_free_all(headers);

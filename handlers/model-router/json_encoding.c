@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "json_encoding.h"
 
+#include "base/mem.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static struct encoding detect(const char *text, size_t len)
                       { "\xFE\xFF", { 2, true, 2 } },
                       { "\xEF\xBB\xBF", { 1, false, 3 } }
         };
-        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+        for (size_t i = 0; i < HL_COUNT(marks); i++)
                 if (begins_with(text, len, marks[i].mark, marks[i].encoding.mark))
                         return marks[i].encoding;
         if (len >= 4 && !text[0])

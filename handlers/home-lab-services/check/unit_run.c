@@ -5,10 +5,10 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "systemd/names.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +24,7 @@ static int get_text(struct hl_bus *bus, const char *path, const char *interface,
         int r = sd_bus_get_property_string(bus->bus, HL_SYSTEMD, path, interface, name, &error, &text);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a unit");
-        snprintf(ret_text, size, "%s", text);
+        hl_copy(ret_text, size, text);
         return 0;
 }
 

@@ -119,7 +119,7 @@ static bool read_models(const hl_json *array, const char *name_key, struct hl_fl
                         return false;
                 if (!port)
                         continue;
-                strcpy(models[count].name, name); /* a valid one fits */
+                hl_copy(models[count].name, sizeof(models[count].name), name);
                 models[count++].port = (uint16_t)port;
         }
         qsort(models, count, sizeof(*models), by_name);
@@ -174,7 +174,7 @@ int hl_fleet_ask(struct hl_fleet_host *host, struct hl_http_client *client, cons
                         free(host->models);
                         host->models = models;
                         host->count = count;
-                        strcpy(host->address, answer.address);
+                        hl_copy(host->address, sizeof(host->address), answer.address);
                 }
         }
         hl_buf_free(&answer.body);
@@ -222,7 +222,7 @@ int hl_fleet_recall(struct hl_fleet_host *host, const hl_json *document, struct 
                         free(host->models);
                         host->models = models;
                         host->count = *address ? count : 0;
-                        strcpy(host->address, address);
+                        hl_copy(host->address, sizeof(host->address), address);
                 }
         }
         return good ? 0

@@ -178,6 +178,18 @@ static void percent_decoding_refuses_what_is_no_text(void **state)
         assert_int_equal(hl_percent_decode("a\0b", 3, &text), -EINVAL);
 }
 
+static void a_copy_is_cut_where_it_does_not_fit(void **state)
+{
+        (void)state;
+        char to[4] = "xxx";
+        hl_copy(to, sizeof(to), "");
+        assert_string_equal(to, "");
+        hl_copy(to, sizeof(to), "abc");
+        assert_string_equal(to, "abc");
+        hl_copy(to, sizeof(to), "abcd");
+        assert_string_equal(to, "abc");
+}
+
 static void small_text_functions(void **state)
 {
         (void)state;
@@ -500,6 +512,7 @@ int main(void)
                 cmocka_unit_test(parse_uint_takes_all_or_nothing),
                 cmocka_unit_test(utf8_as_rfc_3629),
                 cmocka_unit_test(percent_decoding_refuses_what_is_no_text),
+                cmocka_unit_test(a_copy_is_cut_where_it_does_not_fit),
                 cmocka_unit_test(small_text_functions),
                 cmocka_unit_test(wait_fd_and_its_deadline),
                 cmocka_unit_test(write_all_and_its_deadline),
