@@ -67,10 +67,7 @@ static hl_json *usage_json(const struct hl_usage *usage, const struct hl_verdict
         hl_json_set_time(json, "last_activity", hl_usage_last_activity(usage));
         hl_json_set_bool(json, "is_active", v->is_active);
         hl_json_set_bool(json, "is_idle", is_idle(v));
-        if (v->idle_us == HL_USEC_INFINITY)
-                hl_json_set(json, "idle_seconds", NULL);
-        else
-                hl_json_set_int(json, "idle_seconds", (int64_t)(v->idle_us / HL_USEC_PER_SEC));
+        hl_json_set_int_or_null(json, "idle_seconds", v->idle_us != HL_USEC_INFINITY, v->idle_us / HL_USEC_PER_SEC);
         hl_json_set_int(json, "in_flight", v->in_flight);
         hl_json_set_time(sources, "report", usage->reported_at_us);
         hl_json_set_time(sources, "traffic", usage->traffic_at_us);

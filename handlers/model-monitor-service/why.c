@@ -16,10 +16,7 @@
 
 static void set_seconds(hl_json *json, const char *key, uint64_t us)
 {
-        if (us == HL_USEC_INFINITY)
-                hl_json_set(json, key, NULL);
-        else
-                hl_json_set_int(json, key, (int64_t)(us / HL_USEC_PER_SEC));
+        hl_json_set_int_or_null(json, key, us != HL_USEC_INFINITY, us / HL_USEC_PER_SEC);
 }
 
 static void set_now(struct hl_service *service, hl_json *out, const struct hl_model *model,
@@ -53,11 +50,9 @@ static const char *const fields[] = { [MESSAGE] = "MESSAGE",
 
 static void set_number(hl_json *json, const char *key, const char *text)
 {
-        uint64_t number;
-        if (text && hl_parse_uint(text, INT64_MAX, &number) == 0)
-                hl_json_set_int(json, key, (int64_t)number);
-        else
-                hl_json_set(json, key, NULL);
+        uint64_t number = 0;
+        bool is_known = text && hl_parse_uint(text, INT64_MAX, &number) == 0;
+        hl_json_set_int_or_null(json, key, is_known, number);
 }
 
 static void add_decision(void *data, const struct hl_journal_entry *entry)
