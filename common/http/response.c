@@ -56,6 +56,11 @@ void hl_response_header(struct hl_response *response, const char *name, const ch
         hl_buf_addf(&response->headers, "%s: %s\r\n", name, value);
 }
 
+void hl_response_ask_token(struct hl_response *response)
+{
+        hl_response_header(response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
+}
+
 void hl_response_json(struct hl_response *response, int status, hl_json *json)
 {
         response->status = status;

@@ -41,6 +41,9 @@ void hl_response_free(struct hl_response *response);
 
 void hl_response_header(struct hl_response *response, const char *name, const char *value);
 
+/* Says how to authenticate: belongs to a 401. */
+void hl_response_ask_token(struct hl_response *response);
+
 /* The body is this JSON; takes it. */
 void hl_response_json(struct hl_response *response, int status, hl_json *json);
 

@@ -222,7 +222,7 @@ static int answer(const struct hl_routes *routes, const struct hl_guard *guard, 
         r = hl_guard_admit_peer(guard, request, &scopes, problem);
         if (r < 0) {
                 if (problem->status == 401)
-                        hl_response_header(ctx->response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
+                        hl_response_ask_token(ctx->response);
                 return r;
         }
 

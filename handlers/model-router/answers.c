@@ -56,7 +56,7 @@ static void refuse(struct hl_router_request *request, const struct hl_problem *p
         if (status == 503)
                 hl_buf_addf(&response.headers, "Retry-After: %d\r\n", RETRY_SECONDS);
         if (status == 401)
-                hl_response_header(&response, "WWW-Authenticate", "Bearer realm=\"home-lab-services\"");
+                hl_response_ask_token(&response);
 
         const char *peer = request->http.peer.name;
         const struct hl_log_field fields[] = {
