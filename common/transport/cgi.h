@@ -12,7 +12,7 @@
 #ifndef HL_TRANSPORT_CGI_H
 #define HL_TRANSPORT_CGI_H
 
-#include "serve.h"
+#include "server.h"
 
 /* Where a request comes from: its variables, and the bytes of its body. */
 struct hl_cgi_source {

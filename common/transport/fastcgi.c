@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -178,6 +177,13 @@ struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void)
         struct hl_fastcgi_limits limits = hl_fastcgi_limits;
         limits.idle_us = hl_idle_from_env(limits.idle_us);
         return limits;
+}
+
+bool hl_is_listening(int fd)
+{
+        int listening = 0;
+        socklen_t len = sizeof(listening);
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
 int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server)

@@ -16,7 +16,9 @@
 #ifndef HL_TRANSPORT_FASTCGI_H
 #define HL_TRANSPORT_FASTCGI_H
 
-#include "serve.h"
+#include "server.h"
+
+#include <stdbool.h>
 
 struct hl_fastcgi_limits {
         uint64_t first_us, idle_us;
@@ -29,6 +31,9 @@ extern const struct hl_fastcgi_limits hl_fastcgi_limits; /* those of the product
 
 /* Those, with what the environment says. */
 struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void);
+
+/* Whether fd is a listening socket: what a FastCGI program is started with. */
+bool hl_is_listening(int fd);
 
 /* 0, or -errno where nothing could be served. */
 int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server);

@@ -9,7 +9,7 @@
 #ifndef HL_TRANSPORT_INETD_H
 #define HL_TRANSPORT_INETD_H
 
-#include "serve.h"
+#include "server.h"
 
 struct hl_inetd_limits {
         uint64_t request_us;    /* for a whole request to arrive, from the connection's or its first byte on */

@@ -19,22 +19,6 @@ static bool is_connection(int fd)
         return getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
-bool hl_is_listening(int fd)
-{
-        int listening = 0;
-        socklen_t len = sizeof(listening);
-        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
-}
-
-void hl_server_refuse(const struct hl_server *server, const struct hl_request *request,
-                      const struct hl_problem *problem, struct hl_response *response)
-{
-        if (server->refuse)
-                server->refuse(server->service, request, problem, response);
-        else
-                hl_response_problem(response, request, problem);
-}
-
 int hl_serve(const struct hl_server *server)
 {
         signal(SIGPIPE, SIG_IGN); /* whatever was inherited: a client that leaves is an error of write() */
