@@ -8,6 +8,7 @@
 #include "names.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,49 +197,52 @@ static int read_invocation(sd_bus_message *reply, char invocation[HL_UNIT_INVOCA
         return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
-/* The properties that a detail is made of; others are skipped. */
+/* The properties that a detail is made of, beside InvocationID. */
+static const struct {
+        const char *name, *type;
+        size_t at; /* in the detail; of a text set_text() knows the place */
+} properties[] = {
+        { "ActiveState", "s", 0 },
+        { "LoadState", "s", 0 },
+        { "Result", "s", 0 },
+        { "ControlGroup", "s", 0 },
+        { "StateChangeTimestamp", "t", offsetof(struct hl_unit_detail, since_us) },
+        { "ActiveEnterTimestampMonotonic", "t", offsetof(struct hl_unit_detail, active_since_monotonic_us) },
+        { "MemoryCurrent", "t", offsetof(struct hl_unit_detail, memory_bytes) },
+        { "CPUUsageNSec", "t", offsetof(struct hl_unit_detail, cpu_ns) },
+        { "MainPID", "u", offsetof(struct hl_unit_detail, main_pid) },
+        { "NRestarts", "u", offsetof(struct hl_unit_detail, restarts) },
+        { "ExecMainCode", "i", offsetof(struct hl_unit_detail, exit_code) },
+        { "ExecMainStatus", "i", offsetof(struct hl_unit_detail, exit_status) },
+};
+
+static void set_text(struct hl_unit_detail *d, const char *property, const char *text)
+{
+        if (strcmp(property, "ActiveState") == 0)
+                d->active = parse_active(text);
+        else if (strcmp(property, "LoadState") == 0)
+                d->found = strcmp(text, "not-found") != 0;
+        else if (strcmp(property, "Result") == 0)
+                hl_copy(d->result, sizeof(d->result), text);
+        else
+                d->cgroup = number_of(text);
+}
+
 static int read_property(sd_bus_message *reply, const char *property, struct hl_unit_detail *d)
 {
         const char *text;
-        int r;
-        if (strcmp(property, "ActiveState") == 0) {
-                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
-                        d->active = parse_active(text);
-                return r;
-        }
-        if (strcmp(property, "LoadState") == 0) {
-                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
-                        d->found = strcmp(text, "not-found") != 0;
-                return r;
-        }
-        if (strcmp(property, "Result") == 0) {
-                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
-                        hl_copy(d->result, sizeof(d->result), text);
-                return r;
-        }
-        if (strcmp(property, "ControlGroup") == 0) {
-                if ((r = sd_bus_message_read(reply, "v", "s", &text)) >= 0)
-                        d->cgroup = number_of(text);
-                return r;
-        }
         if (strcmp(property, "InvocationID") == 0)
                 return read_invocation(reply, d->invocation);
-        if (strcmp(property, "StateChangeTimestamp") == 0)
-                return sd_bus_message_read(reply, "v", "t", &d->since_us);
-        if (strcmp(property, "ActiveEnterTimestampMonotonic") == 0)
-                return sd_bus_message_read(reply, "v", "t", &d->active_since_monotonic_us);
-        if (strcmp(property, "MemoryCurrent") == 0)
-                return sd_bus_message_read(reply, "v", "t", &d->memory_bytes);
-        if (strcmp(property, "CPUUsageNSec") == 0)
-                return sd_bus_message_read(reply, "v", "t", &d->cpu_ns);
-        if (strcmp(property, "MainPID") == 0)
-                return sd_bus_message_read(reply, "v", "u", &d->main_pid);
-        if (strcmp(property, "NRestarts") == 0)
-                return sd_bus_message_read(reply, "v", "u", &d->restarts);
-        if (strcmp(property, "ExecMainCode") == 0)
-                return sd_bus_message_read(reply, "v", "i", &d->exit_code);
-        if (strcmp(property, "ExecMainStatus") == 0)
-                return sd_bus_message_read(reply, "v", "i", &d->exit_status);
+        for (size_t i = 0; i < HL_COUNT(properties); i++) {
+                if (strcmp(property, properties[i].name) != 0)
+                        continue;
+                if (*properties[i].type != 's')
+                        return sd_bus_message_read(reply, "v", properties[i].type, (char *)d + properties[i].at);
+                int r = sd_bus_message_read(reply, "v", "s", &text);
+                if (r >= 0)
+                        set_text(d, property, text);
+                return r;
+        }
         return sd_bus_message_skip(reply, "v");
 }
 
