@@ -127,7 +127,7 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
 }
 
 /* The job's end says little: "done" also ends the start of a unit that failed at once. */
-int hl_job_result(const struct hl_job *job, struct hl_err *err)
+int hl_job_result(const struct hl_job *job, struct hl_unit_detail *ret_detail, struct hl_err *err)
 {
         struct hl_unit_detail detail;
         if (job->refused < 0) {
@@ -138,10 +138,12 @@ int hl_job_result(const struct hl_job *job, struct hl_err *err)
         if (r < 0)
                 return r;
         bool done = strcmp(job->result, "done") == 0 || strcmp(job->result, "skipped") == 0;
-        if (done && job->verb == HL_JOB_STOP)
+        if (done &&
+            (job->verb == HL_JOB_STOP || detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING)) {
+                if (ret_detail)
+                        *ret_detail = detail;
                 return 0;
-        if (done && (detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING))
-                return 0;
+        }
         const char *doing = verbs[job->verb].doing;
         if (strcmp(job->result, "canceled") == 0)
                 return hl_fail(err, HL_ERR_CONFLICT, EINTR, "job_canceled", "%s %s was called off by another request",
@@ -198,13 +200,13 @@ int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *e
         if (wait->on_queued)
                 wait->on_queued();
         int r = wait_for(job, wait, err);
-        return r < 0 ? r : hl_job_result(job, err);
+        return r < 0 ? r : hl_job_result(job, NULL, err);
 }
 
 int hl_job_poll(struct hl_job *job, struct hl_err *err)
 {
         int r = take_in(job, err);
-        if (r > 0 && (r = hl_job_result(job, err)) == 0)
+        if (r > 0 && (r = hl_job_result(job, NULL, err)) == 0)
                 r = 1;
         return r;
 }

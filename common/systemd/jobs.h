@@ -21,6 +21,8 @@
 #include "base/wait.h"
 #include "bus.h"
 
+struct hl_unit_detail;
+
 enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
 
 /* Queues the job, waits for its end, and checks that the unit then is as asked. */
@@ -54,8 +56,8 @@ int hl_job_wait(struct hl_job *job, const struct hl_wait *wait, struct hl_err *e
 /* Looks without waiting: 1, the job has ended and the unit is as asked; 0, it goes on; or -errno. */
 int hl_job_poll(struct hl_job *job, struct hl_err *err);
 
-/* Of a job that has ended: whether the unit is as asked. */
-int hl_job_result(const struct hl_job *job, struct hl_err *err);
+/* Of a job that has ended: whether the unit is as asked, and, unless ret_detail is NULL, the unit as it is then. */
+int hl_job_result(const struct hl_job *job, struct hl_unit_detail *ret_detail, struct hl_err *err);
 
 /* The job itself goes on. */
 void hl_job_free(struct hl_job *job);

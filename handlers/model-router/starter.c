@@ -191,8 +191,7 @@ static void on_job_ended(void *data)
 {
         struct start *s = data;
         struct hl_unit_detail detail;
-        if (hl_job_result(&s->job, &s->err) < 0 ||
-            hl_units_detail(s->starter->bus, s->model.unit, &detail, &s->err) < 0) {
+        if (hl_job_result(&s->job, &detail, &s->err) < 0) {
                 fail_soon(s); /* not now: this is called by the job that finish() would free */
                 return;
         }

@@ -325,7 +325,7 @@ static void on_ended(void *data)
         struct party *p = data;
         struct hl_err err = { 0 };
         p->ended++;
-        p->judged = hl_job_result(&p->job, &err);
+        p->judged = hl_job_result(&p->job, NULL, &err);
         if (p->frees)
                 hl_job_free(&p->job);
         sd_event_exit(p->event, 0);
