@@ -26,7 +26,7 @@ struct hl_stream {
 };
 
 struct hl_response {
-        int status;
+        int status;               /* 0: there is no answer yet */
         const char *content_type; /* static; NULL: no body, no Content-Type */
         struct hl_buf headers;    /* "Name: value\r\n"… */
         struct hl_buf body;

@@ -203,13 +203,14 @@ static struct match find(const struct hl_routes *routes, const struct hl_request
         return match;
 }
 
-/* Everything between the request and its route; a problem on the way ends it. */
-static int answer(const struct hl_routes *routes, const struct hl_guard *guard, struct hl_context *ctx,
-                  struct hl_problem *problem)
+/* The steps between a request and its answer: each returns 1 where the next one follows, 0 where the request has its
+ * answer, or -EINVAL and a problem. */
+
+/* Whether the page and the peer may ask here, and what for. */
+static int admit(const struct hl_guard *guard, struct hl_context *ctx, unsigned *ret_scopes, struct hl_problem *problem)
 {
         const struct hl_request *request = ctx->request;
         bool named = hl_guard_page(guard, request) == HL_PAGE_NAMED;
-        unsigned scopes = HL_SCOPE_NONE;
         if (named)
                 hl_cors_add(request, ctx->response);
         int r = hl_guard_admit_page(guard, request, problem);
@@ -219,44 +220,64 @@ static int answer(const struct hl_routes *routes, const struct hl_guard *guard, 
                 hl_cors_preflight(request, ctx->response);
                 return 0;
         }
-        r = hl_guard_admit_peer(guard, request, &scopes, problem);
-        if (r < 0) {
-                if (problem->status == 401)
-                        hl_response_ask_token(ctx->response);
-                return r;
-        }
+        r = hl_guard_admit_peer(guard, request, ret_scopes, problem);
+        if (r < 0 && problem->status == 401)
+                hl_response_ask_token(ctx->response);
+        return r < 0 ? r : 1;
+}
 
-        struct match match = find(routes, request);
-        HL_CLEANUP(hl_free_pointer) char *param = match.param;
-        bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
-        if (!match.pattern && !any)
-                return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
+/* Whether a route is meant, and this method of it is served to these scopes. */
+static int choose(const struct hl_routes *routes, const struct match *match, unsigned scopes, struct hl_context *ctx,
+                  struct hl_problem *problem)
+{
+        const struct hl_request *request = ctx->request;
         HL_CLEANUP(hl_free_pointer) char *allow = NULL;
+        bool any = request->method == HL_OPTIONS && strcmp(request->path, "*") == 0;
+        if (!match->pattern && !any)
+                return hl_problem(problem, 404, "unknown_route", "there is nothing here: GET / lists what there is");
         if (request->method == HL_OPTIONS) {
-                allow = add_allow(routes, match.pattern, ctx->response);
+                allow = add_allow(routes, match->pattern, ctx->response);
                 ctx->response->status = 204;
                 return 0;
         }
-        bool index = !match.route && strcmp(match.pattern, "/") == 0 &&
+        bool index = !match->route && strcmp(match->pattern, "/") == 0 &&
                      (request->method == HL_GET || request->method == HL_HEAD);
-        if (!match.route && !index) {
-                allow = add_allow(routes, match.pattern, ctx->response);
+        if (!match->route && !index) {
+                allow = add_allow(routes, match->pattern, ctx->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
-        if (match.route && !(scopes & match.route->scope))
+        if (match->route && !(scopes & match->route->scope))
                 return hl_problem(problem, 403, "scope_too_small",
                                   "this needs a token with the scope \"%s\"; yours has \"%s\"",
-                                  hl_scope_name(match.route->scope), hl_scope_name(scopes));
-        unsigned flags = match.route ? match.route->flags : 0;
-        if (!(flags & HL_ROUTE_FOREIGN) &&
-            (r = check_query(request, match.route ? match.route->query : NULL, problem)) < 0)
+                                  hl_scope_name(match->route->scope), hl_scope_name(scopes));
+        return 1;
+}
+
+/* Reads what the route takes, and runs it; NULL is "GET /". */
+static int run(const struct hl_routes *routes, const struct hl_route *route, struct hl_context *ctx,
+               struct hl_problem *problem)
+{
+        unsigned flags = route ? route->flags : 0;
+        int r = flags & HL_ROUTE_FOREIGN ? 0 : check_query(ctx->request, route ? route->query : NULL, problem);
+        if (r == 0 && hl_method_has_body(ctx->request->method))
+                r = read_body(ctx->request, flags & HL_ROUTE_ANY_TYPE, &ctx->body, problem);
+        if (r == 0)
+                run_route(routes, route, ctx);
+        return r;
+}
+
+static int answer(const struct hl_routes *routes, const struct hl_guard *guard, struct hl_context *ctx,
+                  struct hl_problem *problem)
+{
+        unsigned scopes = HL_SCOPE_NONE;
+        int r = admit(guard, ctx, &scopes, problem);
+        if (r <= 0)
                 return r;
-        if (hl_method_has_body(request->method) &&
-            (r = read_body(request, flags & HL_ROUTE_ANY_TYPE, &ctx->body, problem)) < 0)
-                return r;
+        struct match match = find(routes, ctx->request);
+        HL_CLEANUP(hl_free_pointer) char *param = match.param;
+        r = choose(routes, &match, scopes, ctx, problem);
         ctx->param = param;
-        run_route(routes, match.route, ctx);
-        return 0;
+        return r <= 0 ? r : run(routes, match.route, ctx, problem);
 }
 
 void hl_routes_answer(const struct hl_routes *routes, const struct hl_guard *guard, void *service,
