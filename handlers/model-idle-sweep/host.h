@@ -13,8 +13,8 @@
 
 void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory);
 
-/* The host is about to be suspended: what is scheduled would switch it off as it wakes up. Called off, and not for good.
- * 0 or -errno. */
+/* The host is about to be suspended: what is scheduled would switch it off as it wakes up. Called off, and not for
+ * good. 0 or -errno. */
 int sweep_host_before_sleep(void);
 
 /* What it would do, on stdout. */

@@ -184,8 +184,8 @@ static void await(struct sweep *s, struct hl_stop *stops, bool *go_on)
         }
 }
 
-/* What of this model's use the next sweep must know. A request that keeps a model over its time is told once, not at each
- * sweep. */
+/* What of this model's use the next sweep must know. A request that keeps a model over its time is told once, not at
+ * each sweep. */
 static void keep(struct sweep *s, size_t i)
 {
         const struct hl_model *model = &s->catalog.models[i];
