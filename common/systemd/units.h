@@ -33,6 +33,12 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
                     struct hl_err *err);
 int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err);
 
+typedef void hl_unit_fn(void *data, const char *name);
+
+/* Tells each unit whose name fits the pattern ("model@*.service"), and of which a process may be there: it runs, starts or
+ * stops. */
+int hl_units_each_running(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err);
+
 /* When a running unit was started, CLOCK_REALTIME, without a call of the bus: systemd leaves a mark for the journal
  * when it starts a unit (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. The mark is
  * a hint: ask hl_units_active_since() before anything is decided by it. */

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,43 @@ static int list_units(struct fake_bus *fake, sd_bus_message *call)
         return r;
 }
 
+static bool has_word(char **words, const char *word)
+{
+        for (size_t i = 0; words && words[i]; i++)
+                if (strcmp(words[i], word) == 0)
+                        return true;
+        return false;
+}
+
+static void free_words(char **words)
+{
+        for (size_t i = 0; words && words[i]; i++)
+                free(words[i]);
+        free(words);
+}
+
+static int list_by_pattern(struct fake_systemd *s, sd_bus_message *call)
+{
+        char **states = NULL, **patterns = NULL;
+        sd_bus_message *reply = NULL;
+        if (s->list_error)
+                return fake_refuse(call, s->list_error);
+        must(sd_bus_message_read_strv(call, &states) >= 0 && sd_bus_message_read_strv(call, &patterns) >= 0 &&
+             sd_bus_message_new_method_return(call, &reply) >= 0 &&
+             sd_bus_message_open_container(reply, 'a', "(ssssssouso)") >= 0);
+        for (size_t i = 0; s->loaded && s->loaded[i]; i++)
+                if (has_word(states, state_of(s->loaded[i])) && fnmatch(patterns[0], s->loaded[i], FNM_NOESCAPE) == 0)
+                        must(sd_bus_message_append(reply, "(ssssssouso)", s->loaded[i], "a unit", "loaded",
+                                                   state_of(s->loaded[i]), "sub", "", SYSTEMD_PATH "/unit/x", 0, "",
+                                                   "/") >= 0);
+        free_words(states);
+        free_words(patterns);
+        must(sd_bus_message_close_container(reply) >= 0);
+        int r = sd_bus_send(NULL, reply, NULL);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
 static int get_all(struct fake_systemd *s, sd_bus_message *call, const char *unit)
 {
         sd_bus_message *reply = NULL;
@@ -188,6 +226,8 @@ int fake_systemd_answer(struct fake_bus *fake, sd_bus_message *call, const char 
         struct fake_systemd *s = fake->data;
         if (strcmp(member, "ListUnitsByNames") == 0)
                 return list_units(fake, call);
+        if (strcmp(member, "ListUnitsByPatterns") == 0)
+                return list_by_pattern(s, call);
         if (strcmp(member, "StartUnit") == 0 || strcmp(member, "StopUnit") == 0 || strcmp(member, "RestartUnit") == 0 ||
             strcmp(member, "ReloadUnit") == 0)
                 return start_job(fake, call);

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "home-lab-services/product.h"
 #include "models/cause.h"
+#include "models/strays.h"
 #include "parts.h"
 #include "systemd/units.h"
 #include "unit_run.h"
@@ -135,7 +136,6 @@ static void note_folders(struct hl_check *c)
 
 struct strays {
         const struct hl_config *config;
-        const struct hl_catalog *catalog;
         void (*each)(void *data, const char *sentence);
         void *data;
 };
@@ -143,9 +143,6 @@ struct strays {
 static void tell_stray(void *data, const char *unit)
 {
         const struct strays *s = data;
-        for (size_t i = 0; i < s->catalog->count; i++)
-                if (strcmp(s->catalog->models[i].unit, unit) == 0)
-                        return;
         HL_CLEANUP(hl_free_pointer)
         char *text = hl_format("%s runs, but has no file in %s, so nobody stops it: systemctl stop %s", unit,
                                s->config->models_dir, unit);
@@ -155,12 +152,9 @@ static void tell_stray(void *data, const char *unit)
 void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                      void (*each)(void *data, const char *sentence), void *data)
 {
-        struct strays strays = { .config = config, .catalog = catalog, .each = each, .data = data };
+        struct strays strays = { .config = config, .each = each, .data = data };
         struct hl_err ignored = { 0 };
-        const char *hole = strstr(config->unit_template, "%s");
-        HL_CLEANUP(hl_free_pointer)
-        char *pattern = hl_format("%.*s*%s", (int)(hole - config->unit_template), config->unit_template, hole + 2);
-        hl_unit_run_list(bus, pattern, tell_stray, &strays, &ignored);
+        hl_strays(bus, config, catalog, tell_stray, &strays, &ignored);
 }
 
 static void note_stray(void *data, const char *sentence)

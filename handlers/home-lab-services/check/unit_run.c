@@ -127,29 +127,3 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
         *ret_run = run;
         return 0;
 }
-
-static int read_list(sd_bus_message *reply, void (*each)(void *data, const char *unit), void *data)
-{
-        const char *name, *ignored;
-        int r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, &ignored, &ignored, &ignored, &ignored,
-                                                  &ignored, &ignored, NULL, &ignored, &ignored)) > 0)
-                each(data, name);
-        return r;
-}
-
-int hl_unit_run_list(struct hl_bus *bus, const char *pattern, void (*each)(void *data, const char *unit), void *data,
-                     struct hl_err *err)
-{
-        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
-        int r = hl_bus_open(bus, err);
-        if (r < 0)
-                return r;
-        bus->calls++;
-        r = sd_bus_call_method(bus->bus, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER, "ListUnitsByPatterns", &error,
-                               &reply, "asas", 3, "active", "activating", "reloading", 1, pattern);
-        if (r >= 0)
-                r = read_list(reply, each, data);
-        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd which units run") : 0;
-}

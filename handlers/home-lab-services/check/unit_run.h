@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* unit_run.h - as whom a unit runs its program, and which units run: what a check of COMMAND has to know.
+/* unit_run.h - as whom a unit runs its program: what a check of COMMAND has to know.
  *
  * Errors   BUSY and INTERNAL as in bus.h.
  * Owner    hl_unit_run_free(); the bus is the caller's.
- * Source   org.freedesktop.systemd1(5): Unit.FragmentPath, Service.User, Manager.ListUnitsByPatterns.
+ * Source   org.freedesktop.systemd1(5): Unit.FragmentPath, Service.User.
  * Tests    tests/system/test_mistakes.py
  */
 #ifndef HL_HOME_LAB_SERVICES_CHECK_UNIT_RUN_H
@@ -29,9 +29,5 @@ struct hl_unit_run {
 int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *ret_run, struct hl_err *err);
 
 void hl_unit_run_free(struct hl_unit_run *run);
-
-/* Calls `each` for every unit that is up and matches a pattern such as "model@*.service". */
-int hl_unit_run_list(struct hl_bus *bus, const char *pattern, void (*each)(void *data, const char *unit), void *data,
-                     struct hl_err *err);
 
 #endif
