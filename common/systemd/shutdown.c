@@ -47,6 +47,11 @@ static void read_file(struct hl_shutdown *s)
         hl_buf_free(&text);
 }
 
+bool hl_shutdown_is_noted(void)
+{
+        return access(SCHEDULED_FILE, F_OK) == 0;
+}
+
 int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err)
 {
         struct hl_shutdown s = { 0 };

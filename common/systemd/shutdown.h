@@ -33,6 +33,9 @@ struct hl_shutdown {
         bool ours;                                 /* scheduled by this user's programs */
 };
 
+/* Whether logind has written down a schedule: a look at a file, and no call. */
+bool hl_shutdown_is_noted(void);
+
 int hl_shutdown_get(struct hl_bus *bus, struct hl_shutdown *ret_shutdown, struct hl_err *err);
 
 /* ret_replaced: the schedule before (.scheduled false: there was none). Somebody else's is

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "models/verdict.h"
 #include "systemd/shutdown.h"
 
@@ -41,6 +42,9 @@ static void call_off(struct hl_bus *bus, struct hl_sweep_state *memory, enum hl_
                 memory->acted_us = memory->shutdown_at_us = 0;
 }
 
+/* How the message to users begins; and how logind has it after a restart of its own, which it reads it back escaped. */
+static const char *const messages[] = { "No model was used for ", "Nox20modelx20wasx20usedx20forx20" };
+
 static void schedule(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
 {
         struct hl_shutdown replaced;
@@ -48,9 +52,9 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         char idle[HL_SPAN_SIZE];
         uint64_t at_us = hl_clock_realtime() + hl_host_grace_us(config);
         HL_CLEANUP(hl_free_pointer)
-        char *message = hl_format("No model was used for %s. To stay on: shutdown -c, or "
+        char *message = hl_format("%s%s. To stay on: shutdown -c, or "
                                   "curl -X POST http://127.0.0.1:5001/shutdown/cancel",
-                                  hl_format_span(hl_clock_monotonic() - memory->used_us, idle));
+                                  messages[0], hl_format_span(hl_clock_monotonic() - memory->used_us, idle));
         if (hl_shutdown_schedule(bus, config->host_idle_action, at_us, message, false, &replaced, &err) < 0) {
                 log_host(LOG_ERR, "schedule_failed", HL_HOST_IDLE, err.message);
                 return;
@@ -63,7 +67,10 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
 
 static bool is_ours(const struct hl_sweep_state *memory, const struct hl_shutdown *s)
 {
-        return memory->shutdown_at_us != 0 && s->scheduled && s->ours && s->at_us == memory->shutdown_at_us;
+        bool is_known = memory->shutdown_at_us != 0 && s->at_us == memory->shutdown_at_us;
+        for (size_t i = 0; i < HL_COUNT(messages); i++)
+                is_known = is_known || hl_has_prefix(s->message, messages[i]);
+        return s->scheduled && s->ours && is_known;
 }
 
 void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
@@ -74,13 +81,17 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
         struct hl_err err = { 0 };
         bool acted = memory->shutdown_at_us != 0;
         int r = decide(bus, config, memory, &reason, who, &err);
-        if (r == 0 && (acted || reason == HL_HOST_IDLE))
+        if (r == 0 && (acted || reason == HL_HOST_IDLE || hl_shutdown_is_noted()))
                 r = hl_shutdown_get(bus, &s, &err);
         if (r < 0) {
                 log_host(LOG_ERR, "unknown", HL_HOST_IDLE, err.message);
                 return;
         }
         bool ours = is_ours(memory, &s);
+        if (ours && s.at_us != memory->shutdown_at_us) { /* the sweep that scheduled it could not tell this one */
+                memory->shutdown_at_us = s.at_us;
+                memory->acted_us = hl_clock_monotonic();
+        }
         if (acted && !s.scheduled && memory->resumed_us > memory->acted_us) { /* it was lost while the host slept */
                 memory->acted_us = memory->shutdown_at_us = 0;
         } else if (acted && !ours) {
@@ -94,23 +105,24 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
         }
 }
 
-int sweep_host_before_sleep(void)
+int sweep_host_call_off(enum hl_host_reason reason)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
-        HL_CLEANUP(hl_sweep_state_free) struct hl_sweep_state memory;
+        HL_CLEANUP(hl_sweep_state_free) struct hl_sweep_state memory = { 0 };
         struct hl_shutdown s;
         struct hl_err err = { 0 };
-        hl_sweep_state_load(&memory);
-        if (memory.shutdown_at_us == 0)
+        if (!hl_shutdown_is_noted())
                 return 0;
+        hl_sweep_state_load(&memory);
         int r = hl_shutdown_get(&bus, &s, &err);
         if (r == 0 && is_ours(&memory, &s)) {
-                call_off(&bus, &memory, HL_HOST_GOES_TO_SLEEP,
-                         "the host goes to sleep, and is not to be off when it wakes up");
+                call_off(&bus, &memory, reason,
+                         reason == HL_HOST_UNKNOWN ? "what is used cannot be seen"
+                                                   : "the host goes to sleep, and is not to be off when it wakes up");
                 r = hl_sweep_state_save(&memory, &err);
         }
         if (r < 0)
-                log_host(LOG_ERR, "unknown", HL_HOST_GOES_TO_SLEEP, err.message);
+                log_host(LOG_ERR, "unknown", reason, err.message);
         return r;
 }
 

@@ -3,6 +3,8 @@
  *
  * Shape    scheduled once, by logind, with a grace period. As long as it lasts each sweep looks again, and calls it off
  *          when something has changed. Who calls it off himself is not asked again before a model was used.
+ *          Which shutdown is a sweep's, logind says: by its user, and by how its message begins. What one sweep tells the
+ *          next (state.h) may be lost.
  * Errors   none: they are logged, and the host stays on.
  * Tests    tests/system/test_host_idle.py
  */
@@ -13,9 +15,10 @@
 
 void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory);
 
-/* The host is about to be suspended: what is scheduled would switch it off as it wakes up. Called off, and not for
- * good. 0 or -errno. */
-int sweep_host_before_sleep(void);
+/* Calls off a shutdown that a sweep has scheduled, and not for good. reason: HL_HOST_GOES_TO_SLEEP, as the shutdown
+ * would come when the host wakes up; HL_HOST_UNKNOWN, as a sweep cannot see what is used. 0, also where there is none,
+ * or -errno. */
+int sweep_host_call_off(enum hl_host_reason reason);
 
 /* What it would do, on stdout. */
 void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_state *memory);

@@ -118,11 +118,17 @@ int hl_host_blocked(struct hl_bus *bus, enum hl_host_reason *ret_reason, char re
 const char *hl_host_reason_name(enum hl_host_reason reason)
 {
         static const char *const names[] = {
-                [HL_HOST_DISABLED] = "not_wanted",     [HL_HOST_IN_USE] = "in_use",
-                [HL_HOST_JUST_BOOTED] = "just_booted", [HL_HOST_JUST_RESUMED] = "just_resumed",
-                [HL_HOST_CANCELLED] = "called_off",    [HL_HOST_USER_LOGGED_IN] = "user_logged_in",
-                [HL_HOST_INHIBITED] = "inhibited",     [HL_HOST_GOES_TO_SLEEP] = "goes_to_sleep",
-                [HL_HOST_SCHEDULED] = "scheduled",     [HL_HOST_IDLE] = "idle",
+                [HL_HOST_DISABLED] = "not_wanted",
+                [HL_HOST_IN_USE] = "in_use",
+                [HL_HOST_JUST_BOOTED] = "just_booted",
+                [HL_HOST_JUST_RESUMED] = "just_resumed",
+                [HL_HOST_CANCELLED] = "called_off",
+                [HL_HOST_USER_LOGGED_IN] = "user_logged_in",
+                [HL_HOST_INHIBITED] = "inhibited",
+                [HL_HOST_GOES_TO_SLEEP] = "goes_to_sleep",
+                [HL_HOST_UNKNOWN] = "unknown",
+                [HL_HOST_SCHEDULED] = "scheduled",
+                [HL_HOST_IDLE] = "idle",
         };
         return names[reason];
 }

@@ -27,6 +27,7 @@ enum hl_host_reason {
         HL_HOST_USER_LOGGED_IN,
         HL_HOST_INHIBITED,
         HL_HOST_GOES_TO_SLEEP, /* what is scheduled would come as it wakes up */
+        HL_HOST_UNKNOWN,       /* a sweep could not see what is used */
         HL_HOST_SCHEDULED,     /* already, by whomever */
         HL_HOST_IDLE,          /* the only one with which it is switched off */
 };

@@ -10,6 +10,7 @@
 #include "host.h"
 #include "models/last_use.h"
 #include "models/stop.h"
+#include "models/strays.h"
 #include "state.h"
 
 #include <stdio.h>
@@ -44,17 +45,25 @@ struct sweep {
         struct hl_usage *usages;
         struct hl_verdict *verdicts; /* of each model: at the first look, or at the second where there was one */
         struct hl_sweep_state before, now;
+        struct hl_buf strays; /* units of models that run and have no file: "model@a.service,model@b.service" */
 };
 
 static void free_sweep(struct sweep *s)
 {
         hl_sweep_state_free(&s->before);
         hl_sweep_state_free(&s->now);
+        hl_buf_free(&s->strays);
         free(s->usages);
         free(s->verdicts);
         hl_catalog_free(&s->catalog);
         hl_config_free(&s->config);
         hl_bus_free(&s->bus);
+}
+
+static void on_stray(void *data, const char *unit)
+{
+        struct sweep *s = data;
+        hl_sweep_state_add(&s->strays, unit);
 }
 
 static int look(struct sweep *s, struct hl_err *err)
@@ -64,6 +73,8 @@ static int look(struct sweep *s, struct hl_err *err)
                 r = hl_catalog_load(&s->config, NULL, NULL, &s->catalog, err);
         if (r == 0)
                 r = hl_usage_ask(&s->bus, &s->config, &s->catalog, &s->usages, err);
+        if (r == 0 && s->config.host_idle_us != HL_USEC_INFINITY)
+                r = hl_strays(&s->bus, &s->config, &s->catalog, on_stray, s, err);
         return r;
 }
 
@@ -221,7 +232,8 @@ static void remember(struct sweep *s)
         if (s->now.suspended_total_us > s->before.suspended_total_us + HL_USEC_PER_SEC)
                 s->now.resumed_us = now_us;
         s->now.used_us = s->before.used_us > used_us ? s->before.used_us : used_us;
-        if (!s->before.known) /* nothing is known of models that were stopped since, so they count as used until now */
+        /* Nobody can tell of a stray, and nothing is known of models that were stopped since. */
+        if (s->strays.len > 0 || !s->before.known)
                 s->now.used_us = now_us;
         s->now.acted_us = s->before.acted_us;
         s->now.shutdown_at_us = s->before.shutdown_at_us;
@@ -241,6 +253,8 @@ static void show(struct sweep *s)
                        hl_format_span(v->threshold_us, threshold), v->in_flight,
                        v->reason == HL_VERDICT_IDLE ? "STOP" : "keep", why);
         }
+        if (s->strays.len > 0)
+                printf("running without a file, so taken for in use: %s\n", s->strays.data);
         sweep_host_show(&s->bus, &s->config, &s->now);
 }
 
@@ -255,6 +269,8 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
                         fprintf(stderr, "error: %s\n", err.message);
                 else
                         hl_log(LOG_ERR, NULL, "nothing is stopped: %s", err.message);
+                if (!dry && sweep_host_call_off(HL_HOST_UNKNOWN) == 0)
+                        *ret_shutdown_at_us = 0;
                 return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
         }
         hl_sweep_state_load(&s.before);
@@ -322,6 +338,6 @@ int main(int argc, char **argv)
                 hl_config_adopt_environment();
         hl_log_open("model-idle-sweep");
         if (before_sleep)
-                return sweep_host_before_sleep() < 0 ? EXIT_FAILURE : EX_OK;
+                return sweep_host_call_off(HL_HOST_GOES_TO_SLEEP) < 0 ? EXIT_FAILURE : EX_OK;
         return run(dry);
 }

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
+from machines import ETC, INFERENCE, MODELS, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
 from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 
 pytestmark = pytest.mark.slow  # a host that is idle is waited for again and again
 HOST_IDLE_SECONDS = 6
+STATE = "/run/home-lab-services/model-idle-sweep/memory"
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +137,66 @@ def test_a_suspend_calls_it_off(host):
     assert host.failed_units() == ""
 
 
+@pytest.fixture
+def scheduled(host):
+    """It is about to be switched off by the sweep, and stays on in the end."""
+    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
+    after_idle(host)
+    yield host
+    wait_until(lambda: not sweeping(host), PATIENCE, "the sweep is over")
+    host.run("shutdown -c; systemctl reset-failed model-idle-sweep.service")
+    sweep(host)
+
+
+def test_what_cannot_be_seen_is_taken_for_use(scheduled):
+    """Somebody sees the message, logs in to change the configuration, and mistypes."""
+    config = scheduled.path(f"{ETC}/config.json")
+    text = config.read_text()
+    config.write_text("{")
+    try:
+        called_off(scheduled, "cancel", "unknown")
+    finally:
+        config.write_text(text)
+
+
+def test_a_folder_that_cannot_be_read_calls_it_off(scheduled):
+    scheduled.path(MODELS).chmod(0)
+    try:
+        called_off(scheduled, "cancel", "unknown")
+    finally:
+        scheduled.path(MODELS).chmod(0o755)
+
+
+@pytest.mark.parametrize("meanwhile", ["", "systemctl restart systemd-logind.service"])
+def test_it_is_known_by_logind_where_the_sweeps_state_is_lost(scheduled, meanwhile):
+    scheduled.sh(["sh", "-c", f"rm {STATE}; {meanwhile}"])
+    scheduled.http("POST", MONITOR, "/models/tiny-llama/report")
+    called_off(scheduled, "cancel", "in_use")
+
+
+def test_a_sweep_that_is_killed_in_the_last_minute_comes_back(scheduled):
+    scheduled.sh("systemctl kill --signal=KILL model-idle-sweep.service")
+    scheduled.http("POST", MONITOR, "/models/tiny-llama/report")
+    called_off(scheduled, "cancel", "in_use")
+
+
+def test_a_model_without_a_file_keeps_the_host_on(host):
+    """What runs is asked of systemd, and not of a folder."""
+    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
+    host.model("moved", 8377, command="sleep infinity")
+    start(host, "moved")
+    host.path(f"{MODELS}/moved").unlink()
+    try:
+        time.sleep(HOST_IDLE_SECONDS + 1)
+        assert "running without a file, so taken for in use: model@moved.service" in host.sh([PROGRAM, "--dry-run"])
+        stays_on(host, "in_use")
+    finally:
+        host.sh("systemctl stop model@moved.service")
+
+
 def test_the_host_is_switched_off(host):
     thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
-    host.path("/run/home-lab-services/model-idle-sweep/memory").unlink()
+    host.path(STATE).unlink()
     stays_on(host, "in_use")  # what is not known counts as use
     assert after_idle(host)[0] == "poweroff"
     assert tool("wait-off", host.name, "20", check=False).returncode == 0
