@@ -53,6 +53,12 @@ int hl_last_use_record(const char *model, struct hl_err *err)
         return fd < 0 ? fd : set(fd, model, hl_clock_realtime(), 0, err);
 }
 
+int hl_last_use_record_known(const char *model, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        return access(path, F_OK) == 0 ? hl_last_use_record(model, err) : 0;
+}
+
 int hl_last_use_record_past(const char *model, uint64_t age_us, struct hl_err *err)
 {
         struct hl_last_use known;

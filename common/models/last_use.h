@@ -27,6 +27,9 @@ struct hl_last_use {
 
 int hl_last_use_record(const char *model, struct hl_err *err);
 
+/* The same of a name that was a model's before: where there is no file yet, none is made. */
+int hl_last_use_record_known(const char *model, struct hl_err *err);
+
 /* The same of something that happened age_us ago; nothing, where something later is known. */
 int hl_last_use_record_past(const char *model, uint64_t age_us, struct hl_err *err);
 

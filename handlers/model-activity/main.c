@@ -38,27 +38,33 @@ struct last {
         bool was_answered;
 };
 
-/* ready_us: CLOCK_MONOTONIC; 0: nothing is known of that. */
+/* Only what is a model becomes a file: 1, 0, or -errno where that cannot be told. */
+static int find(const char *name, struct hl_err *err)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
+        int r = hl_config_load(NULL, &config, err);
+        if (r == 0)
+                r = hl_catalog_load(&config, name, NULL, &catalog, err);
+        return r < 0 ? r : catalog.count == 1;
+}
+
+/* A use is noted also while the configuration or the models cannot be read: else a model would be stopped too early later.
+ * ready_us: CLOCK_MONOTONIC; 0: nothing is known of that. */
 static void note(struct last *last, const char *name, uint64_t ready_us)
 {
         uint64_t now_us = hl_clock_monotonic();
         if (strcmp(last->name, name) == 0 && now_us - last->at_us < SAME_US && (!ready_us || last->was_answered))
                 return;
         struct hl_err err = { 0 };
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        struct hl_config config;
-        /* Only what is a model becomes a file. */
-        int r = hl_config_load(NULL, &config, &err);
-        if (r == 0) {
-                r = hl_catalog_load(&config, name, NULL, &catalog, &err);
-                if (r == 0 && catalog.count == 1) {
-                        r = hl_last_use_record(name, &err);
-                        if (ready_us)
-                                hl_ready_mark(name, ready_us);
-                }
-                hl_config_free(&config);
+        if (find(name, &err) <= 0) {
+                hl_last_use_record_known(name, &err);
+        } else {
+                hl_last_use_record(name, &err);
+                if (ready_us)
+                        hl_ready_mark(name, ready_us);
         }
-        if (r < 0)
+        if (err.kind)
                 hl_log(LOG_ERR, NULL, "%s", err.message);
         *last = (struct last){ .at_us = now_us, .was_answered = ready_us > 0 };
         memcpy(last->name, name, strlen(name) + 1);

@@ -110,3 +110,19 @@ def test_without_its_socket_it_says_who_starts_it(drain):
                           timeout=TIMEOUT, env=drain.env)
     assert done.returncode == os.EX_USAGE
     assert "model-activity.socket" in done.stderr
+
+
+@pytest.mark.parametrize("fault", ["configuration", "folder", "file"])
+def test_a_use_is_noted_while_nothing_can_be_read(drain, fault):
+    """What was a model before is one still: else it would be stopped too early afterwards. Other names make no file."""
+    drain.run(HEAD + b"tiny")
+    os.utime(drain.activity / "tiny", (0, 0))
+    folder = drain.activity.parent.parent
+    if fault == "configuration":
+        (folder / "config.json").write_text("{")
+    elif fault == "folder":
+        (folder / "models").rename(folder / "elsewhere")
+    else:
+        (folder / "models/tiny").unlink()
+    assert drain.run(HEAD + b"tiny", HEAD + b"other") == ["tiny"]
+    assert (drain.activity / "tiny").stat().st_mtime > time.time() - 60

@@ -36,6 +36,18 @@ static void touched_is_now(void **state)
         assert_true(hl_last_use_at("other") == 0);
 }
 
+static void only_what_was_a_model_is_recorded_unseen(void **state)
+{
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_last_use_record_known("m", &err), 0);
+        assert_true(hl_last_use_at("m") == 0);
+        const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+        assert_int_equal(hl_last_use_record("m", &err), 0);
+        must(utimensat(AT_FDCWD, test_path(*state, "activity/m"), old, 0) == 0);
+        assert_int_equal(hl_last_use_record_known("m", &err), 0);
+        assert_true(hl_last_use_at("m") > 1000 * HL_USEC_PER_SEC);
+}
+
 /* Sets the two times of a model's file, in seconds before now on their own clocks; a plain time for "not ours". */
 static void set_times(const char *folder, const char *model, int64_t real_ago, int64_t monotonic_ago, bool ours)
 {
@@ -178,6 +190,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(touched_is_now),
+                IN_FOLDER(only_what_was_a_model_is_recorded_unseen),
                 IN_FOLDER(ages_run_while_the_host_is_awake),
                 IN_FOLDER(what_was_noted_is_never_taken_back),
                 IN_FOLDER(times_of_others_are_adopted),
