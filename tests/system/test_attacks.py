@@ -59,6 +59,16 @@ def test_a_models_headers_steer_nothing(site, path, status):
     assert "Access-Control-Allow-Origin" not in answer.headers and len(site.seen(PLAIN)) == before
 
 
+@pytest.mark.parametrize("said, path", [("/", "/evil/"), ("/own", "/evil/own"), ("/evil/x", "/evil/x")])
+def test_a_model_leaves_nothing_in_a_browser_for_the_whole_site(site, said, path):
+    site.ask("GET", "/evil/ready")
+    orders = f"Service-Worker-Allowed: /\r\nClear-Site-Data: \"*\"\r\nSet-Cookie: a=b; Path={said}; HttpOnly\r\n"
+    answer = site.post("/evil" + CHAT, {"say": f"HTTP/1.1 200 OK\r\n{orders}Content-Length: 3\r\n\r\nown"})
+    assert answer.status == 200 and answer.body == b"own", answer
+    assert "Service-Worker-Allowed" not in answer.headers and "Clear-Site-Data" not in answer.headers
+    assert answer.headers["Set-Cookie"] == f"a=b; Path={path}; HttpOnly"
+
+
 @ways("slow")
 def test_a_request_dies_with_the_model_that_had_it(site, path):
     """What runs in its place, and has not been ready yet, is another: the request may have done its work."""
