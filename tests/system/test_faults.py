@@ -50,3 +50,49 @@ def test_a_worker_that_crashes_is_back_at_once(site):
     assert answer.status == 200, answer
     site.sh("systemctl kill --signal=KILL shutdown-service.service")
     assert site.ask("GET", "/api/shutdown/shutdown/next", timeout=5).status == 200
+
+
+# ---- check says what is true now ----
+
+def check(site, status=None):
+    done = site.run("home-lab-services check")
+    assert done.returncode == 0 if status is None else done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def test_check_sees_a_logind_that_does_not_answer(site):
+    check(site)
+    site.sh("systemctl kill --signal=STOP systemd-logind.service")
+    try:
+        assert "no shutdown can be scheduled or seen: systemctl restart systemd-logind" in check(site, "wrong")
+    finally:
+        site.sh("systemctl kill --signal=CONT systemd-logind.service")
+    check(site)
+
+
+def test_check_sees_a_polkit_that_does_not_answer(site):
+    site.sh("systemctl mask --runtime --now polkit.service")
+    try:
+        assert "no model can be started or stopped: systemctl restart polkit" in check(site, "wrong")
+    finally:
+        site.sh("systemctl unmask --runtime polkit.service && systemctl start polkit.service")
+    check(site)
+
+
+def test_check_sees_a_socket_whose_file_is_gone(site):
+    site.sh("rm /run/home-lab-services/model-router.sock")
+    advice = "systemctl restart model-router.socket"
+    assert f"model-router.socket: its file /run/home-lab-services/model-router.sock is gone, so NGINX cannot reach it: {advice}" \
+        in check(site, "wrong")
+    site.sh(advice)
+    check(site)
+    assert site.post("/served" + CHAT, {"model": "served"}).status == 200
+
+
+def test_check_sees_that_nothing_can_be_written(site):
+    site.sh(f"mount --bind {ACTIVITY} {ACTIVITY} && mount -o remount,bind,ro {ACTIVITY}")
+    try:
+        assert "mounted read-only, so no use of a model is noted" in check(site, "wrong")
+    finally:
+        site.sh(f"umount {ACTIVITY}")
+    check(site)

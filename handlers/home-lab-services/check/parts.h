@@ -64,6 +64,9 @@ void hl_check_host(struct hl_check *c);
 /* nginx.c: NGINX's configuration, and our site in it. */
 void hl_check_nginx(struct hl_check *c);
 
+/* answers.c: what is in its place, and gives no answer. */
+void hl_check_answers(struct hl_check *c);
+
 /* ports.c: models' ports that are NGINX's, or that somebody else holds. */
 void hl_check_model_ports(struct hl_check *c);
 
