@@ -35,8 +35,8 @@ int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *r
 
 typedef void hl_unit_fn(void *data, const char *name);
 
-/* Tells each unit whose name fits the pattern ("model@*.service"), and of which a process may be there: it runs, starts or
- * stops. */
+/* Tells each unit that runs, starts or stops, so that a process of it may be there, and whose name fits the pattern:
+ * "model@*.service". */
 int hl_units_each_running(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err);
 
 /* When a running unit was started, CLOCK_REALTIME, without a call of the bus: systemd leaves a mark for the journal

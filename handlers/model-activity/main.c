@@ -49,8 +49,8 @@ static int find(const char *name, struct hl_err *err)
         return r < 0 ? r : catalog.count == 1;
 }
 
-/* A use is noted also while the configuration or the models cannot be read: else a model would be stopped too early later.
- * ready_us: CLOCK_MONOTONIC; 0: nothing is known of that. */
+/* A use is noted also while the configuration or the models cannot be read: else a model would be stopped too early
+ * later. ready_us: CLOCK_MONOTONIC; 0: nothing is known of that. */
 static void note(struct last *last, const char *name, uint64_t ready_us)
 {
         uint64_t now_us = hl_clock_monotonic();

@@ -3,8 +3,8 @@
  *
  * Shape    scheduled once, by logind, with a grace period. As long as it lasts each sweep looks again, and calls it off
  *          when something has changed. Who calls it off himself is not asked again before a model was used.
- *          Which shutdown is a sweep's, logind says: by its user, and by how its message begins. What one sweep tells the
- *          next (state.h) may be lost.
+ *          Which shutdown is a sweep's, logind says: by its user, and by how its message begins. What one sweep tells
+ *          the next (state.h) may be lost.
  * Errors   none: they are logged, and the host stays on.
  * Tests    tests/system/test_host_idle.py
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands in its place and gives no answer: a logind that is off the bus, a socket whose file is gone, a folder that
- * nothing can be written to. */
+/* What stands in its place and gives no answer: a logind that is off the bus, a socket whose file is gone, a folder
+ * that nothing can be written to. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
