@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OURS "# home-lab-services installs this file"
-#define UNIT_FILE_SIZE_MAX 65536 /* bytes */
+#define OURS "# home-lab-services installs this file" /* a line of it */
+#define UNIT_FILE_SIZE_MAX 65536                      /* bytes */
 
 static int get_text(struct hl_bus *bus, const char *path, const char *interface, const char *name, char *ret_text,
                     size_t size, struct hl_err *err)
@@ -44,7 +44,7 @@ static bool is_ours(const char *file)
 {
         struct hl_buf text = { 0 };
         bool ours = hl_read_file(AT_FDCWD, file, UNIT_FILE_SIZE_MAX, &text) == 0 && text.data &&
-                    strncmp(text.data, OURS, strlen(OURS)) == 0;
+                    (hl_has_prefix(text.data, OURS) || strstr(text.data, "\n" OURS));
         hl_buf_free(&text);
         return ours;
 }
