@@ -168,8 +168,10 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
                 copy(cause, reading.line.text);
         else
                 say_result(d, since_us != 0, &reading, cause);
-        /* What a program said last is in the journal a moment after systemd's word of its end. */
-        bool is_whole = reading.ended_us != 0 && hl_clock_realtime() >= reading.ended_us + HL_CAUSE_SETTLE_US;
+        /* What a program said last is in the journal a moment after systemd's word of its end. Where the journal has
+         * nothing of the program's at all, it may be later still. */
+        bool is_whole = *reading.line.text && reading.ended_us != 0 &&
+                        hl_clock_realtime() >= reading.ended_us + HL_CAUSE_SETTLE_US;
         /* systemd forgets a start that has ended as it was told to, and nothing leads to its words any more. */
         bool is_forgotten = !*d->invocation && since_us == 0;
         return is_told || is_whole || is_forgotten || d->exit_code == CLD_KILLED;

@@ -145,6 +145,12 @@ static void nothing_is_awaited_after_systemds_word_of_the_end(void **state)
                 expect_end(&d, 0, "ended with status 1; the last that it logged: bye", true);
                 logged[1].at_us = hl_clock_realtime(); /* its last words may be on their way */
                 expect_end(&d, 0, "ended with status 1; the last that it logged: bye", false);
+                logged[1].at_us -= HL_CAUSE_SETTLE_US;
+                entries = logged + 1; /* nothing of its own yet */
+                entry_count = 1;
+                expect_end(&d, 0, "ended with status 1, and logged nothing", false);
+                entries = logged;
+                entry_count = HL_COUNT(logged);
         }
 }
 
