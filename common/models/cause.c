@@ -41,6 +41,7 @@ static const char *const ends[] = {
 struct reading {
         struct hl_cause_line line;
         uint64_t since_us;
+        uint64_t began_us; /* the first that was logged of the start; 0: nothing was */
         uint64_t ended_us; /* when systemd told the end of the start; 0: it has not been told yet */
         bool is_seen;      /* anything at all: systemd's own words about a start are always there */
 };
@@ -58,6 +59,8 @@ static void offer(void *data, const struct hl_journal_entry *entry)
         struct reading *reading = data;
         uint64_t priority = 0;
         reading->is_seen = true;
+        if (reading->began_us == 0 || entry->at_us < reading->began_us)
+                reading->began_us = entry->at_us;
         if (!entry->values[MESSAGE] || entry->at_us < reading->since_us)
                 return;
         if (entry->values[PID] && strcmp(entry->values[PID], "1") == 0) {
@@ -84,12 +87,18 @@ static void read_line(const char *unit, const char *invocation, uint64_t since_u
         HL_CLEANUP(hl_free_pointer) char *of_start = hl_format("INVOCATION_ID=%s", invocation);
         const char *const of_one_start[] = { by_unit, by_start, HL_JOURNAL_OR, "_PID=1", of_unit, of_start, NULL };
         const char *const of_unit_at_all[] = { by_unit, HL_JOURNAL_OR, "_PID=1", of_unit, NULL };
-        const struct hl_journal_query query = { .matches = *invocation ? of_one_start : of_unit_at_all,
-                                                .fields = fields,
-                                                .last = LINES_MAX,
-                                                .deadline_us = hl_clock_monotonic() + READ_US };
+        struct hl_journal_query query = { .matches = *invocation ? of_one_start : of_unit_at_all,
+                                          .fields = fields,
+                                          .last = LINES_MAX,
+                                          .deadline_us = hl_clock_monotonic() + READ_US };
         if (*invocation || since_us != 0)
                 hl_journal_read(&query, offer, &reading, &ignored);
+        /* A line that journald gets to when the unit has ended already is the unit's, and of no start. */
+        if (*invocation && !*reading.line.text && reading.began_us != 0) {
+                reading.since_us = reading.began_us;
+                query.matches = of_unit_at_all;
+                hl_journal_read(&query, offer, &reading, &ignored);
+        }
         *ret_reading = reading;
 }
 
