@@ -166,8 +166,9 @@ def test_the_list_of_models(web):
     assert {"tiny-llama", "qwen2.5-0.5b:q4", "patient"} <= {model["id"] for model in by_nginx["data"]}
     states = {model["id"]: model["status"]["value"] for model in by_nginx["data"]}
     assert (states["tiny-llama"], states["patient"]) == ("unloaded", "loaded")
-    held = web.hold("/slow/echo")
-    wait_until(lambda: web.ask("GET", "/v1/models/slow")["status"]["value"] == "loading", PATIENCE, "it loads")
+    with web.loading():
+        held = web.hold("/slow/echo")
+        wait_until(lambda: web.ask("GET", "/v1/models/slow")["status"]["value"] == "loading", PATIENCE, "it loads")
     assert held.answer().status == 200
     assert web.ask("GET", "/v1/models/slow")["status"]["value"] == "loaded"
     assert web.ask("GET", "/v1/models/nobody").status == 404

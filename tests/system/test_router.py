@@ -79,9 +79,11 @@ def test_one_waits_no_longer_than_the_model_needs(web, figure, method, path):
 
 def test_a_port_that_is_open_is_no_model_that_is_ready(web):
     """The demo model listens at once, and says 503 until it has loaded: none of that reaches a client."""
-    first = web.hold("/slow/echo")
-    wait_until(lambda: web.sh("ss -Hltn 'sport = :8312'"), PATIENCE, "it listens")
-    second = web.hold("/slow/echo")  # the model itself answers this one's first try
+    with web.loading():
+        first = web.hold("/slow/echo")
+        wait_until(lambda: web.sh("ss -Hltn 'sport = :8312'"), PATIENCE, "it listens")
+        second = web.hold("/slow/echo")  # the model itself answers this one's first try
+        web.wait_for_waiting(2)
     assert first.answer().status == second.answer().status == 200
 
 
@@ -116,17 +118,18 @@ def test_two_hundred_wait_and_nobody_else_does(web, figure):
 
 def test_who_leaves_is_forgotten_and_the_start_goes_on(web):
     mark = web.mark()
-    last = web.hold("/slow/echo")
-    web.wait_for_waiting(1)
-    before = web.router_sockets()
-    held = [web.hold("/slow/echo") for _ in range(50)]
-    web.wait_for_waiting(51)
-    for request in held:
-        request.leave()
-    web.wait_for_waiting(1)
-    assert web.router_sockets() <= before + 1
-    last.leave()
-    web.wait_for_waiting(0)
+    with web.loading():
+        last = web.hold("/slow/echo")
+        web.wait_for_waiting(1)
+        before = web.router_sockets()
+        held = [web.hold("/slow/echo") for _ in range(50)]
+        web.wait_for_waiting(51)
+        for request in held:
+            request.leave()
+        web.wait_for_waiting(1)
+        assert web.router_sockets() <= before + 1
+        last.leave()
+        web.wait_for_waiting(0)
     wait_until(lambda: web.run("curl -sf http://127.0.0.1:8312/health").returncode == 0, PATIENCE, "the model starts for nobody")
     assert starts(web, "slow", mark) == 1
 
@@ -137,10 +140,11 @@ def test_who_leaves_is_forgotten_and_the_start_goes_on(web):
 def test_the_router_ends_while_three_hundred_wait(web, how):
     """They wait on with the next one, and find out nothing of it."""
     mark = web.mark()
-    held = [web.hold("/slow/echo" if number % 2 else "/v1/echo", json.dumps({"model": "slow", "n": 1000 + number}))
-            for number in range(300)]
-    web.wait_for_waiting(300)
-    web.sh(how)
+    with web.loading():
+        held = [web.hold("/slow/echo" if number % 2 else "/v1/echo", json.dumps({"model": "slow", "n": 1000 + number}))
+                for number in range(300)]
+        web.wait_for_waiting(300)
+        web.sh(how)
     answers = [request.answer() for request in held]
     assert collections.Counter(answer.status for answer in answers) == {200: 150, 404: 150}  # it has no /v1/echo
     assert {answer["bytes"] for answer in answers[1::2]} == {len('{"model": "slow", "n": 1000}')}

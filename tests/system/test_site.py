@@ -179,9 +179,10 @@ def test_a_limit_on_requests_holds(site, zone, limit, path):
     """Too much is no model that is not there: it is not sent to the model another way."""
     site.take(site.site_with(limit), http=zone)
     body = {"model": "slow", "prompt": "x", "messages": []}
-    held = site.hold(path, b'{"model": "slow", "messages": []}')  # it loads for 2 s
-    site.wait_for_waiting(1)
-    assert site.ask("POST", path, body).status == 503
+    with site.loading():
+        held = site.hold(path, b'{"model": "slow", "messages": []}')
+        site.wait_for_waiting(1)
+        assert site.ask("POST", path, body).status == 503
     held.answer()
 
 

@@ -14,12 +14,13 @@ CHAT = "/v1/chat/completions"
 ROUTER_SOCKET = "/run/home-lab-services/model-router.sock"
 LOCATIONS = "/var/lib/home-lab-services/nginx/models.conf"
 UPDATER = "nginx-config-updater.service"
+LOADING = "/run/slow-is-loading"
 MIRROR = "/usr/local/libexec/home-lab-services-demo/mirror-model"
 
 # name: its port, and what its file says besides. The demo models take 3 s to load, these none but where it is said.
 CAST = {
     "quick": (8311, "", ""),
-    "slow": (8312, "--load-seconds 2", ""),
+    "slow": (8312, f"--load-seconds 2 --load-while {LOADING}", ""),
     "crasher": (8313, "--crash-on /v1/chat/completions", ""),
     "dreamer": (8314, "--never-ready", 'START_TIMEOUT="1500ms"\n'),
     "stillborn": (8315, "--exit-code-at-start 3", ""),
@@ -50,7 +51,7 @@ class Web(Machine):
         others = [unit for unit in units if unit != "model@patient.service"]
         if others:
             self.sh(["systemctl", "stop", *others])
-        self.run(f"systemctl reset-failed; rm -f {ETC}/config.json {ACTIVITY}/*")
+        self.run(f"systemctl reset-failed; rm -f {ETC}/config.json {ACTIVITY}/* {LOADING}")
 
     def put_models(self):
         """The same files as ever are not written: NGINX would be asked to reload for nothing."""
@@ -86,6 +87,13 @@ class Web(Machine):
 
     def hold(self, path, body=b"{}", method="POST", headers={}):
         return Held(self, method, path, body, headers)
+
+    @contextlib.contextmanager
+    def loading(self):
+        """The model "slow" is not ready before this ends, however long its clients take to come."""
+        self.put(LOADING, "")
+        yield
+        self.path(LOADING).unlink()
 
     def routes(self, *models):
         """Whether NGINX knows all of these. A Host that is not ours wakes nobody."""
