@@ -89,7 +89,7 @@ def test_check_finds_nothing_where_nothing_is_wrong(machine):
     machine.put(f"{MODELS}/m", f"""# a good one
 PORT="8401"
 COMMAND="CUDA_VISIBLE_DEVICES=0 {GOOD} $PORT
-  -m /srv/weights/tiny.gguf --host 127.0.0.1 --log-file /var/lib/home-lab-models/new.log
+  -m /srv/weights/tiny.gguf --host 127.0.0.1 --log-file /var/lib/home-lab-models/new.log --lock-file /run/tiny.lock
   --api-prefix /llm --glob /srv/weights/*.gguf"
 """)
     status, output = check(machine)

@@ -20,7 +20,7 @@ MIRROR = "/usr/local/libexec/home-lab-services-demo/mirror-model"
 # name: its port, and what its file says besides. The demo models take 3 s to load, these none but where it is said.
 CAST = {
     "quick": (8311, "", ""),
-    "slow": (8312, f"--load-seconds 2 --load-while {LOADING}", ""),
+    "slow": (8312, f"--load-seconds 2 --lock-file {LOADING}", ""),
     "crasher": (8313, "--crash-on /v1/chat/completions", ""),
     "dreamer": (8314, "--never-ready", 'START_TIMEOUT="1500ms"\n'),
     "stillborn": (8315, "--exit-code-at-start 3", ""),

@@ -158,7 +158,7 @@ static void try_listening(const struct trial *t, const struct hl_command *comman
 static bool is_written(const char *option)
 {
         static const char *const words[] = { "log",  "save",   "cache", "out",       "download", "pid",
-                                             "sock", "prefix", "route", "root-path", "url" };
+                                             "sock", "prefix", "route", "root-path", "url",      "lock-file" };
         for (size_t i = 0; *option == '-' && i < HL_COUNT(words); i++)
                 if (strstr(option, words[i]))
                         return true;
