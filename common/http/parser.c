@@ -116,6 +116,9 @@ static int on_headers_complete(llhttp_t *llhttp)
         /* Without a length, what HTTP/1.0 sends as a body cannot be told from its absence. */
         if (!http_1_1 && hl_method_has_body(p->request->method) && !p->has_length)
                 return bad(p, 411, "length_required", "send a Content-Length with an HTTP/1.0 POST, 0 for none");
+        if (!http_1_1 && p->chunked) /* its framing is not to be trusted: RFC 9112 6.1 */
+                return bad(p, 400, "unsupported_transfer_encoding",
+                           "HTTP/1.0 has no chunked bodies: send a Content-Length");
         if (p->has_length && llhttp->content_length > HL_REQUEST_BODY_MAX) {
                 hl_refuse_large_body(&p->problem);
                 return -1;
@@ -212,7 +215,8 @@ bool hl_parser_started(const struct hl_parser *p)
 
 bool hl_parser_keeps_alive(const struct hl_parser *p)
 {
-        return p->complete && llhttp_should_keep_alive(&p->llhttp);
+        bool close = p->llhttp.flags & F_CONNECTION_CLOSE; /* which llhttp passes over in HTTP/1.0 */
+        return p->complete && !close && llhttp_should_keep_alive(&p->llhttp);
 }
 
 bool hl_parser_is_http_1_1(const struct hl_parser *p)

@@ -93,6 +93,8 @@ static void parser_takes_requests(void **state)
         expect_parse("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
                      "4 /?- host=a origin=- site=- type=- auth=- body=- keep rest=");
         expect_parse("GET / HTTP/1.0\r\n\r\n", "0 /?- host=- origin=- site=- type=- auth=- body=- close rest=");
+        expect_parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
+                     "0 /?- host=- origin=- site=- type=- auth=- body=- close rest=");
         expect_parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
                      "0 /?- host=- origin=- site=- type=- auth=- body=- keep rest=");
         expect_parse("GET http://b:5001/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -202,6 +204,8 @@ static void what_is_not_one_clear_request_is_refused(void **state)
         expect_parse("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "bad 400 invalid_target");
         expect_parse("GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", "bad 400 invalid_target");
         expect_parse("POST / HTTP/1.0\r\n\r\n", "bad 411 length_required");
+        expect_parse("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                     "bad 400 unsupported_transfer_encoding");
         expect_parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
                      "bad 400 unsupported_transfer_encoding");
         expect_parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
