@@ -10,6 +10,7 @@
 #include "kernel/sockets.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -51,13 +52,26 @@ static const char *text_of(const char *answer)
         return end ? end + 4 : NULL;
 }
 
-/* Where its length is not told, the end of the connection ends it. */
+#define LENGTH_FIELD "\r\nContent-Length:"
+#define LENGTH_UNKNOWN SIZE_MAX /* the end of the connection ends the text */
+
+/* How long its head says that the text is. */
+static size_t length_of(const char *answer, const char *text)
+{
+        const char *field = strcasestr(answer, LENGTH_FIELD);
+        if (!field || field > text)
+                return LENGTH_UNKNOWN;
+        field += strlen(LENGTH_FIELD);
+        field += strspn(field, " \t");
+        return isdigit((unsigned char)*field) ? strtoul(field, NULL, 10) : LENGTH_UNKNOWN;
+}
+
 static bool is_whole(const char *answer, size_t len)
 {
-        const char *text = text_of(answer), *field = strcasestr(answer, "\r\nContent-Length:");
-        if (!text || !field || field > text)
+        const char *text = text_of(answer);
+        size_t length = text ? length_of(answer, text) : LENGTH_UNKNOWN;
+        if (length == LENGTH_UNKNOWN)
                 return false;
-        unsigned long length = strtoul(field + strlen("\r\nContent-Length:"), NULL, 10);
         return length > HL_PROBE_ANSWER_MAX || (size_t)(answer + len - text) >= length;
 }
 
@@ -90,12 +104,8 @@ static bool json_says_loading(const char *text)
         return says;
 }
 
-/* Whether an answer 200, head and text, says unmistakably that its server is not ready: {"status": "loading model"}. */
-static bool says_loading(const char *answer, size_t len)
+static bool text_says_loading(const char *text)
 {
-        const char *text = strlen(answer) == len ? text_of(answer) : NULL;
-        if (!text)
-                return false;
         const char *json = strchr(text, '{');
         if (json)
                 return json_says_loading(json);
@@ -103,6 +113,18 @@ static bool says_loading(const char *answer, size_t len)
         for (size_t n = strlen(word); n > 0 && strchr(" \t\r\n\".!…", word[n - 1]); n--)
                 word[n - 1] = '\0';
         return is_word_of_loading(word);
+}
+
+/* Whether an answer 200, head and text, says unmistakably that its server is not ready: {"status": "loading model"}.
+ * What stands behind the text's length is none of it. */
+static bool says_loading(const char *answer, size_t len)
+{
+        const char *text = text_of(answer);
+        if (!text)
+                return false;
+        size_t there = (size_t)(answer + len - text), length = length_of(answer, text);
+        HL_CLEANUP(hl_free_pointer) char *copy = hl_strndup(text, there < length ? there : length);
+        return strlen(copy) == (there < length ? there : length) && text_says_loading(copy);
 }
 
 /* ---- one question ---- */
@@ -126,9 +148,11 @@ static int read_status(struct hl_probe *probe)
                 probe->status = 0;
                 return -EPROTO;
         }
-        if (probe->status != STATUS_OK || probe->no_text || probe->len == HL_PROBE_ANSWER_MAX)
+        if (probe->status != STATUS_OK || probe->no_text)
                 return probe->status;
-        return is_whole(probe->answer, probe->len) ? judge_text(probe) : -EAGAIN;
+        if (is_whole(probe->answer, probe->len))
+                return judge_text(probe);
+        return probe->len == HL_PROBE_ANSWER_MAX ? probe->status : -EAGAIN;
 }
 
 int hl_probe_step(struct hl_probe *probe, short *ret_events)

@@ -7,6 +7,7 @@
 #include "probe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ int hl_requests_parse(const char *text, unsigned *ret_requests)
                 }
         if (!any)
                 return -ENOENT;
-        *ret_requests = (unsigned)sum;
+        *ret_requests = sum < UINT_MAX ? (unsigned)sum : UINT_MAX;
         return 0;
 }
 

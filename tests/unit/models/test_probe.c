@@ -12,6 +12,7 @@
 #include "models/requests.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -78,6 +79,9 @@ static void loading_is_said_in_a_text(void **state)
         expect_probe("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{\"status\":\"loading\"}\r\n0\r\n\r\n",
                      503);
         expect_probe(SAYS("Loading...\n"), 503);
+        /* A length that is none ends nothing; what stands behind the length is no text. */
+        expect_probe("HTTP/1.1 200 OK\r\nContent-Length: r7\r\n\r\nLoading", 503);
+        expect_probe("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{\"status\":\"loading\"}", 200);
         expect_probe(SAYS("\"Unloaded\""), 503);
         /* Whatever else it says, it has loaded. */
         expect_probe(SAYS("{\"status\":\"ok\"}"), 200);
@@ -322,6 +326,19 @@ static void the_requests_that_a_server_counts(void **state)
         expect_requests("vllm:num_requests_running{x=\"1\n", -ENOENT);
 }
 
+static void more_requests_than_can_be_counted_are_not_none(void **state)
+{
+        static const char line[] = "vllm:num_requests_running 1e6\n";
+        unsigned requests = 0;
+        struct hl_buf text = { 0 };
+        (void)state;
+        for (int i = 0; i < 4295; i++) /* 2^32 and some */
+                hl_buf_adds(&text, line);
+        assert_int_equal(hl_requests_parse(text.data, &requests), 0);
+        assert_int_equal(requests, UINT_MAX);
+        hl_buf_free(&text);
+}
+
 #define METRICS(lines) "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" lines
 
 /* connections, in_flight and moving of the kernel; what the server says; what follows. */
@@ -376,6 +393,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_requests_that_a_server_counts),
+                cmocka_unit_test(more_requests_than_can_be_counted_are_not_none),
                 cmocka_unit_test(the_model_is_asked_where_the_kernel_cannot_tell),
                 cmocka_unit_test(a_client_that_sends_no_more),
                 cmocka_unit_test(statuses_are_read),
