@@ -92,7 +92,11 @@ static int dump(int fd, uint8_t family, uint32_t states, uint16_t port, socket_f
                 for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
                         if (h->nlmsg_type == NLMSG_DONE)
                                 return 0;
-                        if (h->nlmsg_type == NLMSG_ERROR)
+                        bool is_error = h->nlmsg_type == NLMSG_ERROR;
+                        if (h->nlmsg_len < (is_error ? NLMSG_LENGTH(sizeof(struct nlmsgerr))
+                                                     : NLMSG_LENGTH(sizeof(struct inet_diag_msg))))
+                                return -EBADMSG;
+                        if (is_error)
                                 return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
                         read_socket(h, each, data);
                 }

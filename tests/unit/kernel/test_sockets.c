@@ -9,6 +9,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,21 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What the kernel answers, where a test answers in its place. */
+static const void *kernel_says;
+static size_t kernel_says_len;
+
+ssize_t __real_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
+{
+        if (!kernel_says)
+                return __real_recv(fd, bytes, size, flags);
+        must(kernel_says_len <= size);
+        memcpy(bytes, kernel_says, kernel_says_len);
+        return (ssize_t)kernel_says_len;
+}
 
 #define TICK_US (12 * 1000) /* more than one of the kernel's, at 100 Hz */
 
@@ -263,6 +280,27 @@ static void wherever_the_unit_listens(void **state)
         test_close_connection(&c);
 }
 
+static void a_message_without_a_whole_socket_is_an_error(void **state)
+{
+        (void)state;
+        struct {
+                struct nlmsghdr header;
+                char rest[20];
+        } message = { .header.nlmsg_type = SOCK_DIAG_BY_FAMILY };
+        for (unsigned rest = 0; rest <= sizeof(message.rest); rest += sizeof(message.rest)) {
+                struct hl_traffic traffic;
+                struct hl_err err = { 0 };
+                uint16_t port = 8080;
+                message.header.nlmsg_len = NLMSG_HDRLEN + rest;
+                kernel_says = &message;
+                kernel_says_len = message.header.nlmsg_len;
+                int r = hl_sockets_read(&port, 1, &traffic, &err);
+                kernel_says = NULL;
+                assert_int_equal(r, -EBADMSG);
+                assert_int_equal(err.kind, HL_ERR_INTERNAL);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -273,6 +311,7 @@ int main(void)
                 cmocka_unit_test(the_next_question_at_once_is_in_flight),
                 cmocka_unit_test(a_listener_is_known_by_its_inode_user_and_cgroup),
                 cmocka_unit_test(wherever_the_unit_listens),
+                cmocka_unit_test(a_message_without_a_whole_socket_is_an_error),
         };
         return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
 }
