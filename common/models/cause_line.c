@@ -43,6 +43,15 @@ static const char *skip_escape(const char *p)
         return *p ? p + 1 : p;
 }
 
+/* The length of what shows nothing: white space, a control character of C0 or, in UTF-8, of C1; 0: this is none. */
+static size_t empty_at(const char *p)
+{
+        const unsigned char *b = (const unsigned char *)p;
+        if (b[0] == 0xC2 && b[1] >= 0x80 && b[1] <= 0x9F)
+                return 2;
+        return isspace(b[0]) || iscntrl(b[0]) ? 1 : 0;
+}
+
 /* One space for all that is empty, nothing for colours. What is no UTF-8 becomes ASCII. */
 static char *plain(const char *line, size_t len)
 {
@@ -50,12 +59,13 @@ static char *plain(const char *line, size_t len)
         char *out = hl_alloc(strlen(copy) + 1);
         size_t n = 0;
         for (const char *p = copy; *p;) {
+                size_t empty = empty_at(p);
                 if (*p == '\033') {
                         p = skip_escape(p);
-                } else if (isspace((unsigned char)*p) || iscntrl((unsigned char)*p)) {
+                } else if (empty > 0) {
                         if (n > 0 && out[n - 1] != ' ')
                                 out[n++] = ' ';
-                        p++;
+                        p += empty;
                 } else {
                         out[n++] = *p++;
                 }

@@ -225,6 +225,10 @@ static void one_line_for_any_place(void **state)
         expect_line(6, "\033[1;31merror:\033[0m no\tsuch \x01 file\r\n", "error: no such file", true);
         expect_line(6, "\033]0;title\aerror: x\n", "error: x", true);
         expect_line(6, "error: \xff\xfe\n", "error: ??", true);
+        expect_line(6,
+                    "error: \xC2\x9B"
+                    "31mno such file\n",
+                    "error: 31mno such file", true);
         expect_line(6, "Fehler: error in Straße\n", "Fehler: error in Straße", true);
         char long_line[5000];
         for (size_t shift = 0; shift < 4; shift++) { /* wherever the cut falls */
