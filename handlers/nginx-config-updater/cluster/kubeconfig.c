@@ -12,6 +12,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#define HTTPS "https://"
+
 /* What is being read, for messages and for paths relative to it. */
 struct source {
         const char *path;
@@ -166,7 +168,7 @@ static int read_cluster(struct source *source, const yaml_node_t *cluster, struc
 {
         const char *server = find_text(source, cluster, "server");
         const char *insecure = find_text(source, cluster, "insecure-skip-tls-verify");
-        if (!server || !hl_has_prefix(server, "https://"))
+        if (!server || !hl_has_prefix(server, HTTPS) || !server[strlen(HTTPS)] || server[strlen(HTTPS)] == '/')
                 return wrong(source, err, "the cluster's \"server\" must be an https:// URL");
         if (insecure && strcmp(insecure, "true") == 0)
                 return wrong(source, err,

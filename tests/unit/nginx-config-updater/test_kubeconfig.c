@@ -84,6 +84,8 @@ static void what_cannot_be_used_says_why(void **state)
                 { HEAD CONTEXTS CLUSTERS USERS "    tokenFile: /nowhere/token\n", "/nowhere/token cannot be read" },
                 { HEAD CONTEXTS "clusters: [{name: c, cluster: {server: 'http://a'}}]\n" USERS "    token: t\n",
                   "https://" },
+                { HEAD CONTEXTS "clusters: [{name: c, cluster: {server: 'https://'}}]\n" USERS "    token: t\n",
+                  "https://" },
                 { HEAD CONTEXTS CLUSTERS "    insecure-skip-tls-verify: true\n" USERS "    token: t\n",
                   "insecure-skip-tls-verify" },
                 { HEAD "contexts: &a [*a]\n", "no \"home\" in \"contexts\"" }, /* it contains itself */
