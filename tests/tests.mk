@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The unit tests and the fuzzers: everything but each program's main() once more, with the sanitizers. Included by the Makefile.
 
-FUZZ_SECONDS := 30
+FUZZ_SECONDS := 30 # of each target, by "make fuzz"
+FUZZ_RUNS := 3000   # inputs of each target, by "make check-fuzz"
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 TEST_CFLAGS = $(LANGUAGE) -Itests/unit $(WARNINGS) $(WERROR) $(LIBRARY_CFLAGS)
 TEST_LIBS = $(LIBS) -lm
@@ -48,24 +49,45 @@ $(BUILD)/asan/llhttp/%.o: $(LLHTTP_FOLDER)/%.c Makefile $(STAMP)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-# The fuzzers need clang; its coverage goes into our code and llhttp's alike.
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+# The fuzzers need clang; its coverage goes into our code and llhttp's alike. What they have found before, and what covers
+# most, stands in tests/fuzz/seeds: the replays run it with any compiler.
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
+REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/asan/fuzz/replay_%)
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link $(SANITIZE)
 
-.PHONY: fuzz
-# Finds are left beside the program; the seeds in the sources are not added to.
-fuzz: $(FUZZERS) ## FUZZ_SECONDS of each fuzzer
-	$(Q)for program in $(FUZZERS); do \
-		seeds=tests/fuzz/seeds/$${program##*/fuzz_}; \
-		mkdir -p "$$program.corpus"; \
-		echo "  FUZZ $$program, $(FUZZ_SECONDS) s"; \
-		"$$program" -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -max_len=100000 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix="$$program." "$$program.corpus" "$$seeds" || exit 1; \
-	done
+# What a target puts itself in the place of. Each is named as the program that is linked with it.
+fuzz_programs = $(BUILD)/fuzz/fuzz_$(1) $(BUILD)/asan/fuzz/replay_$(1)
+$(call fuzz_programs,config): FUZZ_LDFLAGS := -Wl,--wrap=hl_read_file
+$(call fuzz_programs,connection): FUZZ_LDFLAGS := -Wl,--wrap=read -Wl,--wrap=hl_write_all
+$(call fuzz_programs,fastcgi): FUZZ_LDFLAGS := -Wl,--wrap=getrandom
+$(call fuzz_programs,fleet): FUZZ_LDFLAGS := -Wl,--wrap=hl_http_client_ask
+$(call fuzz_programs,kubeconfig): FUZZ_LDFLAGS := -Wl,--wrap=hl_read_file
+$(call fuzz_programs,probe): FUZZ_LDFLAGS := -Wl,--wrap=read
+$(call fuzz_programs,sockets): FUZZ_LDFLAGS := -Wl,--wrap=send -Wl,--wrap=recv
+$(call fuzz_programs,tokens): FUZZ_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=hl_replace_file
 
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(call sanitized,fuzz)
+FUZZ_PROGRAMS := $(REPLAYS) $(if $(shell command -v clang),$(FUZZERS))
+
+.PHONY: check-fuzz fuzz
+check-fuzz: $(FUZZ_PROGRAMS) ## each fuzzer's seeds once more, and FUZZ_RUNS inputs made of them
+	$(Q)tests/run-fuzz --runs $(FUZZ_RUNS) $(FUZZ_TARGETS)
+
+# Finds are left in $(BUILD)/fuzz; the seeds in the sources are not added to.
+fuzz: $(FUZZ_PROGRAMS) ## FUZZ_SECONDS of each fuzzer
+	$(Q)tests/run-fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+$(BUILD)/fuzz/libhomelab.a: $(call sanitized,fuzz)
+	$(Q)rm -f $@
+	$(Q)$(AR) qcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libhomelab.a
 	@echo "  LD $@"
-	$(Q)clang -fsanitize=fuzzer $(SANITIZE) -o $@ $^ $(TEST_LIBS)
+	$(Q)clang -fsanitize=fuzzer $(SANITIZE) $(FUZZ_LDFLAGS) -o $@ $^ $(TEST_LIBS)
+
+$(BUILD)/asan/fuzz/replay_%: $(BUILD)/asan/tests/fuzz/fuzz_%.o $(BUILD)/asan/tests/fuzz/replay.o $(BUILD)/asan/libhomelab.a $(STAMP)
+	@mkdir -p $(@D); echo "  LD $@"
+	$(Q)$(CC) $(SANITIZE) $(FUZZ_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(TEST_LIBS)
 
 .PRECIOUS: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/llhttp/%.o
 $(BUILD)/fuzz/%.o: %.c Makefile tests/tests.mk
