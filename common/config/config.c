@@ -297,6 +297,12 @@ void hl_config_adopt_environment(void)
                 setenv(MODELS_VARIABLE, models_dir, 0);
 }
 
+char *hl_config_units_pattern(const struct hl_config *config)
+{
+        const char *template = config->unit_template, *hole = strstr(template, "%s");
+        return hl_format("%.*s*%s", (int)(hole - template), template, hole + 2);
+}
+
 int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/config.json", hl_configuration_dir());

@@ -57,6 +57,9 @@ const char *hl_state_dir(void);
  * models. */
 void hl_config_adopt_environment(void);
 
+/* What the units of all models fit, in systemd's own pattern: "model@*.service". free() */
+char *hl_config_units_pattern(const struct hl_config *config);
+
 /* config.json in the configuration folder. */
 int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err);
 void hl_config_free(struct hl_config *config);

@@ -13,8 +13,10 @@
 #include "systemd/bus.h"
 #include "systemd/units.h"
 
-/* Tells the unit of each stray. */
-int hl_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog, hl_unit_fn *each,
+typedef void hl_stray_fn(void *data, const char *unit);
+
+/* Tells each stray, of whose unit a process may be there. */
+int hl_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog, hl_stray_fn *each,
               void *data, struct hl_err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "readiness.h"
 #include "ready_mark.h"
 #include "requests.h"
+#include "states.h"
 #include "verdict.h"
 #include "work.h"
 
@@ -42,13 +43,10 @@ struct gathering {
 static int look_at_all(struct gathering *g, struct hl_err *err)
 {
         size_t count = g->catalog->count;
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) uint16_t *ports = hl_alloc(count * sizeof(*ports));
-        for (size_t i = 0; i < count; i++) {
-                units[i] = g->catalog->models[i].unit;
+        for (size_t i = 0; i < count; i++)
                 ports[i] = g->catalog->models[i].port;
-        }
-        int r = hl_units_states(g->bus, units, count, g->states, err);
+        int r = hl_states_read(g->bus, g->config, g->catalog, g->states, err);
         return r < 0 ? r : hl_sockets_read(ports, count, g->traffic, err);
 }
 

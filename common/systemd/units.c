@@ -84,24 +84,23 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
         return 0;
 }
 
-int hl_units_each_running(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err)
+int hl_units_each_loaded(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err)
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *name;
+        const char *name, *active;
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
         bus->calls++;
         r = sd_bus_call_method(bus->bus, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER, "ListUnitsByPatterns", &error,
-                               &reply, "asas", 5, "active", "reloading", "refreshing", "activating", "deactivating", 1,
-                               pattern);
+                               &reply, "asas", 0, 1, pattern);
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL,
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, NULL, NULL, NULL,
                                                   NULL, NULL, NULL)) > 0)
-                each(data, name);
-        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd what runs") : 0;
+                each(data, name, parse_active(active));
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd what is loaded") : 0;
 }
 
 int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err)

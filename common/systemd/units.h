@@ -7,7 +7,8 @@
  * Errors   BUSY and INTERNAL as in bus.h.
  * Owner    the bus is the caller's; results are by value.
  * Process  no logging, no globals, no threads.
- * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, org.freedesktop.DBus.Properties.
+ * Source   org.freedesktop.systemd1(5): Manager.ListUnitsByNames, Manager.ListUnitsByPatterns,
+ *          org.freedesktop.DBus.Properties.
  * Tests    tests/unit/systemd/test_units.c
  */
 #ifndef HL_SYSTEMD_UNITS_H
@@ -28,16 +29,17 @@ enum hl_unit_state {
         HL_UNIT_FAILED,
 };
 
-/* One call, however many units. ret_states has an item for each name; unknown units are inactive. */
+/* One call, however many units. ret_states has an item for each name; unknown units are inactive. systemd reads the
+ * files of those that it has not loaded, each time. */
 int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, enum hl_unit_state *ret_states,
                     struct hl_err *err);
 int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err);
 
-typedef void hl_unit_fn(void *data, const char *name);
+typedef void hl_unit_fn(void *data, const char *name, enum hl_unit_state active);
 
-/* Tells each unit that runs, starts or stops, so that a process of it may be there, and whose name fits the pattern:
- * "model@*.service". */
-int hl_units_each_running(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err);
+/* Tells each unit that systemd has loaded and whose name fits the pattern: "model@*.service". Each that runs or has
+ * failed is among them. Unlike hl_units_states() this loads none, so it costs nothing for units that nobody uses. */
+int hl_units_each_loaded(struct hl_bus *bus, const char *pattern, hl_unit_fn *each, void *data, struct hl_err *err);
 
 /* When a running unit was started, CLOCK_REALTIME, without a call of the bus: systemd leaves a mark for the journal
  * when it starts a unit (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. The mark is

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "models/states.h"
 #include "systemd/units.h"
 #include "transport/serve.h"
 
@@ -105,12 +106,8 @@ int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
                       struct hl_err *err)
 {
-        size_t count = catalog->count;
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc(count * sizeof(*units));
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(count * sizeof(*states));
-        for (size_t i = 0; i < count; i++)
-                units[i] = catalog->models[i].unit;
-        int r = hl_units_states(&service->bus, units, count, states, err);
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(catalog->count * sizeof(*states));
+        int r = hl_states_read(&service->bus, &service->config, catalog, states, err);
         if (r == 0)
                 *ret_states = hl_steal(states);
         return r;

@@ -324,7 +324,7 @@ def method_calls(machine, path):
                 if message["type"] == "method_call":
                     calls = senders.setdefault(message["sender"], {})
                     calls[message["member"]] = calls.get(message["member"], 0) + 1
-    handlers = [calls for calls in senders.values() if "ListUnitsByNames" in calls]
+    handlers = [calls for calls in senders.values() if "ListUnitsByPatterns" in calls]
     assert len(handlers) == 1, senders
     return answer, handlers[0]
 

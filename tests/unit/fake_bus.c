@@ -126,14 +126,6 @@ static int list_units(struct fake_bus *fake, sd_bus_message *call)
         return r;
 }
 
-static bool has_word(char **words, const char *word)
-{
-        for (size_t i = 0; words && words[i]; i++)
-                if (strcmp(words[i], word) == 0)
-                        return true;
-        return false;
-}
-
 static void free_words(char **words)
 {
         for (size_t i = 0; words && words[i]; i++)
@@ -150,10 +142,12 @@ static int list_by_pattern(struct fake_systemd *s, sd_bus_message *call)
         must(sd_bus_message_read_strv(call, &states) >= 0 && sd_bus_message_read_strv(call, &patterns) >= 0 &&
              sd_bus_message_new_method_return(call, &reply) >= 0 &&
              sd_bus_message_open_container(reply, 'a', "(ssssssouso)") >= 0);
-        for (size_t i = 0; s->loaded && s->loaded[i]; i++)
-                if (has_word(states, state_of(s->loaded[i])) && fnmatch(patterns[0], s->loaded[i], FNM_NOESCAPE) == 0)
-                        must(sd_bus_message_append(reply, "(ssssssouso)", s->loaded[i], "a unit", "loaded",
-                                                   state_of(s->loaded[i]), "sub", "", SYSTEMD_PATH "/unit/x", 0, "",
+        must(!states || !states[0]);
+        const char *const named[] = { patterns[0], NULL }, *const *loaded = s->loaded ? s->loaded : named;
+        for (size_t i = 0; loaded[i]; i++)
+                if (fnmatch(patterns[0], loaded[i], FNM_NOESCAPE) == 0)
+                        must(sd_bus_message_append(reply, "(ssssssouso)", loaded[i], "a unit", "loaded",
+                                                   state_of(loaded[i]), "sub", "", SYSTEMD_PATH "/unit/x", 0, "",
                                                    "/") >= 0);
         free_words(states);
         free_words(patterns);

@@ -48,7 +48,8 @@ struct fake_systemd {
         const char *state_after;   /* ActiveState of GetAll; NULL: by the name */
         const char *load_state;    /* NULL: "loaded" */
         const char *result;        /* NULL: "success" */
-        const char *const *loaded; /* units that ListUnitsByPatterns knows, each in its name's state; NULL-terminated */
+        const char *const *loaded; /* units that ListUnitsByPatterns knows, each in its name's state; NULL-terminated.
+                                    * NULL: the one that it is asked for by its name */
         const char *control_group; /* of all units; NULL: they have none */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "home-lab-services/product.h"
 #include "models/cause.h"
+#include "models/states.h"
 #include "models/strays.h"
 #include "parts.h"
 #include "systemd/units.h"
@@ -187,12 +188,9 @@ static void note_state(struct hl_check *c, const struct hl_model *model, enum hl
 static void note_units(struct hl_check *c, const struct hl_catalog *catalog)
 {
         struct hl_err ignored = { 0 };
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog->count + 1) * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc((catalog->count + 1) * sizeof(*states));
-        for (size_t i = 0; i < catalog->count; i++)
-                units[i] = catalog->models[i].unit;
         hl_check_strays(&c->bus, &c->config, catalog, note_stray, c);
-        if (catalog->count == 0 || hl_units_states(&c->bus, units, catalog->count, states, &ignored) < 0)
+        if (hl_states_read(&c->bus, &c->config, catalog, states, &ignored) < 0)
                 return;
         for (size_t i = 0; i < catalog->count; i++)
                 note_state(c, &catalog->models[i], states[i]);

@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "home-lab-services/holder.h"
 #include "home-lab-services/product.h"
+#include "models/states.h"
 #include "parts.h"
-#include "systemd/units.h"
 
 static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports, const struct hl_model *model,
                           enum hl_unit_state active)
@@ -36,13 +36,10 @@ void hl_check_model_ports(struct hl_check *c)
         /* Both are said where the files are checked. */
         if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, &catalog, &ignored) < 0)
                 return;
-        HL_CLEANUP(hl_free_pointer) const char **units = hl_alloc((catalog.count + 1) * sizeof(*units));
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc((catalog.count + 1) * sizeof(*states));
-        for (size_t i = 0; i < catalog.count; i++) {
-                units[i] = catalog.models[i].unit;
+        for (size_t i = 0; i < catalog.count; i++)
                 states[i] = HL_UNIT_ACTIVE; /* where systemd cannot be asked, nobody is a stranger */
-        }
-        hl_units_states(&c->bus, units, catalog.count, states, &ignored);
+        hl_states_read(&c->bus, &c->config, &catalog, states, &ignored);
         hl_nginx_ports_read(&ports);
         for (size_t i = 0; i < catalog.count; i++)
                 if (catalog.models[i].port)

@@ -24,7 +24,9 @@
 
 #define MINUTE HL_USEC_PER_MINUTE
 
-static struct hl_config config = { .active_threshold_us = 10 * MINUTE, .host_idle_us = HL_USEC_INFINITY };
+static struct hl_config config = { .unit_template = "model@%s.service",
+                                   .active_threshold_us = 10 * MINUTE,
+                                   .host_idle_us = HL_USEC_INFINITY };
 
 /* The mark that systemd leaves at a unit's start is answered here (see tests/tests.mk: --wrap). */
 static uint64_t mark_age_us = HL_USEC_INFINITY; /* HL_USEC_INFINITY: there is none */
@@ -89,11 +91,17 @@ static int read_usage(const struct hl_catalog *catalog, struct fake_systemd *sys
 {
         struct fake_bus fake;
         struct hl_bus bus;
+        const char *loaded[16] = { NULL };
+        for (size_t i = 0; i < catalog->count && i + 1 < HL_COUNT(loaded); i++)
+                loaded[i] = catalog->models[i].unit;
+        systemd->loaded = loaded;
         fake_start(&fake, fake_systemd_answer, systemd, &bus);
         int r = hl_usage_ask(&bus, &config, catalog, usages, err);
         *calls = bus.calls;
-        assert_int_equal(fake_count(&fake, "ListUnitsByNames"), 1);
+        assert_int_equal(fake_count(&fake, "ListUnitsByPatterns"), 1);
+        assert_int_equal(fake_count(&fake, "ListUnitsByNames"), 0); /* it would load the units of all files */
         fake_stop(&fake, &bus);
+        systemd->loaded = NULL;
         return r;
 }
 
