@@ -6,6 +6,8 @@
 #include "names.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +38,18 @@ static int open_fd(int fd, sd_bus **ret_bus)
         return 0;
 }
 
+/* Whether the bus has hung up: it was restarted, perhaps. What was told before that is of no use any more. */
+static bool has_hung_up(sd_bus *bus)
+{
+        struct pollfd peer = { .fd = sd_bus_get_fd(bus) };
+        return sd_bus_is_open(bus) <= 0 || (poll(&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLERR)));
+}
+
 int hl_bus_open(struct hl_bus *bus, struct hl_err *err)
 {
+        /* A loop sees that by itself, and a test's has no other. */
+        if (bus->bus && bus->fd < 0 && !sd_bus_get_event(bus->bus) && has_hung_up(bus->bus))
+                hl_bus_free(bus);
         if (bus->bus)
                 return 0;
         int r = bus->fd >= 0 ? open_fd(bus->fd, &bus->bus) : sd_bus_open_system(&bus->bus);

@@ -30,7 +30,7 @@ struct hl_bus {
 void hl_bus_free(struct hl_bus *bus);
 void hl_bus_free_message(sd_bus_message **message); /* for HL_CLEANUP */
 
-/* Connects, if that was not done yet. */
+/* Connects, if that was not done yet, or anew where the bus has hung up. */
 int hl_bus_open(struct hl_bus *bus, struct hl_err *err);
 
 /* polkit's version, which decides what its rules can look at. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "bus_kept.h"
 #include "models/states.h"
 #include "systemd/units.h"
 #include "transport/serve.h"
@@ -56,13 +57,14 @@ static struct hl_guard guard_of(struct hl_service *service)
 
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
-        struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
+        struct hl_service service = { .routes = data, .bus = hl_bus_take() };
         struct hl_err err = { 0 };
         if (hl_config_load(NULL, &service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
-                struct hl_problem problem = { 0 };
-                hl_problem(&problem, 500, "configuration_invalid",
-                           "the configuration is not valid: \"home-lab-services check\" says where");
+                struct hl_problem problem = hl_problem_of(&err);
+                if (err.kind != HL_ERR_BUSY)
+                        hl_problem(&problem, 500, "configuration_invalid",
+                                   "the configuration is not valid: \"home-lab-services check\" says where");
                 hl_response_problem(response, request, &problem);
         } else {
                 const struct hl_guard guard = guard_of(&service);
@@ -70,7 +72,7 @@ static void answer(const void *data, const struct hl_request *request, struct hl
                 hl_config_free(&service.config);
         }
         log_request(&service, request, response->status, service.token_err.kind ? &service.token_err : &err);
-        hl_bus_free(&service.bus);
+        hl_bus_give(&service.bus, err.kind == HL_ERR_NONE);
 }
 
 /* A request that is not whole is not logged: nobody has asked for anything yet. */
