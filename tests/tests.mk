@@ -17,8 +17,10 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(wildcard tests/unit/*.c))
 
 # Files of the system that a unit test may not write: the test answers in their place.
 $(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
+$(BUILD)/asan/config/test_config: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/systemd/test_shutdown: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
 $(BUILD)/asan/kernel/test_sockets: TEST_LDFLAGS := -Wl,--wrap=recv
+$(BUILD)/asan/transport/test_fastcgi: TEST_LDFLAGS := -Wl,--wrap=accept4
 $(BUILD)/asan/models/test_owner: TEST_LDFLAGS := -Wl,--wrap=hl_sockets_listener
 $(BUILD)/asan/models/test_listening: TEST_LDFLAGS := -Wl,--wrap=hl_sockets_listeners
 $(BUILD)/asan/models/test_cause: TEST_LDFLAGS := -Wl,--wrap=hl_journal_read

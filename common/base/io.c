@@ -81,6 +81,15 @@ int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
         }
 }
 
+bool hl_may_pass(int r)
+{
+        static const int lasting[] = { ENOENT, EACCES, EPERM, EFBIG, EISDIR, ENOTDIR, ELOOP, EILSEQ, EBADMSG };
+        for (size_t i = 0; i < HL_COUNT(lasting); i++)
+                if (r == -lasting[i])
+                        return false;
+        return r < 0;
+}
+
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
 {
         HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.XXXXXX", path);

@@ -26,6 +26,10 @@ int hl_write_all(int fd, const void *bytes, size_t len, uint64_t deadline_us);
 /* Appends the whole file below the folder dir_fd (or AT_FDCWD) to buf, at most max bytes. */
 int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
 
+/* Whether what reading a file has returned is a failure that may be gone in a moment: a disk's, or too many files that
+ * are open. */
+bool hl_may_pass(int r);
+
 /* Writes the file anew beside the old one and renames it over it: a reader sees the old or
  * the new one, never a part. gid (gid_t)-1 leaves the group as it is. */
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid);

@@ -337,8 +337,10 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
         }
         if (reading.count > 0) {
                 hl_json_free(c.document);
-                r = hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid",
-                            "%s is not valid: \"home-lab-services check\" says where", reading.path);
+                r = hl_may_pass(r) ? hl_fail(err, HL_ERR_BUSY, -r, "configuration_unreadable", "%s: %s", reading.path,
+                                             strerror(-r))
+                                   : hl_fail(err, HL_ERR_INTERNAL, EINVAL, "configuration_invalid",
+                                             "%s is not valid: \"home-lab-services check\" says where", reading.path);
         } else {
                 finish(&c, &n);
                 *ret_config = c;

@@ -4,7 +4,8 @@
  * Shape    a copy of what the file said when it was read; programs read it for each request.
  * Units    *_us are microseconds.
  * Errors   hl_config_load() tells every finding with file, line and key, and then returns
- *          -EINVAL/INTERNAL. An absent file is no error, an unreadable one is.
+ *          -EINVAL/INTERNAL. An absent file is no error, an unreadable one is. One that cannot be read for the
+ *          moment (EIO, EMFILE) is -errno/BUSY.
  * Owner    strings belong to the configuration; hl_config_free().
  * Source   handlers/README.md, "Configuration".
  * Tests    tests/unit/config/test_config.c

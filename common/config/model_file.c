@@ -153,10 +153,11 @@ static int parse(struct reading *reading, const struct hl_buf *text)
         return r;
 }
 
-/* A file that cannot be read now, but may be in a moment, must not make its model look as if it were another. */
-static bool may_pass(int error)
+/* A file that is gone, or that cannot be read now, but may be in a moment, must not make its model look as if it were
+ * another. */
+static bool is_for_now(int r)
 {
-        return error != EACCES && error != EPERM && error != EFBIG && error != EILSEQ && error != EBADMSG;
+        return r == -ENOENT || hl_may_pass(r);
 }
 
 /* Behind the path of a file that could not be read. NULL: it could. */
@@ -215,7 +216,7 @@ int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_mod
         model->read_error = -r;
         if (r == 0) {
                 model->read_error = -(r = parse(&reading, &text));
-        } else if (!may_pass(-r)) {
+        } else if (!is_for_now(r)) {
                 HL_CLEANUP(hl_free_pointer) char *why = why_unreadable(model);
                 tell(&reading, 0, "", why);
         }
@@ -225,5 +226,5 @@ int hl_model_file_read(int dir_fd, const struct hl_config *config, struct hl_mod
                 free(hl_steal(model->port_error));
         hl_names_free(&reading.seen);
         hl_buf_free(&text);
-        return may_pass(-r) ? r : 0;
+        return is_for_now(r) ? r : 0;
 }

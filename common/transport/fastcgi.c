@@ -36,6 +36,7 @@ struct worker {
         unsigned active;
         bool served, stopping;
         uint64_t since_us; /* when the last request ended, or SIGTERM came */
+        uint64_t rests_until_us;
 };
 
 struct connection {
@@ -112,6 +113,13 @@ static void start_job(struct worker *w, int fd)
         pthread_attr_destroy(&attributes);
 }
 
+int hl_fastcgi_accept(int listen_fd, bool *ret_rest)
+{
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC), r = fd < 0 ? -errno : fd;
+        *ret_rest = r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+        return r;
+}
+
 /* For poll(): how long what is waited for may take, in milliseconds; -1 is for ever. */
 static int patience(const struct worker *w)
 {
@@ -134,19 +142,32 @@ static void end(const struct worker *w)
         hl_log_status("ended by itself: a request to its sockets starts it");
 }
 
+static void take(struct worker *w)
+{
+        bool rest;
+        int fd = hl_fastcgi_accept(w->listen_fd, &rest);
+        if (rest)
+                w->rests_until_us = hl_clock_monotonic() + HL_FASTCGI_REST_US;
+        if (fd < 0)
+                return;
+        w->served = true;
+        start_job(w, fd);
+}
+
 /* Until nothing came for a while, or SIGTERM. */
 static int serve(struct worker *w)
 {
         w->since_us = hl_clock_monotonic();
         while (!w->stopping || w->active > 0) {
                 bool full = w->active >= w->limits->threads_max;
+                bool rests = !w->stopping && hl_clock_monotonic() < w->rests_until_us;
                 struct pollfd fds[] = { { .fd = w->done_fd, .events = POLLIN },
                                         { .fd = w->stopping ? -1 : w->signal_fd, .events = POLLIN },
-                                        { .fd = w->stopping || full ? -1 : w->listen_fd, .events = POLLIN } };
-                int r = poll(fds, HL_COUNT(fds), patience(w));
+                                        { .fd = w->stopping || full || rests ? -1 : w->listen_fd, .events = POLLIN } };
+                int r = poll(fds, HL_COUNT(fds), rests ? (int)(HL_FASTCGI_REST_US / HL_USEC_PER_MSEC) : patience(w));
                 if (r < 0 && errno != EINTR)
                         return -errno;
-                if (r == 0) {
+                if (r == 0 && !rests) {
                         end(w);
                         return 0;
                 }
@@ -161,13 +182,8 @@ static int serve(struct worker *w)
                         w->since_us = hl_clock_monotonic();
                         eventfd_write(w->stop_fd, 1);
                 }
-                if (fds[2].revents && !w->stopping) {
-                        int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-                        if (fd >= 0) {
-                                w->served = true;
-                                start_job(w, fd);
-                        }
-                }
+                if (fds[2].revents && !w->stopping)
+                        take(w);
         }
         return 0;
 }

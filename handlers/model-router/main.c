@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -39,6 +38,8 @@
 
 struct router {
         sd_event *event;
+        sd_event_source *rest; /* once it goes off, connections are taken again */
+        sd_event_source *listening;
         struct hl_bus bus;
         struct hl_router_cuts cuts;
         struct hl_router_waits *waits;
@@ -216,12 +217,30 @@ static void take(struct router *router, struct hl_fastcgi_request *fcgi)
 
 /* ---- the program ---- */
 
+static int on_rested(sd_event_source *source, uint64_t now_us, void *data)
+{
+        (void)source;
+        (void)now_us;
+        const struct router *router = data;
+        return sd_event_source_set_enabled(router->listening, SD_EVENT_ON);
+}
+
+static void rest(struct router *router)
+{
+        sd_event_source_set_enabled(router->listening, SD_EVENT_OFF);
+        sd_event_source_set_time(router->rest, hl_clock_monotonic() + HL_FASTCGI_REST_US);
+        sd_event_source_set_enabled(router->rest, SD_EVENT_ONESHOT);
+}
+
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t events, void *data)
 {
         (void)source;
         (void)events;
         struct router *router = data;
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        bool must_rest;
+        int fd = hl_fastcgi_accept(listen_fd, &must_rest);
+        if (must_rest)
+                rest(router);
         struct hl_fastcgi_request *fcgi = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;
         if (fcgi)
                 take(router, fcgi);
@@ -244,7 +263,11 @@ static int prepare(struct router *router)
                 r = hl_router_waits_new(router->event, &router->bus, hl_idle_from_env(hl_fastcgi_limits.idle_us),
                                         &router->waits);
         if (r >= 0)
-                r = sd_event_add_io(router->event, NULL, STDIN_FILENO, EPOLLIN, on_connection, router);
+                r = sd_event_add_io(router->event, &router->listening, STDIN_FILENO, EPOLLIN, on_connection, router);
+        if (r >= 0)
+                r = sd_event_add_time(router->event, &router->rest, CLOCK_MONOTONIC, 0, 0, on_rested, router);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(router->rest, SD_EVENT_OFF);
         router->cuts = (struct hl_router_cuts){ .event = router->event, .bus = &router->bus };
         return r;
 }
@@ -268,6 +291,8 @@ int main(int argc, char **argv)
         if (router.waits)
                 hl_router_waits_free(router.waits);
         hl_bus_free(&router.bus);
+        sd_event_source_unref(router.rest);
+        sd_event_source_unref(router.listening);
         sd_event_unref(router.event);
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

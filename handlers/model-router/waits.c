@@ -26,6 +26,7 @@ struct hl_router_waits {
         struct hl_starter *starter;
         LIST_HEAD(waiting_list, waiting) waiting;
         unsigned count;
+        bool is_unnoted; /* a use could not be noted, and that was said */
 };
 
 /* A request that waits for its model. */
@@ -78,8 +79,12 @@ static void hand_back(struct waiting *w)
 static void note_use(const struct waiting *w)
 {
         struct hl_err err = { 0 };
-        if (w->request->counts && hl_last_use_record(w->model, &err) < 0)
+        if (!w->request->counts)
+                return;
+        int r = hl_last_use_record(w->model, &err);
+        if (r < 0 && !w->all->is_unnoted) /* once, not for each request in each second */
                 hl_log(LOG_WARNING, NULL, "%s", err.message);
+        w->all->is_unnoted = r < 0;
 }
 
 /* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */

@@ -22,6 +22,39 @@ static int load(const char *folder, const char *text, struct hl_config *config, 
         return hl_config_load(&report, config, err);
 }
 
+static int read_result = 1; /* of every file, instead of reading it (see tests/tests.mk: --wrap); 1: it is read */
+
+int __real_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
+{
+        return read_result < 1 ? read_result : __real_hl_read_file(dir_fd, path, max, buf);
+}
+
+static void a_file_that_cannot_be_read(void **state)
+{
+        static const struct {
+                int error;
+                enum hl_err_kind kind;
+        } rows[] = { { EACCES, HL_ERR_INTERNAL }, { EFBIG, HL_ERR_INTERNAL }, { EISDIR, HL_ERR_INTERNAL },
+                     { EIO, HL_ERR_BUSY },        { EMFILE, HL_ERR_BUSY },    { ENFILE, HL_ERR_BUSY },
+                     { ESTALE, HL_ERR_BUSY },     { ENOMEM, HL_ERR_BUSY } };
+        for (size_t i = 0; i < HL_COUNT(rows); i++) {
+                struct hl_config c;
+                struct hl_buf findings = { 0 };
+                struct hl_err err;
+                read_result = -rows[i].error;
+                assert_true(load(*state, NULL, &c, &findings, &err) < 0);
+                read_result = 1;
+                assert_int_equal(err.kind, rows[i].kind);
+                assert_string_equal(err.code,
+                                    err.kind == HL_ERR_BUSY ? "configuration_unreadable" : "configuration_invalid");
+                assert_non_null(strstr(findings.data, strerror(rows[i].error)));
+                hl_buf_free(&findings);
+        }
+}
+
 static void an_absent_file_means_defaults(void **state)
 {
         struct hl_config c;
@@ -238,6 +271,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(an_absent_file_means_defaults),
+                IN_FOLDER(a_file_that_cannot_be_read),
                 IN_FOLDER(all_keys_are_read),
                 IN_FOLDER(every_error_is_told_with_file_line_and_key),
                 IN_FOLDER(all_errors_are_told_at_once),

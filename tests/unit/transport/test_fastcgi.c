@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "transport/fastcgi.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -157,6 +158,35 @@ static void sigterm_waits_only_so_long(void **state)
         assert_false(answered_at_the_end(&talk));
 }
 
+/* accept4() fails so often first (see tests/tests.mk: --wrap). */
+static int accepts_that_fail;
+
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+        if (accepts_that_fail == 0)
+                return __real_accept4(fd, address, len, flags);
+        accepts_that_fail--;
+        errno = accepts_that_fail % 2 ? EMFILE : ENFILE;
+        return -1;
+}
+
+static void without_descriptors_it_rests(void **state)
+{
+        (void)state;
+        struct hl_fastcgi_limits limits = patient;
+        limits.idle_us = 10 * HL_USEC_PER_MSEC; /* a rest is no end */
+        uint64_t began_us = hl_clock_monotonic();
+        accepts_that_fail = 3;
+        struct talk talk = begin_talk(limits);
+        accepts_that_fail = 0; /* in this process */
+        assert_true(hl_clock_monotonic() - began_us >= 3 * HL_FASTCGI_REST_US);
+        may_answer();
+        assert_true(answered_at_the_end(&talk));
+}
+
 static void the_environment_says_when_it_is_idle(void **state)
 {
         const struct {
@@ -186,6 +216,7 @@ int main(void)
                 cmocka_unit_test(ends_when_idle),
                 cmocka_unit_test(sigterm_answers_what_was_taken),
                 cmocka_unit_test(sigterm_waits_only_so_long),
+                cmocka_unit_test(without_descriptors_it_rests),
                 cmocka_unit_test(the_environment_says_when_it_is_idle),
         };
         return cmocka_run_group_tests_name("fastcgi", tests, NULL, NULL);
