@@ -19,7 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HL_ROUTER_HAND_BACKS_MAX 6 /* NGINX takes ten redirections for a circle, and says so in HTML */
+/* NGINX takes ten redirections for a circle, and says so in HTML. It needs three more for routers that are killed. */
+#define HL_ROUTER_HAND_BACKS_MAX 4
 
 enum hl_router_call {
         HL_ROUTER_ROUTE, /* a path of the OpenAI API: which model is it for? */

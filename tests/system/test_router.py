@@ -154,6 +154,24 @@ def test_the_router_ends_while_three_hundred_wait(web, how):
     web.wait_for_waiting(0)
 
 
+def test_the_router_is_killed_three_times_in_one_wait(web):
+    def router():
+        return web.properties("model-router.service", "MainPID")["MainPID"]
+
+    with web.loading():
+        held = web.hold("/slow/echo", "{}")
+        web.wait_for_waiting(1)
+        wait_until(lambda: web.last_used("slow"), PATIENCE, "the router holds it")
+        for _ in range(3):
+            old = router()
+            web.sh("systemctl kill --kill-whom=main --signal=KILL model-router.service")
+            wait_until(lambda: router() != old, PATIENCE, "the router is gone")
+            gone_ns = time.time_ns()
+            wait_until(lambda: held.done() or web.last_used("slow") > gone_ns, PATIENCE, "the next router holds it")
+            assert not held.done(), held.answer()
+    assert held.answer().status == 200
+
+
 # ---- models that do not come up, or go down ----
 
 def test_a_router_that_is_restarted_again_and_again(web):
