@@ -61,6 +61,12 @@ static void show_address(void)
                 putchar('\n');
 }
 
+static void show_line(void *data, const char *sentence)
+{
+        (void)data;
+        printf("  %s\n", sentence);
+}
+
 static int show_services(struct hl_bus *bus, struct hl_err *err)
 {
         enum hl_unit_state states[HL_PRODUCT_UNITS];
@@ -72,10 +78,12 @@ static int show_services(struct hl_bus *bus, struct hl_err *err)
         for (size_t i = 0; i < HL_PRODUCT_UNITS; i++) {
                 const struct hl_product_unit *known = &hl_product_units[i];
                 bool rests = (known->flags & HL_PRODUCT_MAY_REST) && states[i] != HL_UNIT_FAILED;
-                if (known->label && !rests && (with_nginx || !(known->flags & HL_PRODUCT_FOR_NGINX)))
-                        show_service(bus, known->label, known->unit, states[i]);
+                bool is_shown = known->label || states[i] == HL_UNIT_FAILED;
+                if (is_shown && !rests && (with_nginx || !(known->flags & HL_PRODUCT_FOR_NGINX)))
+                        show_service(bus, known->label ? known->label : known->unit, known->unit, states[i]);
         }
         show_address();
+        hl_check_silence(bus, show_line, NULL);
         return 0;
 }
 
@@ -144,12 +152,6 @@ static int load_as_services(const struct hl_config *config, unsigned *ret_findin
         return r;
 }
 
-static void show_line(void *data, const char *sentence)
-{
-        (void)data;
-        printf("  %s\n", sentence);
-}
-
 static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -191,7 +193,7 @@ static void show_shutdown(struct hl_bus *bus)
         char at[HL_RFC3339_SIZE], span[HL_SPAN_SIZE];
         printf("\nShutdown\n  ");
         if (hl_shutdown_get(bus, &s, &err) < 0) {
-                printf("not known: %s\n", err.message);
+                printf("not known: %s: systemctl restart systemd-logind\n", err.message);
         } else if (!s.scheduled) {
                 puts("none is scheduled");
         } else {
@@ -209,7 +211,8 @@ static void show_sweep(struct hl_bus *bus)
         struct hl_err err = { 0 };
         puts("\nNext sweep of idle models");
         if (hl_unit_state_of(bus, SWEEP_TIMER, &active, &err) < 0 || active != HL_UNIT_ACTIVE)
-                printf("  none: idle models are not stopped by themselves (%s does not run)\n", SWEEP_TIMER);
+                printf("  none: idle models are not stopped by themselves (%s %s)\n", SWEEP_TIMER,
+                       active == HL_UNIT_FAILED ? "has failed" : "does not run");
         else if (hl_units_timer_next(bus, SWEEP_TIMER, &next_us, &err) < 0)
                 printf("  not known: %s\n", err.message);
         else

@@ -223,6 +223,12 @@ static int run_health(struct hl_context *ctx)
         int r = hl_catalog_load(&service->config, "", NULL, &catalog, &err);
         hl_service_health_note(ctx, "models_dir", r, &err);
         hl_service_health_systemd(ctx);
+        unsigned version;
+        err = (struct hl_err){ 0 };
+        r = hl_bus_polkit_version(&service->bus, &version, &err); /* without it no model starts */
+        hl_service_health_note(ctx, "polkit", r, &err);
+        hl_service_health_socket(ctx, "socket", "inference-service-fastcgi.socket");
+        hl_service_health_socket(ctx, "router_socket", "model-router.socket");
         return hl_service_health(ctx);
 }
 

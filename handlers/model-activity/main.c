@@ -36,6 +36,7 @@ struct last {
         char name[HL_MODEL_NAME_MAX + 1];
         uint64_t at_us;
         bool was_answered;
+        bool is_unnoted; /* it could not be noted, and that was said */
 };
 
 /* Only what is a model becomes a file: 1, 0, or -errno where that cannot be told. */
@@ -64,9 +65,9 @@ static void note(struct last *last, const char *name, uint64_t ready_us)
                 if (ready_us)
                         hl_ready_mark(name, ready_us);
         }
-        if (err.kind)
+        if (err.kind && !last->is_unnoted) /* once, not for each request */
                 hl_log(LOG_ERR, NULL, "%s", err.message);
-        *last = (struct last){ .at_us = now_us, .was_answered = ready_us > 0 };
+        *last = (struct last){ .at_us = now_us, .was_answered = ready_us > 0, .is_unnoted = err.kind };
         memcpy(last->name, name, strlen(name) + 1);
 }
 

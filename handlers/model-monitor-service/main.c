@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SWEEP_TIMER "model-idle-sweep.timer"
+
 static int read_usage(struct hl_context *ctx, struct hl_catalog *catalog, struct hl_usage **ret_usages)
 {
         struct hl_service *service = ctx->service;
@@ -111,6 +113,19 @@ static int run_report(struct hl_context *ctx)
         return 0;
 }
 
+/* One that is stopped may be meant to be. */
+static void note_sweep(struct hl_context *ctx)
+{
+        struct hl_service *service = ctx->service;
+        enum hl_unit_state active = HL_UNIT_INACTIVE;
+        struct hl_err err = { 0 };
+        int r = hl_unit_state_of(&service->bus, SWEEP_TIMER, &active, &err);
+        if (r == 0 && active == HL_UNIT_FAILED)
+                r = hl_fail(&err, HL_ERR_BUSY, EIO, "unhealthy",
+                            "it has failed, so no idle model is stopped: systemctl restart " SWEEP_TIMER);
+        hl_service_health_note(ctx, "sweep_timer", r, &err);
+}
+
 static int run_health(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_free_pointer) char *folder = hl_format("%s/activity", hl_state_dir());
@@ -120,6 +135,9 @@ static int run_health(struct hl_context *ctx)
                         : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
         hl_service_health_note(ctx, "activity_dir", r, &err);
         hl_service_health_systemd(ctx);
+        note_sweep(ctx);
+        hl_service_health_socket(ctx, "socket", "model-monitor-service-fastcgi.socket");
+        hl_service_health_socket(ctx, "activity_socket", "model-activity.socket");
         return hl_service_health(ctx);
 }
 

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "bus_kept.h"
 #include "models/states.h"
+#include "systemd/socket_file.h"
 #include "systemd/units.h"
 #include "transport/serve.h"
 
@@ -146,6 +147,14 @@ void hl_service_health_systemd(struct hl_context *ctx)
         enum hl_unit_state ignored;
         int r = hl_unit_state_of(&service->bus, "home-lab-services.service", &ignored, &err);
         hl_service_health_note(ctx, "systemd", r, &err);
+}
+
+void hl_service_health_socket(struct hl_context *ctx, const char *what, const char *unit)
+{
+        struct hl_service *service = ctx->service;
+        struct hl_err err = { 0 };
+        int r = hl_socket_file_check(&service->bus, unit, &err);
+        hl_service_health_note(ctx, what, r, &err);
 }
 
 int hl_service_health(struct hl_context *ctx)

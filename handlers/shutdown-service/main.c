@@ -10,6 +10,23 @@
 #include <math.h>
 #include <string.h>
 
+#define ADVICE "; if it stays so: systemctl restart systemd-logind"
+
+/* A logind that has lost the bus, as after a restart of that, may not find it again by itself. */
+static int or_advise(int r, struct hl_err *err)
+{
+        size_t len = strlen(err->message);
+        if (r < 0 && strcmp(err->code, "bus_busy") == 0 && len + sizeof(ADVICE) <= sizeof(err->message))
+                memcpy(err->message + len, ADVICE, sizeof(ADVICE));
+        return r;
+}
+
+static int get(struct hl_context *ctx, struct hl_shutdown *ret_shutdown, struct hl_err *err)
+{
+        struct hl_service *service = ctx->service;
+        return or_advise(hl_shutdown_get(&service->bus, ret_shutdown, err), err);
+}
+
 /* "next_shutdown", "cancelled_shutdown", …: one shape for all of them; null where nothing is scheduled. */
 static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown *s)
 {
@@ -114,8 +131,8 @@ static int schedule(struct hl_context *ctx, const struct schedule_request *wante
         if (r == -EEXIST && hl_shutdown_get(&service->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
                 set_shutdown(ctx->reply, "shutdown", &shutdown);
         if (r < 0)
-                return r;
-        r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
+                return or_advise(r, &ctx->err);
+        r = get(ctx, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
 
@@ -140,9 +157,8 @@ static int run_schedule(struct hl_context *ctx)
 
 static int run_next(struct hl_context *ctx)
 {
-        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
+        int r = get(ctx, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
         if (shutdown.scheduled)
@@ -158,7 +174,7 @@ static int cancel(struct hl_context *ctx)
         struct hl_shutdown cancelled;
         int r = hl_shutdown_cancel(&service->bus, &cancelled, &ctx->err);
         if (r < 0)
-                return r;
+                return or_advise(r, &ctx->err);
         hl_json_set_string(ctx->reply, "message", "Shutdown cancelled");
         set_shutdown(ctx->reply, "cancelled_shutdown", &cancelled);
         return 0;
@@ -174,9 +190,8 @@ static int run_cancel(struct hl_context *ctx)
 
 static int run_get(struct hl_context *ctx)
 {
-        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
+        int r = get(ctx, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
         hl_json_set_bool(ctx->reply, "scheduled", shutdown.scheduled);
@@ -210,9 +225,8 @@ static int run_set(struct hl_context *ctx)
 
 static int run_status(struct hl_context *ctx)
 {
-        struct hl_service *service = ctx->service;
         struct hl_shutdown shutdown;
-        int r = hl_shutdown_get(&service->bus, &shutdown, &ctx->err);
+        int r = get(ctx, &shutdown, &ctx->err);
         if (r < 0)
                 return r;
         hl_json_set_bool(ctx->reply, "has_shutdown", shutdown.scheduled);
@@ -241,11 +255,11 @@ static int run_system(struct hl_context *ctx)
 
 static int run_health(struct hl_context *ctx)
 {
-        struct hl_service *service = ctx->service;
         struct hl_err err = { 0 };
         struct hl_shutdown shutdown;
-        int r = hl_shutdown_get(&service->bus, &shutdown, &err);
+        int r = get(ctx, &shutdown, &err);
         hl_service_health_note(ctx, "logind", r, &err);
+        hl_service_health_socket(ctx, "socket", "shutdown-service-fastcgi.socket");
         return hl_service_health(ctx);
 }
 

@@ -2,7 +2,7 @@
 """What breaks on a host: each fault has its defined outcome, and nothing is lost that need not be."""
 import pytest
 
-from machines import ACTIVITY, INFERENCE, MONITOR, PATIENCE, wait_until
+from machines import ACTIVITY, INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, UP, wait_until
 from web import CHAT, Web
 
 PORT = 8451
@@ -22,10 +22,12 @@ WORKERS = ("model-router.service", "model-activity.service", "inference-service.
 
 
 def end_workers(site):
-    """The next request has them started anew."""
-    for unit in WORKERS:
-        site.run(f"systemctl kill --signal=TERM {unit}")
-    wait_until(lambda: not any(map(site.is_active, WORKERS)), PATIENCE, "the workers have ended")
+    """The next request has them started anew; so may what NGINX tells of the last one."""
+    def ended():
+        for unit in WORKERS:
+            site.run(f"systemctl kill --signal=TERM {unit}")
+        return not any(map(site.is_active, WORKERS))
+    wait_until(ended, PATIENCE, "the workers have ended")
 
 
 def test_models_are_served_without_the_folder_of_their_use(site):
@@ -52,7 +54,36 @@ def test_a_worker_that_crashes_is_back_at_once(site):
     assert site.ask("GET", "/api/shutdown/shutdown/next", timeout=5).status == 200
 
 
-# ---- check says what is true now ----
+def test_the_coordinator_starts_without_the_folder_of_their_use(site):
+    site.sh(f"rm -rf {ACTIVITY} && systemctl restart home-lab-services.service")
+    wait_until(lambda: site.is_active(*UP), PATIENCE, "all units are up")
+    assert site.post("/served" + CHAT, {"model": "served"}).status == 200
+    done = site.run("home-lab-services check")
+    assert done.returncode == 77 and f"error: {ACTIVITY}: No such file or directory: " \
+        "systemd-tmpfiles --create home-lab-services.conf && systemctl restart home-lab-services" in done.stdout
+    site.sh("systemd-tmpfiles --create home-lab-services.conf && systemctl restart home-lab-services")
+    wait_until(lambda: site.is_active(*UP), PATIENCE, "all units are up")
+    check(site)
+    # Each worker of NGINX loses its first line of each log to a socket that is new.
+    wait_until(lambda: site.post("/served" + CHAT, {"model": "served"}).status == 200 and site.last_used("served"), PATIENCE,
+               "its use is noted")
+
+
+def test_a_use_that_cannot_be_noted_is_said_once(site):
+    site.sh(f"systemctl stop model@served.service && mount --bind {ACTIVITY} {ACTIVITY} && mount -o remount,bind,ro {ACTIVITY}")
+    end_workers(site)  # their own file systems
+    mark = site.mark()
+    try:
+        held = [site.hold("/served" + CHAT, '{"model": "served"}') for _ in range(3)]
+        assert [each.answer().status for each in held] == [200] * 3
+    finally:
+        site.sh(f"umount {ACTIVITY}")
+        end_workers(site)
+    site.sh("journalctl --sync")
+    assert site.journal("--after-cursor", mark, "--identifier=model-router").count("Read-only file system") == 1
+
+
+# ---- check, status and /health say what is true now ----
 
 def check(site, status=None):
     done = site.run("home-lab-services check")
@@ -60,39 +91,83 @@ def check(site, status=None):
     return done.stdout
 
 
-def test_check_sees_a_logind_that_does_not_answer(site):
+def status(site):
+    return site.sh("home-lab-services status")
+
+
+def health(site, port):
+    """Of a service by its port: its status, and what it says."""
+    answer = site.http("GET", port, "/health")
+    return answer.status, answer.body.decode()
+
+
+def all_is_well(site):
+    check(site)
+    for port in PORTS:
+        assert health(site, port)[0] == 200, health(site, port)
+
+
+def test_they_see_a_logind_that_does_not_answer(site):
     check(site)
     site.sh("systemctl kill --signal=STOP systemd-logind.service")
     try:
         assert "no shutdown can be scheduled or seen: systemctl restart systemd-logind" in check(site, "wrong")
+        assert "not known: asking logind" in status(site)
+        code, said = health(site, SHUTDOWN)
+        assert code == 503 and "if it stays so: systemctl restart systemd-logind" in said
     finally:
         site.sh("systemctl kill --signal=CONT systemd-logind.service")
-    check(site)
+    all_is_well(site)
 
 
-def test_check_sees_a_polkit_that_does_not_answer(site):
+def test_they_see_a_polkit_that_does_not_answer(site):
     site.sh("systemctl mask --runtime --now polkit.service")
     try:
         assert "no model can be started or stopped: systemctl restart polkit" in check(site, "wrong")
+        assert "no model can be started or stopped: systemctl restart polkit" in status(site)
+        code, said = health(site, INFERENCE)
+        assert code == 503 and "asking polkit for its version failed" in said
     finally:
         site.sh("systemctl unmask --runtime polkit.service && systemctl start polkit.service")
-    check(site)
+    all_is_well(site)
 
 
-def test_check_sees_a_socket_whose_file_is_gone(site):
+def test_they_see_a_socket_whose_file_is_gone(site):
     site.sh("rm /run/home-lab-services/model-router.sock")
     advice = "systemctl restart model-router.socket"
     assert f"model-router.socket: its file /run/home-lab-services/model-router.sock is gone, so NGINX cannot reach it: {advice}" \
         in check(site, "wrong")
+    assert advice in status(site)
+    code, said = health(site, INFERENCE)
+    assert code == 503 and advice in said
     site.sh(advice)
-    check(site)
+    all_is_well(site)
     assert site.post("/served" + CHAT, {"model": "served"}).status == 200
 
 
-def test_check_sees_that_nothing_can_be_written(site):
+def test_they_see_that_nothing_can_be_written(site):
     site.sh(f"mount --bind {ACTIVITY} {ACTIVITY} && mount -o remount,bind,ro {ACTIVITY}")
     try:
         assert "mounted read-only, so no use of a model is noted" in check(site, "wrong")
+        assert "mounted read-only, so no use of a model is noted" in status(site)
+        code, said = health(site, MONITOR)
+        assert code == 503 and "Read-only file system" in said
     finally:
         site.sh(f"umount {ACTIVITY}")
-    check(site)
+    all_is_well(site)
+
+
+def test_they_see_a_timer_that_has_failed(site):
+    timer = "model-idle-sweep.timer"
+    with site.drop_in(timer, "[Timer]\nOnActiveSec=1s\nOnUnitInactiveSec=1s\nAccuracySec=1ms\n"):
+        site.sh(f"systemctl restart {timer} && systemctl mask --runtime model-idle-sweep.service")
+        try:
+            wait_until(lambda: timer in site.failed_units(), PATIENCE, "the timer fails: what it starts may not be started")
+            assert f"{timer} has failed" in site.run("home-lab-services check").stdout
+            assert f"({timer} has failed)" in status(site)
+            code, said = health(site, MONITOR)
+            assert code == 503 and f"no idle model is stopped: systemctl restart {timer}" in said
+        finally:
+            site.sh("systemctl unmask --runtime model-idle-sweep.service")
+    site.sh(f"systemctl restart {timer}")
+    all_is_well(site)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What stands in its place and gives no answer: a logind that is off the bus, a socket whose file is gone, a folder
  * that nothing can be written to. */
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "check.h"
@@ -9,11 +8,61 @@
 #include "home-lab-services/product.h"
 #include "parts.h"
 #include "systemd/shutdown.h"
-#include "systemd/units.h"
+#include "systemd/socket_file.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
+
+struct told {
+        void (*each)(void *data, const char *sentence);
+        void *data;
+};
+
+static void tell(const struct told *told, char *sentence)
+{
+        told->each(told->data, sentence);
+        free(sentence);
+}
+
+static void ask_polkit(struct hl_bus *bus, const struct told *told)
+{
+        struct hl_err err = { 0 };
+        unsigned version;
+        if (hl_bus_polkit_version(bus, &version, &err) < 0)
+                tell(told, hl_format("polkit does not answer (%s), so no model can be started or stopped: systemctl "
+                                     "restart polkit",
+                                     err.message));
+}
+
+static void look_for_socket_files(struct hl_bus *bus, const struct told *told)
+{
+        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++) {
+                struct hl_err err = { 0 };
+                if (strstr(hl_product_units[i].unit, ".socket") && hl_product_units[i].port == 0 &&
+                    hl_socket_file_check(bus, hl_product_units[i].unit, &err) == -ENOENT)
+                        tell(told, hl_strdup(err.message));
+        }
+}
+
+static void look_for_room(const struct told *told)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/activity", hl_state_dir());
+        struct statvfs fs;
+        if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+                tell(told, hl_format("%s is on a file system that is mounted read-only, so no use of a model is noted, "
+                                     "and no idle one is stopped: mount -o remount,rw it",
+                                     path));
+}
+
+void hl_check_silence(struct hl_bus *bus, void (*each)(void *data, const char *sentence), void *data)
+{
+        const struct told told = { each, data };
+        ask_polkit(bus, &told);
+        look_for_socket_files(bus, &told);
+        look_for_room(&told);
+}
 
 static void check_logind(struct hl_check *c)
 {
@@ -24,51 +73,9 @@ static void check_logind(struct hl_check *c)
                                  err.message);
 }
 
-static void check_polkitd(struct hl_check *c)
+static void on_silence(void *data, const char *sentence)
 {
-        struct hl_err err = { 0 };
-        unsigned version;
-        if (hl_bus_polkit_version(&c->bus, &version, &err) < 0)
-                hl_check_problem(c,
-                                 "polkit does not answer (%s), so no model can be started or stopped: systemctl "
-                                 "restart polkit",
-                                 err.message);
-}
-
-/* A unix socket is open for systemd also where its file is gone; but nobody finds it. */
-static void check_socket_file(struct hl_check *c, const char *unit)
-{
-        struct hl_buf addresses = { 0 };
-        struct hl_err ignored = { 0 };
-        struct stat status;
-        if (hl_socket_addresses(&c->bus, unit, &addresses, &ignored) == 0 && addresses.data && *addresses.data == '/' &&
-            lstat(addresses.data, &status) < 0)
-                hl_check_problem(c, "%s: its file %s is gone, so NGINX cannot reach it: systemctl restart %s", unit,
-                                 addresses.data, unit);
-        hl_buf_free(&addresses);
-}
-
-static void check_socket_files(struct hl_check *c)
-{
-        enum hl_unit_state states[HL_PRODUCT_UNITS];
-        struct hl_err ignored = { 0 };
-        if (hl_product_states(&c->bus, states, &ignored) < 0)
-                return;
-        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++)
-                if (states[i] == HL_UNIT_ACTIVE && strstr(hl_product_units[i].unit, ".socket") &&
-                    hl_product_units[i].port == 0)
-                        check_socket_file(c, hl_product_units[i].unit);
-}
-
-static void check_writable(struct hl_check *c)
-{
-        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/activity", hl_state_dir());
-        struct statvfs fs;
-        if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY))
-                hl_check_problem(c,
-                                 "%s is on a file system that is mounted read-only, so no use of a model is noted, and "
-                                 "no idle one is stopped: mount -o remount,rw it",
-                                 path);
+        hl_check_problem(data, "%s", sentence);
 }
 
 void hl_check_answers(struct hl_check *c)
@@ -76,9 +83,7 @@ void hl_check_answers(struct hl_check *c)
         unsigned before = hl_check_total(c);
         c->cause = CAUSE_BUS;
         check_logind(c);
-        check_polkitd(c);
-        check_socket_files(c);
-        check_writable(c);
+        hl_check_silence(&c->bus, on_silence, c);
         if (hl_check_total(c) == before)
                 hl_check_line("ok", "logind and polkit answer, and the sockets for NGINX are in their places");
 }

@@ -146,6 +146,24 @@ static void check_files_as_service(struct hl_check *c, struct hl_catalog *ret_ca
                 abort();
 }
 
+bool hl_check_is_before_the_start(void)
+{
+        return getenv("JOURNAL_STREAM") != NULL;
+}
+
+/* Models are served without the folder, so a start goes on; it is made anew where somebody does as he is told. */
+static void tell_missing_folder(struct hl_check *c, const char *path)
+{
+        enum hl_check_cause cause = c->cause;
+        if (errno == ENOENT && hl_check_is_before_the_start())
+                c->cause = CAUSE_MODELS;
+        hl_check_problem(c,
+                         "%s: %s: systemd-tmpfiles --create home-lab-services.conf && systemctl restart "
+                         "home-lab-services",
+                         path, strerror(errno));
+        c->cause = cause;
+}
+
 /* A folder that a program of ours, and nobody else, writes. */
 static void check_folder(struct hl_check *c, const char *name, const char *user_name)
 {
@@ -155,7 +173,7 @@ static void check_folder(struct hl_check *c, const char *name, const char *user_
         if (!user)
                 hl_check_problem(c, "there is no user %s: run \"make install\" again", user_name);
         else if (stat(path, &status) < 0)
-                hl_check_problem(c, "%s: %s: run \"make install\" again", path, strerror(errno));
+                tell_missing_folder(c, path);
         else if (!S_ISDIR(status.st_mode) || status.st_uid != user->pw_uid || (status.st_mode & 022))
                 hl_check_problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s",
                                  path, user_name, user_name, path, path);

@@ -8,6 +8,7 @@
  *          order: EX_CONFIG the configuration or the tokens, EX_NOPERM permissions,
  *          ownership and polkit, EX_TEMPFAIL a port that somebody else uses,
  *          EX_UNAVAILABLE the bus, EX_DATAERR only model files, or NGINX: the lab can do without them.
+ *          Before the start, missing folders of state are such, too.
  * Tests    tests/system/test_check.py
  */
 #ifndef HL_HOME_LAB_SERVICES_CHECK_CHECK_H

@@ -124,19 +124,13 @@ static void check_polkit(struct hl_check *c)
                 hl_check_line("ok", "polkit's rule %s", path);
 }
 
-/* The coordinator asks before it starts all of this. */
-static bool is_before_the_start(void)
-{
-        return getenv("JOURNAL_STREAM") != NULL;
-}
-
 /* What is stopped may be meant to be, so it is no error; but who asks why nothing answers must see it. */
 static void note_what_is_stopped(struct hl_check *c)
 {
         enum hl_unit_state states[HL_PRODUCT_UNITS];
         struct hl_err ignored = { 0 };
         bool with_nginx = hl_check_has_nginx_site();
-        if (is_before_the_start() || hl_product_states(&c->bus, states, &ignored) < 0)
+        if (hl_check_is_before_the_start() || hl_product_states(&c->bus, states, &ignored) < 0)
                 return;
         for (size_t i = 0; i < HL_PRODUCT_UNITS; i++) {
                 const struct hl_product_unit *known = &hl_product_units[i];
@@ -172,7 +166,7 @@ void hl_check_host(struct hl_check *c)
         check_polkit(c);
         hl_check_nginx(c);
         hl_check_model_ports(c);
-        if (!is_before_the_start())
+        if (!hl_check_is_before_the_start())
                 hl_check_answers(c);
         note_what_is_stopped(c);
         note_lingering(c);

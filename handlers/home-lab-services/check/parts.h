@@ -67,6 +67,12 @@ void hl_check_nginx(struct hl_check *c);
 /* answers.c: what is in its place, and gives no answer. */
 void hl_check_answers(struct hl_check *c);
 
+/* The same, a sentence each, but for logind's. */
+void hl_check_silence(struct hl_bus *bus, void (*each)(void *data, const char *sentence), void *data);
+
+/* Whether the coordinator asks, before it starts all of this. */
+bool hl_check_is_before_the_start(void);
+
 /* ports.c: models' ports that are NGINX's, or that somebody else holds. */
 void hl_check_model_ports(struct hl_check *c);
 
