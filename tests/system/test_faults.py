@@ -171,3 +171,23 @@ def test_they_see_a_timer_that_has_failed(site):
             site.sh("systemctl unmask --runtime model-idle-sweep.service")
     site.sh(f"systemctl restart {timer}")
     all_is_well(site)
+
+
+# ---- the bus ----
+
+def test_a_worker_whose_bus_was_restarted_opens_another(site):
+    def worker():
+        return site.properties("inference-service.service", "MainPID")["MainPID"]
+
+    site.sh("systemctl stop model@served.service")
+    assert site.fastcgi("inference-service", "GET", "/models/running")[0] == 200
+    before = worker()
+    site.sh("systemctl restart dbus.service")
+    try:
+        wait_until(lambda: site.run("busctl status org.freedesktop.systemd1").returncode == 0, PATIENCE, "systemd is back there")
+        assert site.fastcgi("inference-service", "GET", "/models/running")[0] == 200
+        assert worker() == before
+        assert site.post("/served" + CHAT, {"model": "served"}).status == 200
+    finally:
+        site.sh("systemctl restart systemd-logind.service polkit.service")  # not all of them find the new bus
+    all_is_well(site)
