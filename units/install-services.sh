@@ -172,7 +172,7 @@ uninstall_all() {
 	fi
 	say "Home Lab Services are removed. Left as they are: /etc/home-lab-services, your drop-ins in /etc/systemd/system," \
 		"/var/lib/home-lab-services," \
-		"/var/lib/home-lab-models and the users home-lab-services, home-lab-nginx and home-lab-models."
+		"/var/lib/home-lab-models and the users home-lab-services, home-lab-power, home-lab-nginx and home-lab-models."
 	((${#kept[@]} == 0)) || say "${kept[*]} has been changed, and stays."
 }
 

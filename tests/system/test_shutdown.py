@@ -200,11 +200,11 @@ def test_an_inhibitor_is_respected(machine):
 
 def test_unprivileged_and_without_sudo(machine):
     assert machine.run("command -v sudo").returncode != 0
-    uid = int(machine.sh("id -u home-lab-services"))
-    assert uid != 0
-    for port, service in (SHUTDOWN, "shutdown-service"), (INFERENCE, "inference-service"):
+    for port, service, user in (SHUTDOWN, "shutdown-service", "home-lab-power"), (INFERENCE, "inference-service", "home-lab-services"):
+        uid = int(machine.sh(["id", "-u", user]))
+        assert uid != 0
         said = machine.properties(f"{service}@x.service", "User", "NoNewPrivileges", "CapabilityBoundingSet")
-        assert said == {"User": "home-lab-services", "NoNewPrivileges": "yes", "CapabilityBoundingSet": ""}
+        assert said == {"User": user, "NoNewPrivileges": "yes", "CapabilityBoundingSet": ""}
 
         connection = machine.open(port)  # the process itself, while it waits for a second request
         connection.request("GET", "/health")

@@ -149,7 +149,8 @@ static void note_what_is_stopped(struct hl_check *c)
  * too. */
 static void note_lingering(struct hl_check *c)
 {
-        static const char *const users[] = { "home-lab-models", "home-lab-services", "home-lab-nginx" };
+        static const char *const users[] = { "home-lab-models", "home-lab-services", "home-lab-power",
+                                             "home-lab-nginx" };
         for (size_t i = 0; i < HL_COUNT(users); i++) {
                 HL_CLEANUP(hl_free_pointer) char *mark = hl_format("/var/lib/systemd/linger/%s", users[i]);
                 if (access(mark, F_OK) < 0)
