@@ -8,11 +8,11 @@
 /* From the least to the greatest. */
 static const struct {
         const char *name;
-        unsigned bit, bits; /* that names it; that it has */
+        unsigned own, bits; /* those that name it; all that it has */
 } scopes[] = {
-        { "read", HL_SCOPE_READ, HL_SCOPE_READ },
+        { "read", HL_SCOPE_READ | HL_SCOPE_LOGS, HL_SCOPE_READ | HL_SCOPE_LOGS },
         { "use", HL_SCOPE_USE, HL_SCOPE_USE },
-        { "control", HL_SCOPE_CONTROL, HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL },
+        { "control", HL_SCOPE_CONTROL | HL_SCOPE_REPORT, HL_SCOPE_ALL & ~(unsigned)HL_SCOPE_POWER },
         { "power", HL_SCOPE_POWER, HL_SCOPE_ALL },
 };
 
@@ -27,7 +27,7 @@ unsigned hl_scope_bits(const char *name)
 const char *hl_scope_name(unsigned bits)
 {
         for (size_t i = HL_COUNT(scopes); i-- > 0;)
-                if (bits & scopes[i].bit)
+                if (bits & scopes[i].own)
                         return scopes[i].name;
         return "none";
 }

@@ -152,9 +152,14 @@ static const char *find_secret(const struct hl_request *request)
 #define HOW_TO_SEND "as \"Authorization: Bearer TOKEN\", x-api-key or api-key"
 #define HOW_TO_MAKE "make one with \"home-lab-services token add NAME --scope "
 
-static int refuse_peer(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem)
+/* why: what speaks against a peer on this machine, or NULL. */
+static int refuse_peer(const struct hl_guard *guard, const struct hl_request *request, const char *why,
+                       struct hl_problem *ret_problem)
 {
         const char *peer = request->peer.name;
+        if (why)
+                return hl_problem(ret_problem, 403, "token_required",
+                                  "%s; or send a token, " HOW_TO_SEND ": " HOW_TO_MAKE "control\"", why);
         if (request->authorization)
                 return hl_problem(ret_problem, 401, "token_invalid", "send the token " HOW_TO_SEND);
         if (guard->models || hl_request_is_openai(request))
@@ -171,20 +176,39 @@ int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *r
 {
         /* A proxy on this machine is local; whom it asks for need not be. */
         bool local = request->peer.local && !request->forwarded;
-        if (guard->trust_all || (guard->trust_local && local)) {
-                *ret_scopes = HL_SCOPE_ALL;
+        const char *why = NULL;
+        unsigned given = HL_SCOPE_NONE;
+        if (guard->trust_all || (guard->trust_local && local && !guard->scopes_of_local))
+                given = HL_SCOPE_ALL;
+        else if (guard->trust_local && local)
+                given = guard->scopes_of_local(guard->data, &request->peer, &why);
+        const char *secret = given == HL_SCOPE_ALL ? NULL : find_secret(request);
+        if (!secret && given != HL_SCOPE_NONE) {
+                *ret_scopes = given;
                 return 0;
         }
-        const char *secret = find_secret(request);
         if (!secret)
-                return refuse_peer(guard, request, ret_problem);
+                return refuse_peer(guard, request, why, ret_problem);
         int scopes = guard->scopes_of(guard->data, secret);
         if (scopes < 0)
                 return hl_problem(ret_problem, 500, "internal_error",
                                   "the tokens cannot be read; the journal says why");
-        if (scopes == HL_SCOPE_NONE)
+        if (scopes == HL_SCOPE_NONE && given == HL_SCOPE_NONE)
                 return hl_problem(ret_problem, 401, "token_invalid",
                                   "this token is not known: \"home-lab-services token list\" shows those that are");
-        *ret_scopes = (unsigned)scopes;
+        *ret_scopes = given | (unsigned)scopes;
         return 0;
+}
+
+int hl_guard_refuse_scope(const struct hl_request *request, unsigned needed, unsigned scopes,
+                          struct hl_problem *ret_problem)
+{
+        if (!find_secret(request))
+                return hl_problem(ret_problem, 403, "scope_too_small",
+                                  "models, and programs of Home Lab Services, do this only with a token of the scope "
+                                  "\"%s\", " HOW_TO_SEND ": " HOW_TO_MAKE "%s\"",
+                                  hl_scope_name(needed), hl_scope_name(needed));
+        return hl_problem(ret_problem, 403, "scope_too_small",
+                          "this needs a token with the scope \"%s\"; yours has \"%s\"", hl_scope_name(needed),
+                          hl_scope_name(scopes));
 }

@@ -17,8 +17,10 @@
 #include "request.h"
 
 struct hl_guard {
-        bool trust_all;                /* nobody needs a token */
-        bool trust_local;              /* peers on this machine need no token, unless a header says that they forward */
+        bool trust_all;   /* nobody needs a token */
+        bool trust_local; /* peers on this machine need no token, unless a header says that they forward */
+        /* What such a peer may: bits of a scope, and where there are none, why. NULL: everything. */
+        unsigned (*scopes_of_local)(void *data, const struct hl_peer *peer, const char **ret_why);
         bool models;                   /* models are behind it: who has no token is told as /v1's clients expect it */
         const char *const *host_names; /* further names of this host, NULL-terminated; may be NULL */
         const char *const *origins;    /* of pages that may come from elsewhere, NULL-terminated; may be NULL */
@@ -42,5 +44,9 @@ int hl_guard_admit_host(const struct hl_guard *guard, const struct hl_request *r
 int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *request, struct hl_problem *ret_problem);
 int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
                         struct hl_problem *ret_problem);
+
+/* -EINVAL and 403: what is asked for needs one of the bits `needed`, and the peer was admitted with others. */
+int hl_guard_refuse_scope(const struct hl_request *request, unsigned needed, unsigned scopes,
+                          struct hl_problem *ret_problem);
 
 #endif

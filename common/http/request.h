@@ -12,6 +12,7 @@
 #define HL_HTTP_REQUEST_H
 
 #include "base/buf.h"
+#include "base/endpoint.h"
 #include "problem.h"
 
 #include <stdbool.h>
@@ -34,6 +35,11 @@ static inline bool hl_method_has_body(enum hl_method method)
 struct hl_peer {
         bool local;              /* loopback or a unix socket: somebody on this machine */
         char name[HL_PEER_SIZE]; /* "127.0.0.1", "2001:db8::1", "unix": for the log */
+        /* Whose connection it is, a program looks up by both its ends. Of a unix socket the kernel says it at once. */
+        struct hl_endpoint client, server;
+        bool is_unix; /* then these ends are not known, and perhaps whose it is: */
+        bool has_uid;
+        uint32_t uid;
 };
 
 struct hl_request {

@@ -247,9 +247,7 @@ static int choose(const struct hl_routes *routes, const struct match *match, uns
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
         if (match->route && !(scopes & match->route->scope))
-                return hl_problem(problem, 403, "scope_too_small",
-                                  "this needs a token with the scope \"%s\"; yours has \"%s\"",
-                                  hl_scope_name(match->route->scope), hl_scope_name(scopes));
+                return hl_guard_refuse_scope(request, match->route->scope, scopes, problem);
         return 1;
 }
 

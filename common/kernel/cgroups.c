@@ -146,6 +146,15 @@ bool hl_cgroups_have(const struct hl_cgroups *groups, uint64_t number)
         return false;
 }
 
+bool hl_cgroups_is_below(const char *path, uint64_t number)
+{
+        struct search search = { .number = number };
+        unsigned left = FOLDERS_MAX;
+        bool found = walk(path, &left, is_it, &search);
+        free(search.path);
+        return found;
+}
+
 char *hl_cgroups_path(uint64_t number)
 {
         return look_for((struct search){ .number = number });

@@ -85,6 +85,10 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
         hl_copy(request->peer.name, sizeof(request->peer.name), address && *address ? address : "unknown");
         hl_make_printable(request->peer.name);
         request->peer.local = hl_address_is_local(request->peer.name);
+        request->peer.is_unix = hl_has_prefix(request->peer.name, "unix:");
+        request->peer.client = hl_endpoint_parse(address, source->get(source->data, "REMOTE_PORT"));
+        request->peer.server =
+                hl_endpoint_parse(source->get(source->data, "SERVER_ADDR"), source->get(source->data, "SERVER_PORT"));
 
         HL_CLEANUP(hl_free_pointer) char *target = find_target(source);
         if (strlen(target) > HL_REQUEST_TARGET_MAX)

@@ -51,15 +51,23 @@ static void find_peer(struct connection *c)
         if (getpeername(c->fd, (struct sockaddr *)&address, &len) < 0)
                 return;
         if (address.ss_family == AF_UNIX) {
-                c->peer = (struct hl_peer){ .local = true, .name = "unix" };
+                struct ucred other;
+                len = sizeof(other);
+                c->peer = (struct hl_peer){ .local = true, .name = "unix", .is_unix = true };
+                c->peer.has_uid = getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &other, &len) == 0;
+                c->peer.uid = c->peer.has_uid ? other.uid : 0;
                 return;
         }
+        c->peer.client = hl_endpoint_of((struct sockaddr *)&address);
         if (address.ss_family == AF_INET)
                 ip = &((struct sockaddr_in *)&address)->sin_addr;
         else if (address.ss_family == AF_INET6)
                 ip = &((struct sockaddr_in6 *)&address)->sin6_addr;
         if (ip && inet_ntop(address.ss_family, ip, c->peer.name, sizeof(c->peer.name)))
                 c->peer.local = hl_address_is_local(c->peer.name);
+        len = sizeof(address);
+        if (getsockname(c->fd, (struct sockaddr *)&address, &len) == 0)
+                c->peer.server = hl_endpoint_of((struct sockaddr *)&address);
 }
 
 static int send_bytes(void *data, const void *bytes, size_t len)

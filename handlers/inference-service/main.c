@@ -243,7 +243,7 @@ static const struct hl_route table[] = {
           "One model: state, process, last result, requests in flight" },
         { HL_POST, "/models/{model}", run_set, HL_SCOPE_CONTROL, NULL,
           "Start or stop it: running, true or false; wait, job, ready or none", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
-        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_READ, "lines,format,follow",
+        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_LOGS, "lines,format,follow",
           "What a model logged; ?lines=1 to 10000, ?format=json or text, ?follow=true" },
         { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
           "Start a model; ?wait=job, ready or none" },

@@ -151,7 +151,7 @@ static const struct hl_route table[] = {
         { HL_GET, "/models/{model}/why", monitor_run_why, HL_SCOPE_READ, NULL,
           "Whether the sweep would stop the model now, and its last decisions" },
         { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus" },
-        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_CONTROL, NULL,
+        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_REPORT, NULL,
           "Record that a model is being used now" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };

@@ -21,6 +21,14 @@ static int scopes_of(void *data, const char *secret)
         return hl_tokens_scopes(secret, &service->token, &service->token_err);
 }
 
+static unsigned scopes_of_local(void *data, const struct hl_peer *peer, const char **ret_why)
+{
+        struct hl_service *service = data;
+        service->local = hl_local_find(peer);
+        *ret_why = service->local.why;
+        return service->local.scopes;
+}
+
 static void log_request(const struct hl_service *service, const struct hl_request *request, int status,
                         const struct hl_err *err)
 {
@@ -34,6 +42,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 { "HL_STATUS", status_text },
                 { "HL_PEER", request->peer.name },
                 { "HL_TOKEN", *service->token.name ? service->token.name : NULL },
+                { "HL_USER", *service->local.user ? service->local.user : NULL },
                 { "HL_UNIT", unit },
                 { NULL, NULL },
         };
@@ -42,14 +51,16 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
-        hl_log(priority, fields, "%s %s from %s%s%s: %d%s%s [%s]", hl_method_name(request->method), request->path,
-               request->peer.name, *service->token.name ? " with token " : "", service->token.name, status,
-               err->kind ? ": " : "", err->kind ? err->message : "", request->id);
+        hl_log(priority, fields, "%s %s from %s%s%s%s%s: %d%s%s [%s]", hl_method_name(request->method), request->path,
+               request->peer.name, *service->local.user ? ", user " : "", service->local.user,
+               *service->token.name ? " with token " : "", service->token.name, status, err->kind ? ": " : "",
+               err->kind ? err->message : "", request->id);
 }
 
 static struct hl_guard guard_of(struct hl_service *service)
 {
         return (struct hl_guard){ .trust_local = service->config.trust_loopback,
+                                  .scopes_of_local = scopes_of_local,
                                   .host_names = service->config.allowed_hosts,
                                   .origins = service->config.allowed_origins,
                                   .scopes_of = scopes_of,

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/tokens.h"
 #include "http/routes.h"
+#include "local.h"
 #include "systemd/bus.h"
 #include "systemd/units.h"
 
@@ -22,6 +23,7 @@ struct hl_service {
         struct hl_bus bus;
         struct hl_config config;
         struct hl_token token;   /* that let its peer in; .name "" where none was needed */
+        struct hl_local local;   /* the peer, where it is on this machine and was looked at */
         struct hl_err token_err; /* why tokens could not be read */
 };
 

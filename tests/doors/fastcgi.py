@@ -3,6 +3,27 @@
 import socket
 import struct
 
+class Client:
+    """Somebody with a connection on loopback, as a web server tells of it: services look up whose it is."""
+
+    def __init__(self, make=socket.socket):
+        self.server = make()
+        self.server.bind(("127.0.0.1", 0))
+        self.server.listen()
+        self.client = make()
+        self.client.connect(self.server.getsockname())
+        self.accepted, _ = self.server.accept()
+
+    @property
+    def variables(self):
+        (address, port), (server, server_port) = self.client.getsockname(), self.client.getpeername()
+        return {"REMOTE_ADDR": address, "REMOTE_PORT": str(port), "SERVER_ADDR": server, "SERVER_PORT": str(server_port)}
+
+    def close(self):
+        for each in self.client, self.accepted, self.server:
+            each.close()
+
+
 BEGIN_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
 RESPONDER = 1
 

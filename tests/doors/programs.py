@@ -19,6 +19,14 @@ TIMEOUT = 20
 SERVICES = ["shutdown-service", "inference-service", "model-monitor-service"]
 
 
+this_process = fastcgi.Client()
+
+
+def peer_variables(address):
+    """Who asks, as a web server tells it. On loopback that is this process."""
+    return this_process.variables if address == "127.0.0.1" else {"REMOTE_ADDR": address}
+
+
 class Lab:
     """Folders of a lab of its own, and the environment that names them."""
 
@@ -83,7 +91,7 @@ def parse_headers(lines):
 def by_cgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
     path, _, query = target.partition("?")
     env = dict(lab.env, GATEWAY_INTERFACE="CGI/1.1", SERVER_PROTOCOL="HTTP/1.1", REQUEST_METHOD=method,
-               REQUEST_URI=target, QUERY_STRING=query, REMOTE_ADDR=peer)
+               REQUEST_URI=target, QUERY_STRING=query, **peer_variables(peer))
     for name, value in {"Host": "localhost:5001", **dict(headers)}.items():
         variable = name.upper().replace("-", "_")
         if value is not None:
@@ -153,7 +161,7 @@ class Listener:
 
 def by_fastcgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
     path, _, query = target.partition("?")
-    variables = {"REQUEST_METHOD": method, "REQUEST_URI": target, "QUERY_STRING": query, "REMOTE_ADDR": peer}
+    variables = {"REQUEST_METHOD": method, "REQUEST_URI": target, "QUERY_STRING": query, **peer_variables(peer)}
     for name, value in {"Host": "localhost:5001", **dict(headers)}.items():
         variable = name.upper().replace("-", "_")
         if value is not None:

@@ -8,11 +8,11 @@ import subprocess
 import fastcgi
 import pytest
 
-from programs import BUILD, Listener
+from programs import BUILD, Listener, this_process
 
 
 def variables(method, path, **more):
-    return {"REQUEST_METHOD": method, "REQUEST_URI": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost", **more}
+    return {"REQUEST_METHOD": method, "REQUEST_URI": path, "HTTP_HOST": "localhost", **this_process.variables, **more}
 
 
 class Worker(Listener):

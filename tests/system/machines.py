@@ -150,6 +150,7 @@ class Machine:
         self.http = self.network.http
         self.connect = self.network.connect
         self.open = self.network.open
+        self.client = fastcgi.Client(self.network.socket)
 
     def down(self):
         tool("down", self.name)
@@ -263,8 +264,8 @@ class Machine:
 
     def fastcgi(self, socket, method, path, body=b"", timeout=30, send=fastcgi.request, **variables):
         """One request as NGINX sends it, to a socket in /run/home-lab-services: (status, headers, body)."""
-        variables = {"REQUEST_METHOD": method, "REQUEST_URI": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
-                     "GATEWAY_INTERFACE": "CGI/1.1", **variables}
+        variables = {"REQUEST_METHOD": method, "REQUEST_URI": path, "HTTP_HOST": "localhost", "GATEWAY_INTERFACE": "CGI/1.1",
+                     **self.client.variables, **variables}
         if body:
             variables |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
         return send(str(self.path(f"/run/home-lab-services/{socket}.sock")), variables, body, timeout)

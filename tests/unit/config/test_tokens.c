@@ -59,10 +59,10 @@ static void a_scope_has_the_bits_of_those_it_includes(void **state)
                 const char *scope;
                 unsigned bits;
         } scopes[] = {
-                { "read", HL_SCOPE_READ },
+                { "read", HL_SCOPE_READ | HL_SCOPE_LOGS },
                 { "use", HL_SCOPE_USE },
-                { "control", HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL },
-                { "power", HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL | HL_SCOPE_POWER },
+                { "control", HL_SCOPE_READ | HL_SCOPE_LOGS | HL_SCOPE_USE | HL_SCOPE_REPORT | HL_SCOPE_CONTROL },
+                { "power", HL_SCOPE_ALL },
         };
         for (size_t i = 0; i < HL_COUNT(scopes); i++) {
                 char secret[HL_TOKEN_SECRET_SIZE];

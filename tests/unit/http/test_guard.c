@@ -29,7 +29,8 @@ struct guard_case {
         unsigned scopes;
 };
 
-#define CONTROL (HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_CONTROL)
+#define READ (HL_SCOPE_READ | HL_SCOPE_LOGS)
+#define CONTROL (HL_SCOPE_ALL & ~(unsigned)HL_SCOPE_POWER)
 
 static void expect_guard(const struct hl_guard *guard, const struct guard_case *c)
 {
@@ -130,7 +131,7 @@ static void other_peers_need_a_token(void **state)
         struct hl_guard guard = { .trust_local = true, .scopes_of = scope_of };
         static const struct guard_case cases[] = {
                 { HL_GET, NULL, NULL, NULL, NULL, false, 403, "token_required", 0 },
-                { HL_GET, NULL, NULL, NULL, "Bearer read", false, 0, NULL, HL_SCOPE_READ },
+                { HL_GET, NULL, NULL, NULL, "Bearer read", false, 0, NULL, READ },
                 { HL_GET, NULL, NULL, NULL, "bearer   control", false, 0, NULL, CONTROL },
                 { HL_GET, NULL, NULL, NULL, "BEARER use", false, 0, NULL, HL_SCOPE_USE },
                 { HL_GET, NULL, NULL, NULL, "Bearer power", false, 0, NULL, HL_SCOPE_ALL },
@@ -146,8 +147,8 @@ static void other_peers_need_a_token(void **state)
                 expect_guard(&guard, &cases[i]);
         guard.trust_local = false;
         expect_guard(&guard, &(struct guard_case){ HL_GET, .local = true, .status = 403, .code = "token_required" });
-        expect_guard(&guard, &(struct guard_case){ HL_GET, .authorization = "Bearer read", .local = true,
-                                                   .scopes = HL_SCOPE_READ });
+        expect_guard(&guard,
+                     &(struct guard_case){ HL_GET, .authorization = "Bearer read", .local = true, .scopes = READ });
 }
 
 static const char *const origins[] = { "https://chat.example", "http://localhost:3000", "null", "app://*", NULL };
@@ -163,7 +164,7 @@ static void named_pages_may_do_what_others_may_not(void **state)
                 { HL_METHOD_OTHER, "localhost", "null", "cross-site", NULL, true, 0, NULL, HL_SCOPE_ALL },
                 { HL_POST, "localhost", "app://obsidian.md", NULL, NULL, true, 0, NULL, HL_SCOPE_ALL },
                 /* Its own token is all that it has. */
-                { HL_POST, "localhost", "https://chat.example", NULL, "Bearer read", false, 0, NULL, HL_SCOPE_READ },
+                { HL_POST, "localhost", "https://chat.example", NULL, "Bearer read", false, 0, NULL, READ },
                 { HL_POST, "localhost", "https://chat.example", NULL, NULL, false, 403, "token_required", 0 },
                 /* Not these. */
                 { HL_POST, "localhost", "http://chat.example", NULL, NULL, true, 403, "foreign_origin", 0 },
@@ -316,9 +317,57 @@ static void who_has_no_token_is_told_how_to_send_one(void **state)
         hl_request_free(&r);
 }
 
+/* What scopes_of_local() says in a test. */
+struct trust {
+        unsigned scopes;
+        const char *why;
+};
+
+static unsigned scopes_of_local(void *data, const struct hl_peer *peer, const char **ret_why)
+{
+        const struct trust *trust = data;
+        assert_true(peer->local);
+        *ret_why = trust->why;
+        return trust->scopes;
+}
+
+static void a_local_peer_may_what_its_user_may(void **state)
+{
+        (void)state;
+        struct trust trust = { .scopes = HL_SCOPE_READ | HL_SCOPE_REPORT };
+        struct hl_guard guard = {
+                .trust_local = true, .scopes_of_local = scopes_of_local, .scopes_of = scope_of, .data = &trust
+        };
+        static const struct {
+                const char *authorization;
+                unsigned scopes;
+        } cases[] = {
+                { NULL, HL_SCOPE_READ | HL_SCOPE_REPORT },
+                { "Bearer sk-1",
+                  HL_SCOPE_READ | HL_SCOPE_REPORT }, /* clients send a key of theirs whether asked or not */
+                { "Bearer use", HL_SCOPE_READ | HL_SCOPE_REPORT | HL_SCOPE_USE },
+                { "Bearer control", CONTROL },
+                { "Bearer power", HL_SCOPE_ALL },
+        };
+        for (size_t i = 0; i < HL_COUNT(cases); i++)
+                expect_guard(&guard, &(struct guard_case){ HL_GET, .authorization = cases[i].authorization,
+                                                           .local = true, .scopes = cases[i].scopes });
+        trust = (struct trust){ .why = "nobody knows who it is" };
+        expect_guard(&guard, &(struct guard_case){ HL_GET, .local = true, .status = 403, .code = "token_required" });
+        expect_guard(&guard, &(struct guard_case){ HL_GET, .authorization = "Bearer power", .local = true,
+                                                   .scopes = HL_SCOPE_ALL });
+        expect_guard(&guard, &(struct guard_case){ HL_GET, .authorization = "Bearer sk-1", .local = true, .status = 401,
+                                                   .code = "token_invalid" });
+        trust.scopes = HL_SCOPE_ALL;
+        expect_guard(&guard, &(struct guard_case){ HL_GET, .local = true, .scopes = HL_SCOPE_ALL });
+        guard.trust_local = false; /* then nobody looks */
+        expect_guard(&guard, &(struct guard_case){ HL_GET, .local = true, .status = 403, .code = "token_required" });
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_local_peer_may_what_its_user_may),
                 cmocka_unit_test(a_host_goes_by_its_names),
                 cmocka_unit_test(pages_of_others_change_nothing),
                 cmocka_unit_test(named_pages_may_do_what_others_may_not),

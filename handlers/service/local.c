@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "local.h"
+
+#include "base/mem.h"
+#include "base/scope.h"
+#include "base/str.h"
+#include "kernel/cgroups.h"
+#include "kernel/socket_owner.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PASSWD "/etc/passwd"
+#define MODELS "home-lab-models"
+#define MODELS_SLICE "/system.slice/system-model.slice" /* where systemd puts model@.service */
+
+static const struct {
+        const char *name;
+        unsigned scopes;
+} users[] = {
+        { MODELS, HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_REPORT },
+        { "home-lab-services", HL_SCOPE_READ },
+        { "home-lab-power", HL_SCOPE_READ },
+        { "home-lab-nginx", HL_SCOPE_READ },
+};
+
+/* How the units begin that run as one of these. */
+static const struct {
+        const char *prefix, *user;
+} units[] = {
+        { "model@", MODELS },
+        { "shutdown-service", "home-lab-power" },
+        { "inference-service", "home-lab-services" },
+        { "model-", "home-lab-services" },
+        { "home-lab-services", "home-lab-services" },
+        { "nginx-config-updater", "home-lab-nginx" },
+};
+
+static struct hl_local anybody(void)
+{
+        return (struct hl_local){ .scopes = HL_SCOPE_ALL };
+}
+
+static struct hl_local nobody(const char *why)
+{
+        return (struct hl_local){ .scopes = HL_SCOPE_NONE, .why = why };
+}
+
+static struct hl_local named(const char *name)
+{
+        struct hl_local local = anybody();
+        for (size_t i = 0; i < HL_COUNT(users); i++)
+                if (strcmp(name, users[i].name) == 0) {
+                        local.scopes = users[i].scopes;
+                        hl_copy(local.user, sizeof(local.user), users[i].name);
+                }
+        return local;
+}
+
+/* Not by getpwuid(): that may ask a server of the network, and system users are in this file. */
+struct hl_local hl_local_of_user(uint32_t uid, const char *passwd)
+{
+        HL_CLEANUP(hl_close_file) FILE *file = fopen(passwd, "re");
+        struct passwd entry, *found = NULL;
+        char line[1024];
+        if (!file)
+                return nobody(PASSWD " cannot be read, which says whose requests these are");
+        while (fgetpwent_r(file, &entry, line, sizeof(line), &found) == 0)
+                if (found->pw_uid == uid) {
+                        struct hl_local local = named(found->pw_name);
+                        if (*local.user)
+                                return local;
+                }
+        return anybody();
+}
+
+struct hl_local hl_local_of_group(const char *path, const char *passwd)
+{
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_cgroups_unit(path);
+        const char *slice = strstr(path, "/user-");
+        unsigned uid;
+        if (slice && sscanf(slice, "/user-%u.slice", &uid) == 1) /* a user manager's, or a session's */
+                return hl_local_of_user(uid, passwd);
+        for (size_t i = 0; i < HL_COUNT(units) && unit; i++)
+                if (hl_has_prefix(unit, units[i].prefix))
+                        return named(units[i].user);
+        return anybody();
+}
+
+struct hl_local hl_local_find(const struct hl_peer *peer)
+{
+        static const char unseen[] = "it cannot be seen who of this host asks: keep the connection open until the "
+                                     "answer is there, and ask this port itself";
+        struct hl_socket_owner owner;
+        if (peer->is_unix)
+                return peer->has_uid ? hl_local_of_user(peer->uid, PASSWD) : anybody();
+        if (peer->client.port == 0 || peer->server.port == 0)
+                return nobody("the web server does not say which connection it is: have it pass REMOTE_PORT, "
+                              "SERVER_ADDR and SERVER_PORT");
+        if (!hl_socket_owner(&peer->client, &peer->server, &owner))
+                return nobody(unseen);
+        struct hl_local local = hl_local_of_user(owner.uid, PASSWD);
+        if (local.scopes != HL_SCOPE_ALL || owner.uid == 0)
+                return local;
+        if (hl_cgroups_is_below(MODELS_SLICE, owner.cgroup))
+                return named(MODELS);
+        if (owner.uid != HL_NOBODY)
+                return local;
+        HL_CLEANUP(hl_free_pointer) char *path = hl_cgroups_path(owner.cgroup);
+        return path ? hl_local_of_group(path, PASSWD) : nobody(unseen);
+}
