@@ -18,10 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 
 #define SECRET_BYTES 32
+#define LOCK_LOOK_US (20 * HL_USEC_PER_MSEC)
 #define SERVICE_GROUP "home-lab-services" /* may read the file */
 
 static char *file_path(void)
@@ -140,16 +140,37 @@ static int save(const struct hl_tokens *tokens, struct hl_err *err)
                      : 0;
 }
 
-/* Two of these commands at once must not lose a token: they take turns on the folder. */
-static int lock_folder(struct hl_err *err)
+/* Of the process that has the lock; 0: it has let go. */
+static pid_t holder_of(int fd)
 {
-        int fd = open(hl_configuration_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || flock(fd, LOCK_EX) < 0) {
-                int r = hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", hl_configuration_dir());
-                hl_close_fd(&fd);
-                return r;
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+/* Two of these commands at once must not lose a token: they take turns, by a file that nobody else may open. */
+static int lock_tokens(struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/tokens.lock", hl_configuration_dir());
+        HL_CLEANUP(hl_close_fd) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        if (fd < 0)
+                return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m%s", path,
+                               errno == EACCES ? " (tokens are made by root)" : "");
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        uint64_t deadline_us = hl_clock_monotonic() + HL_TOKENS_LOCK_US;
+        while (fcntl(fd, F_SETLK, &lock) < 0) {
+                if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+                        return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", path);
+                if (hl_clock_monotonic() >= deadline_us)
+                        return hl_fail(
+                                err, HL_ERR_BUSY, EBUSY, "tokens_locked",
+                                "another command has held %s for %llu s: \"ps %d\" shows it, \"kill %d\" ends it", path,
+                                (unsigned long long)(HL_TOKENS_LOCK_US / HL_USEC_PER_SEC), holder_of(fd),
+                                holder_of(fd));
+                hl_sleep_or_hangup(-1, LOCK_LOOK_US);
         }
-        return fd;
+        int locked = fd;
+        fd = -1;
+        return locked;
 }
 
 static size_t position(const struct hl_tokens *tokens, const char *name)
@@ -168,7 +189,7 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
         if (!hl_scope_bits(scope))
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_scope", "the scope is " HL_SCOPE_CHOICES);
 
-        HL_CLEANUP(hl_close_fd) int lock = lock_folder(err);
+        HL_CLEANUP(hl_close_fd) int lock = lock_tokens(err);
         if (lock < 0)
                 return lock;
         HL_CLEANUP(hl_tokens_free) struct hl_tokens tokens = { 0 };
@@ -200,7 +221,7 @@ int hl_tokens_add(const char *name, const char *scope, char *ret_secret, struct 
 
 int hl_tokens_revoke(const char *name, struct hl_err *err)
 {
-        HL_CLEANUP(hl_close_fd) int lock = lock_folder(err);
+        HL_CLEANUP(hl_close_fd) int lock = lock_tokens(err);
         if (lock < 0)
                 return lock;
         HL_CLEANUP(hl_tokens_free) struct hl_tokens tokens = { 0 };

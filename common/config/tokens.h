@@ -5,7 +5,8 @@
  *          it is 256 random bits, so its plain hash gives nothing away.
  * Errors   hl_tokens_find(): -errno/INTERNAL where the file cannot be read or a line is
  *          wrong: nobody is let in by a broken file.
- *          hl_tokens_add(): -EEXIST/CONFLICT; hl_tokens_revoke(): -ENOENT/NOT_FOUND.
+ *          hl_tokens_add(): -EEXIST/CONFLICT; hl_tokens_revoke(): -ENOENT/NOT_FOUND; both -EBUSY/BUSY where another
+ *          command does not end.
  * Process  the file is read for every request and replaced as a whole: a revoked token
  *          stops at once.
  * Tests    tests/unit/config/test_tokens.c
@@ -22,9 +23,10 @@ struct hl_err;
 
 #define HL_TOKEN_NAME_MAX 64 /* bytes */
 #define HL_TOKEN_SCOPE_SIZE 16
-#define HL_TOKEN_HASH_SIZE 65         /* hexadecimal SHA-256 and the NUL */
-#define HL_TOKEN_SECRET_SIZE 72       /* "hls_", 64 hexadecimal digits, the NUL, and room */
-#define HL_TOKENS_FILE_SIZE_MAX 65536 /* bytes */
+#define HL_TOKEN_HASH_SIZE 65                         /* hexadecimal SHA-256 and the NUL */
+#define HL_TOKEN_SECRET_SIZE 72                       /* "hls_", 64 hexadecimal digits, the NUL, and room */
+#define HL_TOKENS_FILE_SIZE_MAX 65536                 /* bytes */
+#define HL_TOKENS_LOCK_US (UINT64_C(3) * 1000 * 1000) /* that one command waits for another; each takes milliseconds */
 
 struct hl_token {
         char name[HL_TOKEN_NAME_MAX + 1];

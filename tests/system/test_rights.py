@@ -129,6 +129,19 @@ def test_the_models_user_may_nothing_by_polkit(machine):
     assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
 
 
+def test_a_model_keeps_no_token_alive(machine):
+    """It may open the folder of the tokens, and so lock that. What is locked is root's."""
+    etc = "/etc/home-lab-services"
+    machine.sh("home-lab-services token add first --scope power")
+    assert machine.run(["flock", f"{etc}/tokens.lock", "true"], user="home-lab-models").returncode != 0
+    machine.sh(f"systemd-run --quiet --unit=locks --uid=home-lab-models --property=Type=exec flock {etc} sleep 1000")
+    try:
+        wait_until(lambda: machine.run(["flock", "--nonblock", etc, "true"]).returncode != 0, PATIENCE, "it has the lock")
+        machine.sh("home-lab-services token revoke first && home-lab-services token add second --scope read")
+    finally:
+        machine.sh("systemctl stop locks.service")
+
+
 # ---- restarts ----
 
 def test_quick_restarts_leave_everything_up(machine):

@@ -7,9 +7,13 @@
 #include "config/tokens.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void added_found_and_revoked(void **state)
@@ -237,6 +241,53 @@ static void an_unreadable_file_lets_nobody_in(void **state)
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
 }
 
+/* Another program that holds the lock, until its end of the pipe is closed. */
+static pid_t hold(const char *path, int type, int *ret_end)
+{
+        int held[2], ends[2];
+        char byte = 0;
+        must(pipe(held) == 0 && pipe(ends) == 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                close(ends[1]);
+                struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+                int fd = open(path, type);
+                must(fd >= 0 && (type == O_RDONLY ? flock(fd, LOCK_EX) : fcntl(fd, F_SETLK, &lock)) == 0);
+                must(write(held[1], "", 1) == 1);
+                _exit(read(ends[0], &byte, 1) != 0);
+        }
+        must(pid > 0 && read(held[0], &byte, 1) == 1);
+        close(held[0]);
+        close(held[1]);
+        close(ends[0]);
+        *ret_end = ends[1];
+        return pid;
+}
+
+static void a_lock_that_is_held_is_told(void **state)
+{
+        char secret[HL_TOKEN_SECRET_SIZE], said[64];
+        struct hl_err err = { 0 };
+        struct stat status;
+        int end;
+        assert_int_equal(hl_tokens_add("a", "read", secret, &err), 0);
+        must(stat(test_path(*state, "tokens.lock"), &status) == 0);
+        assert_int_equal(status.st_mode & 0777, 0600); /* nobody else can open it, and so hold it */
+
+        pid_t pid = hold(test_path(*state, "tokens.lock"), O_RDWR, &end);
+        snprintf(said, sizeof(said), "\"kill %d\"", pid);
+        assert_int_equal(hl_tokens_revoke("a", &err), -EBUSY);
+        assert_string_equal(err.code, "tokens_locked");
+        assert_non_null(strstr(err.message, said));
+        close(end);
+        must(waitpid(pid, NULL, 0) == pid);
+
+        pid = hold(*state, O_RDONLY, &end); /* the folder may be opened by everybody */
+        assert_int_equal(hl_tokens_revoke("a", &err), 0);
+        close(end);
+        must(waitpid(pid, NULL, 0) == pid);
+}
+
 #define IN_FOLDER(function) cmocka_unit_test_setup_teardown(function, test_folder_setup, test_folder_teardown)
 
 int main(void)
@@ -251,6 +302,7 @@ int main(void)
                 IN_FOLDER(a_broken_line_lets_nobody_in),
                 IN_FOLDER(comments_and_empty_lines_are_no_tokens),
                 IN_FOLDER(an_unreadable_file_lets_nobody_in),
+                IN_FOLDER(a_lock_that_is_held_is_told),
         };
         return cmocka_run_group_tests_name("tokens", tests, NULL, NULL);
 }
