@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/private.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "config/catalog.h"
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
         uint64_t quiet_us = hl_idle_from_env(QUIET_US);
         int type = 0;
         socklen_t len = sizeof(type);
+        hl_keep_private();
         hl_log_open("model-activity");
         if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_DGRAM) {
                 fprintf(stderr, "model-activity reads what NGINX logs: it is started by model-activity.socket\n");

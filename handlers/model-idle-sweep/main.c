@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/private.h"
 #include "base/version.h"
 #include "config/catalog.h"
 #include "host.h"
@@ -336,6 +337,7 @@ int main(int argc, char **argv)
         }
         if (dry)
                 hl_config_adopt_environment();
+        hl_keep_private();
         hl_log_open("model-idle-sweep");
         if (before_sleep)
                 return sweep_host_call_off(HL_HOST_GOES_TO_SLEEP) < 0 ? EXIT_FAILURE : EX_OK;

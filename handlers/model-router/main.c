@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/private.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "body.h"
@@ -277,6 +278,7 @@ int main(int argc, char **argv)
         if (hl_version_asked(argc, argv))
                 return EXIT_SUCCESS;
         struct router router = { .bus = HL_BUS_INIT };
+        hl_keep_private();
         hl_log_open("model-router");
         if (!hl_is_listening(STDIN_FILENO)) {
                 fprintf(stderr, "model-router answers NGINX: it is started by systemd, behind model-router.socket\n");

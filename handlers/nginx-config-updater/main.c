@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/private.h"
 #include "base/version.h"
 #include "conf.h"
 #include "nginx-config-updater/cluster/publish.h"
@@ -366,6 +367,7 @@ int main(int argc, char **argv)
         enum print what = PRINT_NOTHING;
         if (argc > 1 && strcmp(argv[1], "--kubernetes") == 0)
                 return hl_kubernetes_main(argc - 1, argv + 1);
+        hl_keep_private();
         hl_log_open("nginx-config-updater");
         for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
                 if (option == 'h')

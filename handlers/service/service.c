@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/private.h"
 #include "base/version.h"
 #include "bus_kept.h"
 #include "models/states.h"
@@ -107,6 +108,7 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
         if (hl_version_asked(argc, argv))
                 return EXIT_SUCCESS;
         struct hl_server server = { .name = routes->name, .answer = answer, .refuse = refuse, .service = routes };
+        hl_keep_private();
         hl_log_open(routes->name);
         return hl_serve(&server);
 }
