@@ -128,6 +128,7 @@ install_all() {
 	start
 	[[ $upgrade == no ]] || put_files_of_nginx
 	set_up_nginx
+	keep_port_of_nginx
 	cat <<-END
 		Home Lab Services are installed and running:
 		  shutdown 127.0.0.1:5001, inference 127.0.0.1:5002, model monitor 127.0.0.1:5003 (curl http://127.0.0.1:5001/)
@@ -160,6 +161,8 @@ uninstall_all() {
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
+	rm -f "$DESTDIR$port_of_nginx"
+	rmdir "$DESTDIR${port_of_nginx%/*}" 2>/dev/null || true
 	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready,stopped} "$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
 		"$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true

@@ -7,6 +7,7 @@
 # ours. In Debian's folder of enabled sites it is a link, and the file is the user's in the folder beside it.
 readonly places=(/etc/nginx/sites-enabled/home-lab-services{,.conf} /etc/nginx/{vhosts.d,conf.d,http.d}/home-lab-services.conf)
 readonly available=/etc/nginx/sites-available/home-lab-services
+readonly port_of_nginx=$unitdir/model@.service.d/nginx-port.conf
 readonly off=.disabled # at the end of its name: NGINX reads a "*.conf" no more
 # Of each site that was shipped before: one that nobody has changed is replaced by today's.
 readonly former_sites=(5dd55d9ef869f3d70d54d0bab143d192a0a45d533e249e3d5adad849b7a333c9
@@ -141,6 +142,22 @@ set_up_nginx() {
 	fi
 	systemctl start nginx-config-updater.service 2>/dev/null ||
 		say "NGINX has no new locations of models: systemctl status nginx-config-updater"
+}
+
+# No model takes NGINX's port while that is down, nor [::1] beside it. A model's PORT may be this one where the site has another.
+keep_port_of_nginx() {
+	local port
+	port=$(site_is_enabled && site_address) || true
+	port=${port##*:}
+	if [[ -z $port ]] || foreign_model_unit >/dev/null; then
+		rm -f "$port_of_nginx"
+		rmdir "${port_of_nginx%/*}" 2>/dev/null || true
+	else
+		printf '# %s\n' 'SPDX-License-Identifier: MIT' "NGINX's, when install-services.sh ran: to run it again says what it is now." >"$rendered/${port_of_nginx##*/}"
+		printf '[Service]\nSocketBindDeny=tcp:%s\n' "$port" >>"$rendered/${port_of_nginx##*/}"
+		put 0644 "$rendered/${port_of_nginx##*/}" "$port_of_nginx"
+	fi
+	systemctl daemon-reload
 }
 
 reload_nginx() {
