@@ -193,7 +193,7 @@ def test_status_shows_models_services_and_the_next_shutdown(broken):
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert rows["steady"][1:3] == ["8310", "loaded"] and rows["tiny-llama"][1:3] == ["8198", "unloaded"], text
     assert rows["reboot"][1] == "at" and "1h 30min" in text, text
-    assert rows["coordinator"] == ["coordinator", "up"] and rows["shutdown-service"][1:] == ["up", "127.0.0.1:5001"], text
+    assert rows["coordinator"] == ["coordinator", "up"] and rows["shutdown-service"][1:] == ["up", "127.0.0.1:5001,", "[::1]:5001"], text
     assert rows["nginx"][1] == rows["nginx-config-updater"][1] == rows["model-router"][1] == "up", text
 
 

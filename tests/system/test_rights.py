@@ -2,7 +2,7 @@
 """What each of the product's users may do, and that it can do no more."""
 import pytest
 
-from machines import INFERENCE, PATIENCE, wait_until
+from machines import INFERENCE, PATIENCE, SHUTDOWN, wait_until
 
 MANAGER = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
 OUT = "/var/lib/home-lab-services/nginx/test"
@@ -127,6 +127,90 @@ def test_the_models_user_may_nothing_by_polkit(machine):
     done = machine.run(f"systemd-run --quiet --wait --pipe --uid=home-lab-models {LINGER} {uid} true false")
     assert done.returncode != 0 and "denied" in done.stderr.lower(), done
     assert not machine.path(LINGERING).exists() and not machine.is_active(f"user@{uid}.service")
+
+
+# What a model finds in its unit: a line for each thing that it can do.
+PROBE = """#!/usr/bin/python3
+import ctypes, os, pathlib, socket, subprocess, sys
+
+def can(what, action):
+    try:
+        action()
+        print("can", what, flush=True)
+    except OSError as error:
+        print("cannot", what, error.errno, flush=True)
+
+def listen(address, port):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as it:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        it.bind((address, port))
+
+def call(number):
+    if ctypes.CDLL(None, use_errno=True).syscall(number, 0, 0, 0) < 0 and ctypes.get_errno() == 1:
+        raise PermissionError(1, "filtered")
+
+for port in 5001, 5002, 5003, 8080:
+    for address in "127.0.0.1", "::1":
+        can(f"listen on {address} {port}", lambda: listen(address, port))
+can("listen elsewhere", lambda: listen("127.0.0.1", 9100))
+can("signal another model", lambda: os.kill(int(sys.argv[1]), 0))
+can("signal its own", lambda: subprocess.Popen(["sleep", "100"]).kill())
+can("read other models' files", lambda: pathlib.Path("/etc/home-lab-services/models/tiny-llama").read_text())
+can("read its own file", lambda: pathlib.Path("/etc/home-lab-services/models/probe:1").read_text())
+for folder in "/run", "/run/lock", "/etc/home-lab-services/models", os.environ["HOME"], "/tmp":
+    can(f"write to {folder}", lambda: pathlib.Path(folder, "probe").write_text("x"))
+can("use io_uring", lambda: call(425))
+can("use keyrings", lambda: call(250))
+print("done", flush=True)
+"""
+
+
+def test_what_a_model_can_reach(machine):
+    """While the services are down, too: nobody is in a port's place then but who may be."""
+    has_bpf = "+BPF_FRAMEWORK" in machine.sh("systemctl --version")
+    apart = int(machine.sh("python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))'")) >= 6  # Landlock
+    machine.put("/usr/local/bin/probe", PROBE, 0o755)
+    machine.sh("systemctl start nginx.service model@tiny-llama.service && systemctl stop shutdown-service.service nginx.service")
+    machine.model("probe:1", command=f"/usr/local/bin/probe {machine.properties('model@tiny-llama.service', 'MainPID')['MainPID']}")
+    try:
+        machine.sh("systemctl start model@probe:1.service")
+        said = wait_until(lambda: (text := machine.sh("journalctl --quiet --no-pager --output=cat -t model@probe:1")).count("done") and
+                          text, PATIENCE, "it has tried everything").splitlines()
+    finally:
+        machine.sh("systemctl start shutdown-service.service")
+    allowed = {line.removeprefix("can ") for line in said if line.startswith("can ")}
+    expected = {"listen elsewhere", "signal its own", "read its own file", "write to /var/lib/home-lab-models", "write to /tmp"}
+    if not has_bpf:  # of Debian 12; the other ports are taken
+        expected |= {f"listen on {address} {port}" for address in ("127.0.0.1", "::1") for port in (5001, 8080)}
+    if not apart:  # before Linux 6.12
+        expected.add("signal another model")
+    assert allowed == expected, said
+    assert machine.is_active("model@tiny-llama.service")
+
+
+@pytest.mark.parametrize("port, service, user", [(SHUTDOWN, "shutdown-service", "home-lab-power"),
+                                                 (INFERENCE, "inference-service", "home-lab-services")])
+def test_nobody_of_its_user_writes_to_a_programs_memory(machine, port, service, user):
+    connection = machine.open(port)  # the process waits for a second request
+    connection.request("GET", "/health")
+    assert connection.getresponse().read()
+    pid = machine.sh(["pgrep", "--exact", service[:15]]).split()[0]
+    for file in "mem", "environ", "fd":
+        done = machine.run(["python3", "-c", f"open('/proc/{pid}/{file}', 'r+b') if '{file}' == 'mem' else "
+                            f"__import__('os').listdir('/proc/{pid}/fd') if '{file}' == 'fd' else open('/proc/{pid}/environ').read()"], user=user)
+        assert done.returncode != 0 and "PermissionError" in done.stderr, (file, done)
+    connection.close()
+
+
+def test_who_is_beside_a_port_is_told(machine):
+    """"localhost" is [::1] first."""
+    machine.sh("systemd-run --quiet --unit=beside --uid=games --property=Type=exec nc -6 -l -k ::1 8080")
+    try:
+        wait_until(lambda: machine.sh("ss -Hltn 'sport = :8080'"), PATIENCE, "it listens")
+        said = machine.run("home-lab-services check").stdout
+        assert "note: [::1]:8080 is held by nc" in said and "beside.service" in said, said
+    finally:
+        machine.sh("systemctl stop beside.service")
 
 
 def test_a_model_keeps_no_token_alive(machine):

@@ -38,7 +38,7 @@ check_ports() {
 		[[ $upgrade == no ]] || enabled "$name.service" || continue
 		while read -r _ _ _ line _ users; do
 			case $line in
-			"127.0.0.1:"* | "0.0.0.0:"* | "*:"* | "[::]:"*) taken+=("port ${port_of[$name]}: $line ${users:-by an unknown program}") ;;
+			"127.0.0.1:"* | "[::1]:"* | "0.0.0.0:"* | "*:"* | "[::]:"*) taken+=("port ${port_of[$name]}: $line ${users:-by an unknown program}") ;;
 			esac
 		done < <(ss -Hltnp "sport = :${port_of[$name]}")
 	done

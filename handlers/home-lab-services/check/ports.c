@@ -7,6 +7,8 @@
 #include "models/states.h"
 #include "parts.h"
 
+#include <string.h>
+
 static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports, const struct hl_model *model,
                           enum hl_unit_state active)
 {
@@ -27,11 +29,48 @@ static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports
         c->notes++;
 }
 
+/* A port that somebody else has on [::1] beside us: who says "localhost" asks there first. */
+struct beside {
+        struct hl_check *check;
+        uint16_t port;
+};
+
+static void note_beside(void *data, const struct hl_listener *listener)
+{
+        static const uint8_t loopback[16] = { [15] = 1 };
+        const struct beside *beside = data;
+        if (!listener->is_v6 || memcmp(listener->address, loopback, sizeof(loopback)) != 0 || listener->uid == 0)
+                return; /* systemd, and NGINX's master, are root */
+        HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_describe(listener);
+        hl_check_line("note", "[::1]:%u is held by %s, so \"localhost:%u\" leads there and not to us: stop that",
+                      beside->port, holder, beside->port);
+        beside->check->notes++;
+}
+
+static void check_beside(struct hl_check *c, uint16_t port)
+{
+        struct beside beside = { c, port };
+        struct hl_err ignored = { 0 };
+        hl_sockets_listeners(port, note_beside, &beside, &ignored);
+}
+
+static void check_all_beside(struct hl_check *c, const struct hl_nginx_ports *ports)
+{
+        for (size_t i = 0; i < HL_PRODUCT_UNITS; i++)
+                if (hl_product_units[i].port)
+                        check_beside(c, hl_product_units[i].port);
+        for (size_t i = 0; i < ports->count; i++)
+                if (strstr(ports->items[i].file, "home-lab-services"))
+                        check_beside(c, ports->items[i].first);
+}
+
 void hl_check_model_ports(struct hl_check *c)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_nginx_ports_free) struct hl_nginx_ports ports = { 0 };
         struct hl_err ignored = { 0 };
+        hl_nginx_ports_read(&ports);
+        check_all_beside(c, &ports);
         c->cause = CAUSE_MODELS;
         /* Both are said where the files are checked. */
         if (!c->config.models_dir || hl_catalog_load(&c->config, NULL, NULL, &catalog, &ignored) < 0)
@@ -40,7 +79,6 @@ void hl_check_model_ports(struct hl_check *c)
         for (size_t i = 0; i < catalog.count; i++)
                 states[i] = HL_UNIT_ACTIVE; /* where systemd cannot be asked, nobody is a stranger */
         hl_states_read(&c->bus, &c->config, &catalog, states, &ignored);
-        hl_nginx_ports_read(&ports);
         for (size_t i = 0; i < catalog.count; i++)
                 if (catalog.models[i].port)
                         check_port_of(c, &ports, &catalog.models[i], states[i]);
