@@ -96,8 +96,7 @@ struct hl_local hl_local_find(const struct hl_peer *peer)
         if (peer->is_unix)
                 return peer->has_uid ? hl_local_of_user(peer->uid, PASSWD) : anybody();
         if (peer->client.port == 0 || peer->server.port == 0)
-                return nobody("the web server does not say which connection it is: have it pass REMOTE_PORT, "
-                              "SERVER_ADDR and SERVER_PORT");
+                return anybody();
         if (!hl_socket_owner(&peer->client, &peer->server, &owner))
                 return nobody(unseen);
         struct hl_local local = hl_local_of_user(owner.uid, PASSWD);

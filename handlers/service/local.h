@@ -5,6 +5,7 @@
  *          report a use. The other programs of ours look, and no more. Whose a connection is the kernel says
  *          (kernel/socket_owner.h): its user, where this process sees users, and its unit. What runs in a model's unit
  *          is a model, whoever its user is. Who lets whom in at a web server's own unix socket, its file's mode says.
+ *          CGI/1.1 knows no client's port: a web server that does not say it vouches for everybody on this machine.
  * Errors   who cannot be told is nobody, and may nothing.
  * Source   /etc/passwd has these users; control groups are named for units, and slices for users.
  * Tests    tests/unit/service/test_local.c, tests/system/test_who.py

@@ -142,9 +142,20 @@ def test_who_has_left_is_nobody(web, with_reset):
     assert web.scheduled() is None
 
 
-def test_a_web_server_must_say_the_connection(web):
-    """Without its ports nobody knows whose it is. What to do, the answer says."""
-    status, _, body = web.fastcgi("shutdown-service", "POST", "/shutdown/schedule", b"{}", REMOTE_PORT="")
-    assert status == 403 and "REMOTE_PORT" in json.loads(body)["message"]
-    status, _, body = web.fastcgi("shutdown-service", "POST", "/shutdown/schedule", json.dumps(LATER).encode())
+@pytest.mark.parametrize("unsaid", ["REMOTE_PORT", "SERVER_ADDR"])
+def test_a_web_server_that_speaks_plain_cgi_vouches_for_all(web, unsaid):
+    """Neither is of CGI/1.1."""
+    status, _, body = web.fastcgi("shutdown-service", "POST", "/shutdown/schedule", json.dumps(LATER).encode(), **{unsaid: ""})
     assert status == 200 and web.scheduled(), body
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:5001", "[::]:5001", "5001", "[::1]:5001"])
+def test_a_drop_in_may_name_an_address_that_has_ours_in_it(web, address):
+    drop_in = "/etc/systemd/system/shutdown-service.socket.d/lan.conf"
+    web.put(drop_in, f"[Socket]\nListenStream={address}\n")
+    try:
+        web.sh("systemctl daemon-reload && systemctl restart shutdown-service.socket")
+        for host in "127.0.0.1", "[::1]":
+            web.sh(f"for i in 1 2 3 4; do curl -sf http://{host}:5001/shutdown/next || exit 1; done")
+    finally:
+        web.sh(f"rm {drop_in}; systemctl daemon-reload && systemctl restart shutdown-service.socket")
