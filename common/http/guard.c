@@ -92,6 +92,17 @@ enum hl_page hl_guard_page(const struct hl_guard *guard, const struct hl_request
         return site && strcmp(site, "same-origin") == 0 ? HL_PAGE_OWN : HL_PAGE_NONE;
 }
 
+static bool may_change(enum hl_method method)
+{
+        return hl_method_has_body(method) || method == HL_METHOD_OTHER;
+}
+
+/* A change that a page sends from an origin where models have pages, too. Whose page it is, nobody can tell. */
+static bool is_of_models_origin(const struct hl_guard *guard, const struct hl_request *request)
+{
+        return request->shares_origin && may_change(request->method) && hl_guard_page(guard, request) == HL_PAGE_OWN;
+}
+
 #define ORIGIN_SHOWN_MAX 80 /* bytes */
 
 static int refuse_page(const struct hl_request *request, struct hl_problem *ret_problem)
@@ -120,8 +131,7 @@ int hl_guard_admit_page(const struct hl_guard *guard, const struct hl_request *r
         int r = hl_guard_admit_host(guard, request, ret_problem);
         if (r < 0)
                 return r;
-        bool changes = hl_method_has_body(request->method) || request->method == HL_METHOD_OTHER ||
-                       hl_cors_is_preflight(request);
+        bool changes = may_change(request->method) || hl_cors_is_preflight(request);
         if (changes && hl_guard_page(guard, request) == HL_PAGE_FOREIGN)
                 return refuse_page(request, ret_problem);
         return 0;
@@ -165,6 +175,10 @@ static int refuse_peer(const struct hl_guard *guard, const struct hl_request *re
         if (guard->models || hl_request_is_openai(request))
                 return hl_problem(ret_problem, 401, "token_required",
                                   "requests from %s need a token, " HOW_TO_SEND ": " HOW_TO_MAKE "use\"", peer);
+        if (is_of_models_origin(guard, request))
+                return hl_problem(ret_problem, 403, "token_required",
+                                  "a page needs a token to change anything here, because models have pages of the same "
+                                  "origin; send it " HOW_TO_SEND ": " HOW_TO_MAKE "control\" (or power, to shut down)");
         return hl_problem(ret_problem, 403, "token_required",
                           "requests from %s need a token, " HOW_TO_SEND ": " HOW_TO_MAKE
                           "read\" (or control, to start and stop models, or power, to shut down)",
@@ -175,7 +189,7 @@ int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *r
                         struct hl_problem *ret_problem)
 {
         /* A proxy on this machine is local; whom it asks for need not be. */
-        bool local = request->peer.local && !request->forwarded;
+        bool local = request->peer.local && !request->forwarded && !is_of_models_origin(guard, request);
         const char *why = NULL;
         unsigned given = HL_SCOPE_NONE;
         if (guard->trust_all || (guard->trust_local && local && !guard->scopes_of_local))

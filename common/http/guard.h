@@ -32,7 +32,8 @@ struct hl_guard {
 /* A browser says whose page sends a request. Programs do not. */
 enum hl_page {
         HL_PAGE_NONE,
-        HL_PAGE_OWN,     /* it came from the host and port that it asks */
+        HL_PAGE_OWN,     /* it came from the host and port that it asks: to change something where models have pages,
+                          * too, it needs a token, wherever it is shown */
         HL_PAGE_NAMED,   /* one of hl_guard.origins */
         HL_PAGE_FOREIGN, /* any other: it may change nothing, and read nothing */
 };

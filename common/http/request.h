@@ -57,7 +57,8 @@ struct hl_request {
         char *x_api_key, *api_key; /* where Anthropic's and Azure's clients send their token */
         /* Access-Control-Request-…: what a page asks to be allowed. */
         char *ac_request_method, *ac_request_headers, *ac_request_private_network;
-        bool forwarded; /* a forwarding header is there: the peer is a proxy */
+        bool forwarded;     /* a forwarding header is there: the peer is a proxy */
+        bool shares_origin; /* where this is asked, pages of models have the same origin as ours */
         struct hl_peer peer;
         struct hl_buf body; /* .max is HL_REQUEST_BODY_MAX */
         /* For struct hl_wait. From its call on the process may end with its client, and nothing is lost. NULL behind

@@ -80,7 +80,8 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
                 { "HTTP_VIA", "Via" },
         };
         const char *method = source->get(source->data, "REQUEST_METHOD"),
-                   *address = source->get(source->data, "REMOTE_ADDR");
+                   *address = source->get(source->data, "REMOTE_ADDR"),
+                   *shares = source->get(source->data, "HL_SHARES_ORIGIN");
         request->method = hl_method_parse(method ? method : "");
         hl_copy(request->peer.name, sizeof(request->peer.name), address && *address ? address : "unknown");
         hl_make_printable(request->peer.name);
@@ -89,6 +90,7 @@ int hl_cgi_read(struct hl_request *request, const struct hl_cgi_source *source, 
         request->peer.client = hl_endpoint_parse(address, source->get(source->data, "REMOTE_PORT"));
         request->peer.server =
                 hl_endpoint_parse(source->get(source->data, "SERVER_ADDR"), source->get(source->data, "SERVER_PORT"));
+        request->shares_origin = shares && strcmp(shares, "1") == 0;
 
         HL_CLEANUP(hl_free_pointer) char *target = find_target(source);
         if (strlen(target) > HL_REQUEST_TARGET_MAX)

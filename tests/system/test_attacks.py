@@ -62,10 +62,11 @@ def test_a_models_headers_steer_nothing(site, path, status):
 @pytest.mark.parametrize("said, path", [("/", "/evil/"), ("/own", "/evil/own"), ("/evil/x", "/evil/x")])
 def test_a_model_leaves_nothing_in_a_browser_for_the_whole_site(site, said, path):
     site.ask("GET", "/evil/ready")
-    orders = f"Service-Worker-Allowed: /\r\nClear-Site-Data: \"*\"\r\nSet-Cookie: a=b; Path={said}; HttpOnly\r\n"
+    orders = (f"Service-Worker-Allowed: /\r\nClear-Site-Data: \"*\"\r\nCross-Origin-Opener-Policy: same-origin\r\n"
+              f"Set-Cookie: a=b; Path={said}; HttpOnly\r\n")
     answer = site.post("/evil" + CHAT, {"say": f"HTTP/1.1 200 OK\r\n{orders}Content-Length: 3\r\n\r\nown"})
     assert answer.status == 200 and answer.body == b"own", answer
-    assert "Service-Worker-Allowed" not in answer.headers and "Clear-Site-Data" not in answer.headers
+    assert not {"Service-Worker-Allowed", "Clear-Site-Data", "Cross-Origin-Opener-Policy"} & set(answer.headers)
     assert answer.headers["Set-Cookie"] == f"a=b; Path={path}; HttpOnly"
 
 

@@ -364,6 +364,59 @@ static void a_local_peer_may_what_its_user_may(void **state)
         expect_guard(&guard, &(struct guard_case){ HL_GET, .local = true, .status = 403, .code = "token_required" });
 }
 
+/* A model's page is one of the same origin, so that a page has no more than its token. */
+static void where_models_have_pages_a_page_needs_a_token(void **state)
+{
+        (void)state;
+        static const struct {
+                enum hl_method method;
+                const char *origin, *site, *authorization;
+                int status; /* 0: admitted */
+                unsigned scopes;
+        } cases[] = {
+                { HL_POST, "http://localhost:8080", NULL, NULL, 403, 0 },
+                { HL_POST, "http://localhost:8080", "same-origin", NULL, 403, 0 },
+                { HL_POST, NULL, "same-origin", NULL, 403, 0 },
+                { HL_PUT, "http://localhost:8080", "none", NULL, 403, 0 },
+                { HL_PATCH, "http://LOCALHOST:8080", NULL, NULL, 403, 0 },
+                { HL_METHOD_OTHER, NULL, "same-origin", NULL, 403, 0 },
+                { HL_POST, "http://localhost:8080", NULL, "Bearer sk-other", 401, 0 },
+                { HL_POST, "http://localhost:8080", "same-origin", "Bearer control", 0, CONTROL },
+                { HL_POST, "app://named", "cross-site", NULL, 0, HL_SCOPE_ALL },
+                { HL_POST, NULL, NULL, NULL, 0, HL_SCOPE_ALL },
+                { HL_POST, NULL, "none", NULL, 0, HL_SCOPE_ALL },
+                { HL_GET, NULL, "same-origin", NULL, 0, HL_SCOPE_ALL },
+                { HL_HEAD, "http://localhost:8080", NULL, NULL, 0, HL_SCOPE_ALL },
+                { HL_OPTIONS, "http://localhost:8080", NULL, NULL, 0, HL_SCOPE_ALL },
+        };
+        static const char *const origins[] = { "app://named", NULL };
+        const struct hl_guard guard = { .trust_local = true, .origins = origins, .scopes_of = scope_of };
+        for (size_t i = 0; i < 2 * HL_COUNT(cases); i++) {
+                bool shares = i % 2 == 0, refused = shares && cases[i / 2].status;
+                struct hl_request r;
+                struct hl_problem problem = { 0 };
+                unsigned scopes = HL_SCOPE_NONE;
+                hl_request_init(&r);
+                r.method = cases[i / 2].method;
+                r.host = hl_strdup("localhost:8080");
+                r.origin = hl_strdup(cases[i / 2].origin);
+                r.sec_fetch_site = hl_strdup(cases[i / 2].site);
+                r.authorization = hl_strdup(cases[i / 2].authorization);
+                r.peer.local = true;
+                r.shares_origin = shares;
+                assert_int_equal(hl_guard_admit_page(&guard, &r, &problem), 0);
+                hl_guard_admit_peer(&guard, &r, &scopes, &problem);
+                unsigned expected = shares ? cases[i / 2].scopes : HL_SCOPE_ALL;
+                if (problem.status != (refused ? cases[i / 2].status : 0) || scopes != expected)
+                        fail_msg("case %zu: %d, scopes %u", i / 2, problem.status, scopes);
+                if (problem.status == 403) {
+                        assert_string_equal(problem.code, "token_required");
+                        assert_non_null(strstr(problem.message, "to shut down)")); /* whole */
+                }
+                hl_request_free(&r);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -376,6 +429,7 @@ int main(void)
                 cmocka_unit_test(other_peers_need_a_token),
                 cmocka_unit_test(a_token_comes_in_any_of_three_headers),
                 cmocka_unit_test(who_has_no_token_is_told_how_to_send_one),
+                cmocka_unit_test(where_models_have_pages_a_page_needs_a_token),
         };
         return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }
