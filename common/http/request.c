@@ -114,7 +114,8 @@ static bool is_forwarding(const char *name)
 
 int hl_request_header(struct hl_request *request, const char *name, const char *value, struct hl_problem *ret_problem)
 {
-        request->forwarded = request->forwarded || is_forwarding(name);
+        /* An empty one says nothing, and some transports do not tell it from none. */
+        request->forwarded = request->forwarded || (*value && is_forwarding(name));
         for (size_t i = 0; i < HL_COUNT(kept); i++) {
                 if (strcasecmp(kept[i].name, name) != 0)
                         continue;

@@ -14,8 +14,8 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "doors"))  # the FastCGI
 import clients
 import real
 from clients import Lab
-from machines import Machine, tool
-from web import Web
+from machines import PATIENCE, Machine, tool, wait_until
+from web import NGINX, Web
 
 numbers = itertools.count()
 made = []  # the machines that are up
@@ -63,6 +63,27 @@ def web(make_machine):
     shared = share(make_machine(kind=Web))
     shared.prepare()
     return shared
+
+
+@pytest.fixture
+def network(web):
+    """Requests from another address than this host's own, to the same site."""
+    address, site = "192.0.2.5", "/etc/nginx/sites-enabled/home-lab-services-open"
+    web.sh(f"ip address add {address}/32 dev lo")
+    web.put(site, f"server {{ listen {address}:{NGINX}; include home-lab-services/server.conf; }}\n")
+
+    def ask(method, path, body=None, headers={}):
+        return web.http(method, NGINX, path, body, headers, host=address)
+
+    def reachable():
+        with contextlib.suppress(OSError):
+            return ask("GET", "/")
+    try:
+        web.sh("systemctl reload nginx")
+        wait_until(reachable, PATIENCE, "NGINX listens there, too")
+        yield ask
+    finally:
+        web.sh(f"rm {site}; systemctl reload nginx; ip address del {address}/32 dev lo")
 
 
 @pytest.fixture(scope="session")
