@@ -63,9 +63,7 @@ static void hold(struct router *router, struct hl_router_request *request, const
                 hl_router_refuse(request, &err); /* it would come back to NGINX: it has no location to wait in */
         } else if (request->call != HL_ROUTER_WAKE) {
                 hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
-        } else if (hl_router_waits_full(router->waits)) {
-                hl_fail(&err, HL_ERR_BUSY, EBUSY, "too_many_waiting", "more than %d requests wait for models already",
-                        HL_ROUTER_WAITING_MAX);
+        } else if (hl_router_waits_check(router->waits, &request->http.peer, &err) < 0) {
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else {
                 hl_router_wait(router->waits, request, config, model);

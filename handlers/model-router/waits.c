@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client.h"
 #include "models/last_use.h"
 #include "models/stop.h"
 #include "systemd/units.h"
@@ -38,6 +39,7 @@ struct waiting {
         struct hl_waiter *waiter;
         uint64_t since_us;
         char model[HL_MODEL_NAME_MAX + 1];
+        char client[HL_PEER_SIZE]; /* its address */
         char *unit;
         char target[HL_HOST_PORT_SIZE];
 };
@@ -163,6 +165,7 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
                 .all = all, .request = request, .since_us = hl_clock_monotonic(), .unit = hl_strdup(model->unit)
         };
         memcpy(w->model, model->name, sizeof(w->model));
+        hl_copy(w->client, sizeof(w->client), request->http.peer.name);
         hl_format_host_port(config->upstream_host, model->port, w->target);
         LIST_INSERT_HEAD(&all->waiting, w, entry);
         all->count++;
@@ -216,9 +219,26 @@ void hl_router_waits_free(struct hl_router_waits *all)
         free(all);
 }
 
-bool hl_router_waits_full(const struct hl_router_waits *all)
+/* Who is on this host may have as many as there are: a program here asks for many others, and is known. */
+static bool has_too_many(const struct hl_router_waits *all, const struct hl_peer *peer)
 {
-        return all->count >= HL_ROUTER_WAITING_MAX;
+        unsigned count = 0;
+        const struct waiting *w;
+        LIST_FOREACH (w, &all->waiting, entry)
+                count += !peer->local && hl_router_client_same(w->client, peer->name);
+        return count >= HL_ROUTER_WAITING_PER_CLIENT_MAX;
+}
+
+int hl_router_waits_check(const struct hl_router_waits *all, const struct hl_peer *peer, struct hl_err *err)
+{
+        if (all->count >= HL_ROUTER_WAITING_MAX)
+                return hl_fail(err, HL_ERR_BUSY, EBUSY, "too_many_waiting",
+                               "more than %d requests wait for models already", HL_ROUTER_WAITING_MAX);
+        if (has_too_many(all, peer))
+                return hl_fail(err, HL_ERR_BUSY, EBUSY, "too_many_waiting",
+                               "more than %d requests from %s wait for models already",
+                               HL_ROUTER_WAITING_PER_CLIENT_MAX, peer->name);
+        return 0;
 }
 
 void hl_router_waits_asked(struct hl_router_waits *all)

@@ -15,7 +15,9 @@
 #include "request.h"
 #include "starter.h"
 
-#define HL_ROUTER_WAITING_MAX 900 /* requests at once; below what libfcgi's select() bears */
+/* Requests at once; below what libfcgi's select() bears. Of them, of one client on another host: wait.conf, too. */
+#define HL_ROUTER_WAITING_MAX 900
+#define HL_ROUTER_WAITING_PER_CLIENT_MAX 128
 
 struct hl_router_waits;
 
@@ -25,7 +27,9 @@ void hl_router_waits_free(struct hl_router_waits *all);
 
 void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_config *config,
                     const struct hl_model *model);
-bool hl_router_waits_full(const struct hl_router_waits *all);
+
+/* Whether one more may wait: 0, or -EBUSY/BUSY "too_many_waiting". */
+int hl_router_waits_check(const struct hl_router_waits *all, const struct hl_peer *peer, struct hl_err *err);
 
 /* The program was asked for something: it is not idle. */
 void hl_router_waits_asked(struct hl_router_waits *all);
