@@ -120,11 +120,14 @@ static void add_model(struct hl_buf *out, const struct hl_model *model, const ch
         hl_buf_adds(out, "    error_page 502 504 = @hl_cut;\n}\n");
 }
 
-void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out)
+void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *catalog, bool site_password,
+                   struct hl_buf *out)
 {
         hl_buf_adds(out, heading);
         if (!config->models_need_token || config->trust_loopback)
                 hl_buf_adds(out, "set $hl_trusted 1;\n");
+        if (site_password)
+                hl_buf_adds(out, "set $hl_site_password 1;\n");
         for (size_t i = 0; i < catalog->count; i++)
                 if (catalog->models[i].port)
                         add_model(out, &catalog->models[i], config->upstream_host);

@@ -23,8 +23,10 @@
 #include "config/catalog.h"
 #include "config/config.h"
 
-/* The locations, for the server. Of the configuration: where the models listen, and who needs a key. */
-void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out);
+/* The locations, for the server. Of the configuration: where the models listen, and who needs a key. site_password:
+ * NGINX asks for one, which no model is to get. */
+void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *catalog, bool site_password,
+                   struct hl_buf *out);
 
 /* Just those that these models need. */
 void hl_nginx_upstreams(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out);

@@ -16,6 +16,7 @@
 #include "nginx-config-updater/cluster/publish.h"
 #include "nginx/files.h"
 #include "nginx/ports.h"
+#include "password.h"
 #include "systemd/jobs.h"
 #include "systemd/units.h"
 
@@ -229,7 +230,7 @@ static int make(const struct hl_config *config, const struct hl_report *report, 
                 return r;
         HL_CLEANUP(hl_buf_free) struct hl_buf notes = { 0 };
         leave_nginx_its_ports(&catalog, report, &notes);
-        hl_nginx_conf(config, &catalog, &texts->locations);
+        hl_nginx_conf(config, &catalog, hl_nginx_asks_password(HL_NGINX_CONF), &texts->locations);
         hl_buf_add(&texts->locations, notes.data, notes.len);
         hl_nginx_upstreams(config, &catalog, &texts->upstreams);
         texts->models = catalog.count;

@@ -208,7 +208,12 @@ def test_the_site_works_behind_a_password(site):
     site.take(site.site_with('auth_basic "llm"; auth_basic_user_file /etc/nginx/test.htpasswd;'))
     assert site.ask("POST", "/mirror/x", "text").status == 401
     assert site.ask("POST", CHAT, {"model": "quick", "messages": []}).status == 401
-    goes_through(site, {"Authorization": "Basic dTpw"})
+    key = {"Authorization": "Basic dTpw"}
+    goes_through(site, key)
+    assert site.ask("POST", "/mirror/x", "text", key | {"Origin": "http://evil.example", "Content-Type": "text/plain"}).status == 403
+    site.update()
+    wait_until(lambda: "Authorization" not in site.ask("POST", "/mirror/x", "text", key)["headers"], PATIENCE, "no model gets the site's password")
+    goes_through(site, key)
 
 
 # ---- addresses ----

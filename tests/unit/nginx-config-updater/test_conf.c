@@ -20,7 +20,7 @@ static char *conf_of(const struct hl_catalog *catalog, const char *host)
 {
         const struct hl_config config = { .upstream_host = host, .trust_loopback = true };
         struct hl_buf text = { 0 };
-        hl_nginx_conf(&config, catalog, &text);
+        hl_nginx_conf(&config, catalog, false, &text);
         return text.data;
 }
 
@@ -95,10 +95,20 @@ static void who_needs_a_key_is_said(void **state)
                 const struct hl_config config = { .models_need_token = cases[i].models_need_token,
                                                   .trust_loopback = cases[i].trust_loopback };
                 struct hl_buf text = { 0 };
-                hl_nginx_conf(&config, &catalog, &text);
+                hl_nginx_conf(&config, &catalog, false, &text);
                 assert_int_equal(strstr(text.data, TRUSTED) != NULL, cases[i].expected);
                 hl_buf_free(&text);
         }
+}
+
+static void that_the_site_has_a_password_is_said(void **state)
+{
+        (void)state;
+        const struct hl_catalog catalog = { 0 };
+        struct hl_buf text = { 0 };
+        hl_nginx_conf(&usual, &catalog, true, &text);
+        assert_string_equal(text.data, HEADING TRUSTED "set $hl_site_password 1;\n");
+        hl_buf_free(&text);
 }
 
 /* ---- upstreams ---- */
@@ -249,6 +259,7 @@ int main(void)
                 cmocka_unit_test(no_models_leave_the_heading),
                 cmocka_unit_test(the_text_of_a_model),
                 cmocka_unit_test(who_needs_a_key_is_said),
+                cmocka_unit_test(that_the_site_has_a_password_is_said),
                 cmocka_unit_test(each_port_has_one_upstream),
                 cmocka_unit_test(an_upstreams_name_has_no_colon),
                 cmocka_unit_test(old_upstreams_stay_beside_new_ones),
