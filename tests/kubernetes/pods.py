@@ -83,12 +83,29 @@ class Pod:
         self.network = self.machine.network
         self.folders = {volume["name"]: Folder(self.machine.path(f"/srv/{volume['name']}"))
                         for volume in self.spec["volumes"] if "emptyDir" not in volume}
-        self.environment = {"POLL_SECONDS": "0.1", **environment}
+        self.environment = {"POLL_SECONDS": "0.1", **self.variables(), **environment}
         self.sync()
         self.log = folder / "log"
         self.log.touch()
         self.log.chmod(0o666)  # opened by its user as /dev/stdout
         self.process = None
+
+    def variables(self):
+        """Of the manifest: a text, a field of the pod's own, or a key of a ConfigMap."""
+        found = {}
+        for variable in self.container.get("env", []):
+            source = variable.get("valueFrom", {})
+            if "fieldRef" in source:
+                assert source["fieldRef"]["fieldPath"] == "metadata.namespace"
+                found[variable["name"]] = NAMESPACE
+            elif "configMapKeyRef" in source:
+                key = source["configMapKeyRef"]
+                data = json.loads(self.cluster.kubectl("-n", NAMESPACE, "get", "configmap", key["name"], "-o", "json"))["data"]
+                if key["key"] in data or not key.get("optional"):
+                    found[variable["name"]] = data[key["key"]]
+            else:
+                found[variable["name"]] = variable["value"]
+        return found
 
     def content(self, volume):
         kind, name = (("configmap", volume["configMap"]["name"]) if "configMap" in volume else

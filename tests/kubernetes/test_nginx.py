@@ -83,7 +83,7 @@ def world(api_server, bridge, boxes, tmp_path_factory, request):
         write_kubeconfig(folder / "kubeconfig", api_server.server, api_server.ca, {"token": api_server.token(3600)}),
         ",".join(box.url for box in boxes), INFERENCE_SERVICE_TOKEN_FILE=str(token))
     one.updater.ok()
-    one.pod = Pod(api_server, "nginx", folder)
+    one.pod = Pod(api_server, "nginx", folder, ALLOWED_HOSTS="models.example,LLM.home.arpa  nginx */bin/sh;,evil\"x")
     request.addfinalizer(one.pod.stop)
     bridge.connect(one.pod.machine.leader)
     one.pod.start()
@@ -209,6 +209,41 @@ def test_a_page_of_another_origin_cannot_use_a_model_unasked(world):
     headers = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
     answer = world.http("POST", "/alpha/v1/completions", b"{}", headers=headers)
     assert answer.status == 403 and answer["error"]["code"] == "foreign_origin"
+
+
+@pytest.mark.parametrize("host", ["evil.example:8080", "nginx.evil.example", "nginx.inference-manager.svc.evil.example", "127.0.0.1.evil.example",
+                                  "bin", "sh", "nginx.com", "evil\"x"])
+def test_a_name_that_is_not_this_ones_reaches_nothing(world, host):
+    """A page that has its own host's name lead here reads nothing, of a model that runs neither."""
+    assert world.http("POST", "/alpha/v1/completions", {"max_tokens": 1}).status == 200
+    for method, path in ("GET", "/alpha/health"), ("POST", "/alpha/v1/completions"), ("GET", "/healthz"), ("GET", "/nothing"):
+        for page in {}, {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}:
+            answer = world.http(method, path, {"max_tokens": 1} if method == "POST" else None, headers={"Host": host} | page)
+            assert answer.status in (400, 403), answer
+            if answer.status == 403:
+                assert answer["code"] == answer["error"]["code"] == "host_not_allowed" and "ALLOWED_HOSTS" in answer["message"]
+
+
+def test_the_names_that_nginx_goes_by(world):
+    for host in ("nginx", "nginx:8080", "NGINX.inference-manager:8080", "nginx.inference-manager.svc", "nginx.inference-manager.svc.cluster.local.",
+                 "models.example", "llm.home.arpa:80", "localhost", "127.0.0.1:8080", "10.1.2.3:8080", "[fd00::1]:8080"):
+        assert world.http("GET", "/healthz", headers={"Host": host}).status == 200, host
+    for word in "*/bin/sh;", 'evil"x':
+        assert f"no name of a host, and left out: {word}" in world.pod.said()
+
+
+def test_a_browser_starts_no_model_by_itself(world):
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = world.http("OPTIONS", "/alpha/v1/completions", headers=asked)
+    assert answer.status == 503 and answer["error"]["code"] == "model_not_loaded"
+    for dest in "iframe", "frame", "fencedframe", "embed", "object":
+        frame = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest}
+        assert world.http("GET", "/alpha/", headers=frame).status == 403
+    form = {"Origin": "http://evil.example", "Content-Type": "text/plain", "Authorization": "Basic dTpw"}
+    assert world.http("POST", "/alpha/v1/completions", b"{}", headers=form).status == 403
+    assert world.boxes[0].state("alpha") == "unloaded"
+    assert world.http("POST", "/alpha/v1/completions", {"max_tokens": 1}).status == 200
+    assert world.http("OPTIONS", "/alpha/v1/completions", headers=asked).status != 503
 
 
 def test_a_model_that_cannot_start(world):
