@@ -91,18 +91,13 @@ class Pod:
         self.process = None
 
     def variables(self):
-        """Of the manifest: a text, a field of the pod's own, or a key of a ConfigMap."""
+        """Of the manifest: a text, or the pod's namespace."""
         found = {}
         for variable in self.container.get("env", []):
             source = variable.get("valueFrom", {})
             if "fieldRef" in source:
                 assert source["fieldRef"]["fieldPath"] == "metadata.namespace"
                 found[variable["name"]] = NAMESPACE
-            elif "configMapKeyRef" in source:
-                key = source["configMapKeyRef"]
-                data = json.loads(self.cluster.kubectl("-n", NAMESPACE, "get", "configmap", key["name"], "-o", "json"))["data"]
-                if key["key"] in data or not key.get("optional"):
-                    found[variable["name"]] = data[key["key"]]
             else:
                 found[variable["name"]] = variable["value"]
         return found

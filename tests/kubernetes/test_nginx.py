@@ -83,7 +83,8 @@ def world(api_server, bridge, boxes, tmp_path_factory, request):
         write_kubeconfig(folder / "kubeconfig", api_server.server, api_server.ca, {"token": api_server.token(3600)}),
         ",".join(box.url for box in boxes), INFERENCE_SERVICE_TOKEN_FILE=str(token))
     one.updater.ok()
-    one.pod = Pod(api_server, "nginx", folder, ALLOWED_HOSTS="models.example,LLM.home.arpa  nginx */bin/sh;,evil\"x")
+    one.settings(ALLOWED_HOSTS="models.example,LLM.home.arpa  nginx */bin/sh;,evil\"x", INFERENCE_SERVICE_URL=",".join(box.url for box in boxes))
+    one.pod = Pod(api_server, "nginx", folder)
     request.addfinalizer(one.pod.stop)
     bridge.connect(one.pod.machine.leader)
     one.pod.start()
@@ -104,6 +105,9 @@ def secret(cluster, tokens):
 class World:
     def http(self, method, path, body=None, **options):
         return self.pod.network.http(method, NGINX, path, body, **options)
+
+    def settings(self, **values):
+        self.cluster.kubectl("-n", NAMESPACE, "patch", "configmap", "inference-service-config", "--type=merge", "-p", json.dumps({"data": values}))
 
     def ready(self):
         try:
@@ -194,6 +198,44 @@ def test_a_configuration_that_nginx_refuses_changes_nothing(world):
     assert world.updater.run("--force").returncode == 0
     world.reload()
     assert world.http("POST", "/alpha/v1/completions", {"max_tokens": 1}).status == 200
+
+
+@pytest.mark.parametrize("key, text", [
+    ("locations.conf", "location /steal/ { alias /run/secrets/home-lab-services/; }\n"),
+    ("upstreams.conf", "upstream hl_start_evil {\n    server 10.255.255.1:5002 max_fails=0;\n}\n")], ids=["it is shown", "it is sent elsewhere"])
+def test_who_may_change_the_configmap_does_not_get_the_token(world, key, text):
+    """NGINX is not even asked. tests/doors/test_cluster_models.py has more of what is refused."""
+    published, said = world.cluster.data()[key], len(world.pod.said())
+    try:
+        world.cluster.patch({key: published + text})
+        world.reload("NGINX refuses what has changed")
+        assert f"/models/{key}:" in world.pod.said()[said:] and "nginx: [emerg]" not in world.pod.said()[said:]
+        assert world.http("GET", "/steal/control").status == 404
+        assert world.http("POST", "/alpha/v1/completions", {"max_tokens": 1}).status == 200
+    finally:
+        world.cluster.patch({key: published})
+        world.reload()
+
+
+def test_further_keys_are_nothing_to_nginx(world):
+    for key in "locations-mine.conf", "upstreams-mine.conf", "mine.conf":
+        world.cluster.patch({key: "location /steal/ { alias /run/secrets/home-lab-services/; }\n"})
+    world.reload()
+    assert world.http("GET", "/steal/control").status == 404
+    world.cluster.patch({key: None for key in ("locations-mine.conf", "upstreams-mine.conf", "mine.conf")})
+    world.reload()
+
+
+def test_a_host_that_is_named_no_more_gets_nothing(world):
+    """Whatever was published of it."""
+    first, second = world.boxes
+    world.settings(INFERENCE_SERVICE_URL=second.url)
+    try:
+        world.reload("NGINX refuses what has changed")
+        assert "none of INFERENCE_SERVICE_URL" in world.pod.said()
+    finally:
+        world.settings(INFERENCE_SERVICE_URL=f"{first.url}/, http://localhost:5002\n{second.url}")
+        world.reload()
 
 
 def test_a_model_that_falls_over_a_request_does_not_get_it_again(world):
