@@ -77,6 +77,12 @@ def fcgiwrap(web):
             "[Service]\nUser=home-lab-services\nGroup=home-lab-services\n")
     web.put("/etc/nginx/conf.d/cgi.conf", FCGIWRAP)
     web.sh("systemctl daemon-reload && systemctl start fcgiwrap.socket && systemctl reload nginx")
+
+    def listens():
+        with contextlib.suppress(OSError):
+            web.connect(8090).close()
+            return True
+    wait_until(listens, PATIENCE, "NGINX listens there, too")
     yield
     web.sh("systemctl stop fcgiwrap.socket fcgiwrap.service && rm /etc/nginx/conf.d/cgi.conf && systemctl reload nginx")
 
