@@ -5,9 +5,12 @@
  *          `journalctl -t NAME` shows what the program said through whichever transport.
  * Errors   none: a line that cannot be written is lost, never a request. Without a
  *          journal (a test, another web server) lines go to stderr.
- * Process  one name a process. Values are taken as they are: the journal's protocol
- *          knows no line breaks to inject.
- * Source   sd_journal_sendv(3), sd_notify(3), systemd.journal-fields(7).
+ * Process  one name a process; called from any thread. Values are taken as they are: the
+ *          journal's protocol knows no line breaks to inject. The journal gets what our units
+ *          let through (LogLevelMax=notice): LOG_INFO is for stderr alone. A journal that takes
+ *          nothing holds a process up once, for a second, until it takes lines again.
+ * Source   https://systemd.io/JOURNAL_NATIVE_PROTOCOL/, sd_notify(3), systemd.journal-fields(7).
+ * Tests    tests/unit/base/test_log.c, tests/system/test_limits.py
  */
 #ifndef HL_BASE_LOG_H
 #define HL_BASE_LOG_H
@@ -18,8 +21,6 @@ struct hl_log_field {
         const char *name;  /* upper case, such as "HL_MODEL" */
         const char *value; /* NULL: the field is left out */
 };
-
-#define HL_LOG_FIELDS_MAX 16
 
 void hl_log_open(const char *identifier);
 
