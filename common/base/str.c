@@ -74,18 +74,22 @@ static bool is_unseen(uint32_t c)
         return false;
 }
 
+/* The code point of a character that hl_utf8_char() has found. */
+static uint32_t code_of(const char *bytes, size_t len)
+{
+        const unsigned char *b = (const unsigned char *)bytes;
+        uint32_t code = len == 1 ? b[0] : b[0] & (0xFFU >> (len + 1));
+        for (size_t i = 1; i < len; i++)
+                code = code << 6 | (b[i] & 0x3F);
+        return code;
+}
+
 bool hl_utf8_visible(const char *text)
 {
-        const unsigned char *b = (const unsigned char *)text;
         size_t len = strlen(text), n;
         for (size_t i = 0; i < len; i += n) {
                 n = hl_utf8_char(text + i, len - i);
-                if (!n)
-                        return false;
-                uint32_t c = n == 1 ? b[i] : b[i] & (0xFFU >> (n + 1));
-                for (size_t j = 1; j < n; j++)
-                        c = c << 6 | (b[i + j] & 0x3F);
-                if (is_unseen(c))
+                if (!n || is_unseen(code_of(text + i, n)))
                         return false;
         }
         return len > 0;
@@ -171,11 +175,43 @@ bool hl_in_list(const char *list, const char *word, size_t word_len)
         return false;
 }
 
+/* Controls; the ends of a line and of a paragraph; embeddings, overrides and isolates of a direction. */
+static bool steers(uint32_t c)
+{
+        return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* The length of the character at text; 0: it is none, or not printable. */
+static size_t printable_char(const char *text, size_t left)
+{
+        size_t len = hl_utf8_char(text, left);
+        return len && !steers(code_of(text, len)) ? len : 0;
+}
+
+bool hl_is_printable(const char *text)
+{
+        size_t left = strlen(text), n = 0;
+        for (; left > 0; text += n, left -= n)
+                if (!(n = printable_char(text, left)))
+                        return false;
+        return true;
+}
+
 void hl_make_printable(char *text)
 {
-        for (; *text; text++)
-                if ((unsigned char)*text < 0x20 || *text == 0x7F)
-                        *text = '?';
+        char *out = text;
+        for (size_t left = strlen(text); left > 0;) {
+                size_t keep = printable_char(text, left), used = keep ? keep : hl_utf8_char(text, left);
+                if (keep)
+                        memmove(out, text, keep);
+                else
+                        *out = '?';
+                out += keep ? keep : 1;
+                used = used ? used : 1;
+                text += used;
+                left -= used;
+        }
+        *out = '\0';
 }
 
 char *hl_shorten(const char *text, size_t len, size_t max)
@@ -189,8 +225,6 @@ char *hl_shorten(const char *text, size_t len, size_t max)
         for (char *c = line; *c; c++)
                 if (*c == '\n' || *c == '\t')
                         *c = ' ';
-                else if (!valid && (unsigned char)*c >= 0x80)
-                        *c = '?';
         hl_make_printable(line);
         return hl_format("%s%s", line, cut ? "…" : "");
 }

@@ -48,7 +48,11 @@ bool hl_in_list(const char *list, const char *word, size_t word_len);
  * it was longer. free() */
 char *hl_shorten(const char *text, size_t len, size_t max);
 
-/* Only bytes that are safe in a header or on a terminal line: others become '?'. In place. */
+/* Whether a text is UTF-8 on one line that steers no terminal: no controls, of ASCII or beyond (U+0080 to U+009F), no line
+ * ends, no marks that turn the direction of what follows. */
+bool hl_is_printable(const char *text);
+
+/* Makes it so: what may not be there becomes '?'. In place. */
 void hl_make_printable(char *text);
 
 /* Whether the text is an address of IPv4 or IPv6. */

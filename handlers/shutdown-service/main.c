@@ -2,10 +2,10 @@
 /* shutdown-service - schedule, cancel and see shutdowns of the host: port 5001. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "service/service.h"
 #include "systemd/shutdown.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -53,17 +53,6 @@ struct schedule_request {
         bool replace;
 };
 
-/* No control characters, of ASCII or beyond (U+0080 to U+009F), and no line ends (U+2028, U+2029): it goes to
- * terminals. */
-static bool is_one_line(const char *text)
-{
-        for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-                if (iscntrl(*c) || (c[0] == 0xC2 && c[1] < 0xA0) ||
-                    (c[0] == 0xE2 && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9)))
-                        return false;
-        return true;
-}
-
 static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
 {
         int r = hl_parse_time(text, ret_at_us);
@@ -104,7 +93,7 @@ static int read_schedule_request(struct hl_context *ctx, bool resource, struct s
         if (wanted->at && !isnan(wanted->minutes))
                 return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "send either \"minutes\" or \"at\", not both");
-        if (wanted->message && !is_one_line(wanted->message))
+        if (wanted->message && !hl_is_printable(wanted->message))
                 return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "\"message\" must be one line without control characters");
 

@@ -211,6 +211,26 @@ static void small_text_functions(void **state)
         assert_string_equal(text, "a?b??[0m?\xC3\xA9");
 }
 
+static void what_steers_a_terminal_is_not_printed(void **state)
+{
+        (void)state;
+        static const char *const orders[] = { "\t",           "\n",           "\x1b[31m",     "\x7f",
+                                              "\xC2\x85",     "\xC2\x9B",     "\xC2\x9D",     "\xE2\x80\xA8",
+                                              "\xE2\x80\xA9", "\xE2\x80\xAA", "\xE2\x80\xAE", "\xE2\x81\xA6",
+                                              "\xE2\x81\xA9", "\x9B",         "\xE2\x80" };
+        for (size_t i = 0; i < HL_COUNT(orders); i++) {
+                HL_CLEANUP(hl_free_pointer) char *text = hl_format("a%sz\xC3\xA9", orders[i]);
+                assert_false(hl_is_printable(text));
+                hl_make_printable(text);
+                assert_true(hl_is_printable(text));
+                assert_true(hl_has_prefix(text, "a?"));
+                assert_string_equal(text + strlen(text) - 3, "z\xC3\xA9");
+        }
+        assert_true(hl_is_printable(""));
+        /* An umlaut, a no-break space, a mark of direction that words of a line may need, a picture. */
+        assert_true(hl_is_printable("\xC3\xA9 \xC2\xA0 \xE2\x80\x8F \xF0\x9F\x98\x80"));
+}
+
 static void wait_fd_and_its_deadline(void **state)
 {
         (void)state;
@@ -514,6 +534,7 @@ int main(void)
                 cmocka_unit_test(percent_decoding_refuses_what_is_no_text),
                 cmocka_unit_test(a_copy_is_cut_where_it_does_not_fit),
                 cmocka_unit_test(small_text_functions),
+                cmocka_unit_test(what_steers_a_terminal_is_not_printed),
                 cmocka_unit_test(wait_fd_and_its_deadline),
                 cmocka_unit_test(write_all_and_its_deadline),
                 cmocka_unit_test_setup_teardown(read_file_and_its_errors, test_folder_setup, test_folder_teardown),
