@@ -20,6 +20,7 @@
 #define LINGER_BYTES_MAX (1024 * 1024) /* read and thrown away at most, so that a last answer arrives */
 
 const struct hl_inetd_limits hl_inetd_limits = {
+        .first_us = 2 * HL_USEC_PER_SEC,
         .request_us = 10 * HL_USEC_PER_SEC,
         .idle_us = 5 * HL_USEC_PER_SEC,
         .write_us = 10 * HL_USEC_PER_SEC,
@@ -108,7 +109,7 @@ static enum outcome no_more(int r, struct hl_parser *parser, struct hl_problem *
 static enum outcome read_request(struct connection *c, struct hl_parser *parser, struct hl_problem *problem)
 {
         static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        uint64_t deadline_us = hl_clock_monotonic() + (c->first ? c->limits->request_us : c->limits->idle_us);
+        uint64_t deadline_us = hl_clock_monotonic() + (c->first ? c->limits->first_us : c->limits->idle_us);
         bool begun = false;
         for (;;) {
                 if (c->input.len == 0) {
@@ -127,8 +128,7 @@ static enum outcome read_request(struct connection *c, struct hl_parser *parser,
                         return CONNECTION_OVER;
                 if (!begun && hl_parser_started(parser)) {
                         begun = true;
-                        if (!c->first)
-                                deadline_us = hl_clock_monotonic() + c->limits->request_us;
+                        deadline_us = hl_clock_monotonic() + c->limits->request_us;
                 }
         }
 }
@@ -209,6 +209,12 @@ static void answer_watched(struct connection *c, struct hl_request *request, boo
         }
 }
 
+/* Who is not let in asks by a connection for each try, of which there are only so many. */
+static bool is_let_in(const struct hl_response *response)
+{
+        return response->status != 401 && response->status != 403;
+}
+
 /* One request and its response. True when another may follow on this connection. */
 static bool serve_request(struct connection *c)
 {
@@ -227,7 +233,7 @@ static bool serve_request(struct connection *c)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {
                 answer_watched(c, &request, hl_parser_is_http_1_1(parser), &response);
-                again = hl_parser_keeps_alive(parser) && !response.stream &&
+                again = hl_parser_keeps_alive(parser) && !response.stream && is_let_in(&response) &&
                         hl_clock_monotonic() - c->began_us < c->limits->connection_us;
                 int r = send_response(c, &request, &response, again);
                 if (r == 0 && response.stream && request.method != HL_HEAD)

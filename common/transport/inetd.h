@@ -12,7 +12,8 @@
 #include "server.h"
 
 struct hl_inetd_limits {
-        uint64_t request_us;    /* for a whole request to arrive, from the connection's or its first byte on */
+        uint64_t first_us;      /* for the first byte of the connection, which systemd has waited for already */
+        uint64_t request_us;    /* for a whole request to arrive, from its first byte on */
         uint64_t idle_us;       /* between two requests */
         uint64_t write_us;      /* for the client to take a response */
         uint64_t linger_us;     /* for the client to read a last answer while it is still sending */

@@ -340,12 +340,18 @@ def test_the_token_command(lab):
 
 def test_the_port_keeps_a_connection(lab):
     received = exchange(lab, "inference-service",
-                        b"GET /models HTTP/1.1\r\nHost: a.invalid\r\n\r\n"
+                        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
                         b"POST /models/absent/start HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
                         b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
                         b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n"
                         b"garbage\r\n\r\n")
-    assert re.findall(rb"HTTP/1\.1 (\d+) ", received) == [b"403", b"415", b"200", b"400"]
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", received) == [b"404", b"415", b"200", b"400"]
+
+
+def test_the_port_ends_a_connection_of_who_is_not_let_in(lab):
+    received = exchange(lab, "inference-service", b"GET /models HTTP/1.1\r\nHost: a.invalid\r\n\r\n"
+                                                  b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", received) == [b"403"] and b"Connection: close\r\n" in received
 
 
 def test_the_log_has_the_request_id_and_no_secret(lab):

@@ -52,6 +52,8 @@ static void answer(const void *service, const struct hl_request *request, struct
                 free(large);
                 return;
         }
+        if (strcmp(request->path, "/401") == 0 || strcmp(request->path, "/403") == 0)
+                response->status = request->path[3] == '1' ? 401 : 403;
         if (strcmp(request->path, "/follow") == 0) {
                 followers_freed = 0;
                 response->stream = tell_more;
@@ -66,6 +68,7 @@ static void answer(const void *service, const struct hl_request *request, struct
 
 /* What must happen has ten seconds; what a test waits for to pass is short in that test. */
 static const struct hl_inetd_limits generous = {
+        .first_us = TEST_TIMEOUT_US,
         .request_us = TEST_TIMEOUT_US,
         .idle_us = TEST_TIMEOUT_US,
         .write_us = TEST_TIMEOUT_US,
@@ -409,7 +412,7 @@ static void silent_connection_ends_without_a_word(void **state)
 {
         (void)state;
         struct hl_inetd_limits limits = generous;
-        limits.request_us = 20 * HL_USEC_PER_MSEC;
+        limits.first_us = 20 * HL_USEC_PER_MSEC;
         struct served *s = begin(&limits);
         finish(s);
         assert_int_equal(s->answer.len, 0);
@@ -424,6 +427,21 @@ static void silent_connection_ends_without_a_word(void **state)
         assert_int_equal(s->requests, 1);
         assert_int_equal(count_of(&s->answer, "HTTP/1.1 "), 1);
         release(s);
+}
+
+static void who_is_not_let_in_has_one_try(void **state)
+{
+        (void)state;
+        static const char *const paths[] = { "/401", "/403" };
+        for (size_t i = 0; i < HL_COUNT(paths); i++) {
+                HL_CLEANUP(hl_free_pointer)
+                char *text =
+                        hl_format("GET %s HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n", paths[i]);
+                struct served *s = exchange(text);
+                assert_int_equal(s->requests, 1);
+                assert_true(test_contains(&s->answer, "Connection: close\r\n"));
+                release(s);
+        }
 }
 
 /* A second request that has begun has the time of a request, not that of an idle connection. */
@@ -678,6 +696,7 @@ int main(void)
                 cmocka_unit_test(slow_request_is_408),
                 cmocka_unit_test(trickling_request_is_408),
                 cmocka_unit_test(silent_connection_ends_without_a_word),
+                cmocka_unit_test(who_is_not_let_in_has_one_try),
                 cmocka_unit_test(second_request_has_its_own_deadline),
                 cmocka_unit_test(client_that_does_not_read_is_left),
                 cmocka_unit_test(client_that_leaves_is_no_crash),
