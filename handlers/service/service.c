@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "service.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/private.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "bus_kept.h"
+#include "limits.h"
 #include "models/states.h"
 #include "systemd/socket_file.h"
 #include "systemd/units.h"
@@ -15,6 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PATH_LOGGED_MAX 200               /* bytes */
+#define REFUSALS_LOGGED_AT_ONCE 100       /* of who is not let in */
+#define REFUSAL_LOGGED_US HL_USEC_PER_SEC /* one more each, so that a flood of them fills no journal */
 
 static int scopes_of(void *data, const char *secret)
 {
@@ -30,16 +37,29 @@ static unsigned scopes_of_local(void *data, const struct hl_peer *peer, const ch
         return service->local.scopes;
 }
 
+/* free() */
+static char *limits_folder(const struct hl_service *service)
+{
+        return hl_format("%s/%s", HL_LIMITS_FOLDER, service->routes->name);
+}
+
+int hl_service_take(const struct hl_service *service, const char *what, unsigned count, int *ret_place)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = limits_folder(service);
+        return hl_limits_take(folder, what, count, ret_place);
+}
+
 static void log_request(const struct hl_service *service, const struct hl_request *request, int status,
                         const struct hl_err *err)
 {
         char status_text[16];
+        HL_CLEANUP(hl_free_pointer) char *path = hl_shorten(request->path, strlen(request->path), PATH_LOGGED_MAX);
         snprintf(status_text, sizeof(status_text), "%d", status);
         HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", service->routes->name);
         const struct hl_log_field fields[] = {
                 { "HL_REQUEST_ID", request->id },
                 { "HL_METHOD", hl_method_name(request->method) },
-                { "HL_PATH", request->path },
+                { "HL_PATH", path },
                 { "HL_STATUS", status_text },
                 { "HL_PEER", request->peer.name },
                 { "HL_TOKEN", *service->token.name ? service->token.name : NULL },
@@ -52,7 +72,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 priority = LOG_ERR;
         else if (status == 401 || status == 403)
                 priority = LOG_WARNING;
-        hl_log(priority, fields, "%s %s from %s%s%s%s%s: %d%s%s [%s]", hl_method_name(request->method), request->path,
+        hl_log(priority, fields, "%s %s from %s%s%s%s%s: %d%s%s [%s]", hl_method_name(request->method), path,
                request->peer.name, *service->local.user ? ", user " : "", service->local.user,
                *service->token.name ? " with token " : "", service->token.name, status, err->kind ? ": " : "",
                err->kind ? err->message : "", request->id);
@@ -68,10 +88,18 @@ static struct hl_guard guard_of(struct hl_service *service)
                                   .data = service };
 }
 
+/* journald limits the lines of a unit, and each connection is a unit of its own. */
+static bool may_log_refusal(const struct hl_service *service)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = limits_folder(service);
+        return hl_limits_rate(folder, "refusals", REFUSALS_LOGGED_AT_ONCE, REFUSAL_LOGGED_US);
+}
+
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
         struct hl_service service = { .routes = data, .bus = hl_bus_take() };
         struct hl_err err = { 0 };
+        bool is_let_in = false;
         if (hl_config_load(NULL, &service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem = hl_problem_of(&err);
@@ -83,8 +111,10 @@ static void answer(const void *data, const struct hl_request *request, struct hl
                 const struct hl_guard guard = guard_of(&service);
                 hl_routes_answer(service.routes, &guard, &service, request, response, &err);
                 hl_config_free(&service.config);
+                is_let_in = response->status != 401 && response->status != 403;
         }
-        log_request(&service, request, response->status, service.token_err.kind ? &service.token_err : &err);
+        if (is_let_in || may_log_refusal(&service))
+                log_request(&service, request, response->status, service.token_err.kind ? &service.token_err : &err);
         hl_bus_give(&service.bus, err.kind == HL_ERR_NONE);
 }
 
@@ -111,6 +141,20 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
         hl_keep_private();
         hl_log_open(routes->name);
         return hl_serve(&server);
+}
+
+bool hl_service_still_admits(const struct hl_request *request, unsigned scope)
+{
+        struct hl_service service = { 0 };
+        struct hl_err ignored = { 0 };
+        struct hl_problem problem = { 0 };
+        unsigned scopes = HL_SCOPE_NONE;
+        if (hl_config_load(NULL, &service.config, &ignored) < 0)
+                return false;
+        const struct hl_guard guard = guard_of(&service);
+        int r = hl_guard_admit_peer(&guard, request, &scopes, &problem);
+        hl_config_free(&service.config);
+        return r == 0 && (scopes & scope);
 }
 
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)

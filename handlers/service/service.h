@@ -40,6 +40,13 @@ int hl_service_states(struct hl_service *service, const struct hl_catalog *catal
 /* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */
 int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);
 
+/* Whether a request that was let in would be let in now, for answers that go on: a token may have been revoked. scope:
+ * the bits of its route. */
+bool hl_service_still_admits(const struct hl_request *request, unsigned scope);
+
+/* limits.h, in the folder of this service. */
+int hl_service_take(const struct hl_service *service, const char *what, unsigned count, int *ret_place);
+
 /* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
  * hl_service_health(). */
 void hl_service_health_note(struct hl_context *ctx, const char *what, int result, const struct hl_err *err);
