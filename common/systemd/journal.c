@@ -23,18 +23,29 @@ static int add_matches(sd_journal *journal, const char *const *matches)
         return r;
 }
 
-/* The journal's own copy is gone with the next call, and has no NUL at its end. */
-static char *copy_value(sd_journal *journal, const char *field)
+/* The bytes of a field's value, NULL where the entry has none. They are the journal's, gone with the next call, and
+ * have no NUL at their end. */
+static const char *value_of(sd_journal *journal, const char *field, size_t *ret_len)
 {
         const void *bytes;
         size_t len, prefix = strlen(field) + 1;
+        *ret_len = 0;
         if (sd_journal_get_data(journal, field, &bytes, &len) < 0 || len < prefix)
                 return NULL;
         len -= prefix;
-        return hl_strndup((const char *)bytes + prefix, len < HL_JOURNAL_VALUE_MAX ? len : HL_JOURNAL_VALUE_MAX);
+        *ret_len = len < HL_JOURNAL_VALUE_MAX ? len : HL_JOURNAL_VALUE_MAX;
+        return (const char *)bytes + prefix;
 }
 
-static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *each, void *data)
+static char *copy_value(sd_journal *journal, const char *field)
+{
+        size_t len;
+        const char *bytes = value_of(journal, field, &len);
+        return bytes ? hl_strndup(bytes, len) : NULL;
+}
+
+/* *told grows by the bytes of the first field. */
+static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *each, void *data, uint64_t *told)
 {
         struct hl_journal_entry entry = { 0 };
         char *copies[HL_JOURNAL_FIELDS_MAX] = { 0 };
@@ -43,6 +54,7 @@ static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *e
                 return r;
         for (size_t i = 0; i < HL_JOURNAL_FIELDS_MAX && fields[i]; i++)
                 entry.values[i] = copies[i] = copy_value(journal, fields[i]);
+        *told += entry.values[0] ? strlen(entry.values[0]) : 0;
         each(data, &entry);
         for (size_t i = 0; i < HL_JOURNAL_FIELDS_MAX; i++)
                 free(copies[i]);
@@ -52,7 +64,7 @@ static int tell(sd_journal *journal, const char *const *fields, hl_journal_fn *e
 struct hl_journal {
         sd_journal *journal;
         const char *const *fields;
-        uint64_t deadline_us; /* of one tell */
+        uint64_t deadline_us, piece; /* of one tell */
         bool watched;
 };
 
@@ -76,25 +88,37 @@ static int fail(int r, struct hl_err *err)
 }
 
 /* Before the first of the last entries. Where there is none yet, the first one that comes is next. */
-static int seek(sd_journal *journal, uint64_t last)
+static int seek(sd_journal *journal, const struct hl_journal_query *query)
 {
+        uint64_t bytes = 0;
+        size_t len = 0;
         int r = sd_journal_seek_tail(journal);
-        if (r >= 0)
-                r = sd_journal_previous_skip(journal, last + 1);
-        return r < 0 || (uint64_t)r == last + 1 ? r : sd_journal_seek_head(journal);
+        for (uint64_t i = 0; r >= 0 && i <= query->last; i++) {
+                r = sd_journal_previous(journal);
+                if (r == 0)
+                        return sd_journal_seek_head(journal);
+                if (r > 0 && query->bytes)
+                        value_of(journal, query->fields[0], &len);
+                bytes += len;
+                if (query->bytes && bytes > query->bytes)
+                        break;
+        }
+        return r;
 }
 
 int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **ret_journal, struct hl_err *err)
 {
         HL_CLEANUP(cleanup) struct hl_journal *journal = hl_alloc(sizeof(*journal));
-        *journal = (struct hl_journal){ .fields = query->fields, .deadline_us = query->deadline_us };
+        *journal = (struct hl_journal){ .fields = query->fields,
+                                        .deadline_us = query->deadline_us,
+                                        .piece = query->piece };
         int r = sd_journal_open(&journal->journal, SD_JOURNAL_LOCAL_ONLY);
         if (r >= 0)
                 r = sd_journal_set_data_threshold(journal->journal, HL_JOURNAL_VALUE_MAX);
         if (r >= 0)
                 r = add_matches(journal->journal, query->matches);
         if (r >= 0)
-                r = seek(journal->journal, query->last);
+                r = seek(journal->journal, query);
         if (r < 0)
                 return fail(r, err);
         *ret_journal = hl_steal(journal);
@@ -103,11 +127,17 @@ int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **re
 
 int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err)
 {
+        uint64_t told = 0;
         int r;
-        while ((r = sd_journal_next(journal->journal)) > 0)
-                if ((r = tell(journal->journal, journal->fields, each, data)) < 0 ||
-                    (journal->deadline_us && hl_clock_monotonic() >= journal->deadline_us))
+        while ((r = sd_journal_next(journal->journal)) > 0) {
+                r = tell(journal->journal, journal->fields, each, data, &told);
+                if (r < 0)
                         break;
+                if (journal->piece && told >= journal->piece)
+                        return 1;
+                if (journal->deadline_us && hl_clock_monotonic() >= journal->deadline_us)
+                        return 0;
+        }
         return r < 0 ? fail(r, err) : 0;
 }
 
@@ -136,12 +166,14 @@ int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint
         if (r > 0 && (fds[1].revents || fds[2].revents))
                 return 0;
         r = sd_journal_process(journal->journal);
-        return r < 0 ? r : hl_clock_monotonic() < deadline_us;
+        return r < 0 ? r : hl_clock_monotonic() < deadline_us ? 1 : -ETIMEDOUT;
 }
 
 int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err)
 {
         HL_CLEANUP(cleanup) struct hl_journal *journal = NULL;
         int r = hl_journal_open(query, &journal, err);
-        return r < 0 ? r : hl_journal_tell(journal, each, data, err);
+        while (r >= 0 && (r = hl_journal_tell(journal, each, data, err)) > 0)
+                ;
+        return r;
 }

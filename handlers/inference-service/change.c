@@ -10,7 +10,9 @@
 #include <string.h>
 
 #define STOP_TIMEOUT_US (120 * HL_USEC_PER_SEC) /* for a unit's TimeoutStopSec= and the kill behind it */
-#define BEGUN_US (500 * HL_USEC_PER_MSEC)       /* systemd takes a few milliseconds from a job to a state */
+#define WAITERS_MAX                                                                                                    \
+        24 /* in all: at the port each has a connection, behind FastCGI a thread, and others want some, too */
+#define BEGUN_US (500 * HL_USEC_PER_MSEC) /* systemd takes a few milliseconds from a job to a state */
 
 enum inference_wait inference_wait_of(const char *word)
 {
@@ -45,6 +47,14 @@ static int tell_cause(struct hl_context *ctx, const struct hl_model *model, uint
         return r;
 }
 
+int inference_take_place(struct hl_context *ctx, int *ret_place)
+{
+        int r = hl_service_take(ctx->service, "waiter", WAITERS_MAX, ret_place);
+        return r == 0 ? 0
+                      : hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "too_many_waiters",
+                                "%d requests wait for a model already", WAITERS_MAX);
+}
+
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
                      enum inference_wait until, struct hl_stop *stop)
 {
@@ -64,10 +74,14 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
         hl_json_set_string(ctx->reply, "model_name", model->name);
         if (until == WAIT_READY && model->port == 0) /* found before anything is started */
                 return tell_cause(ctx, model, since_us, &wait, hl_model_has_port(model, &ctx->err));
+        HL_CLEANUP(hl_close_fd) int place = -1;
+        int r = until == WAIT_READY ? inference_take_place(ctx, &place) : 0;
+        if (r < 0)
+                return r;
         HL_CLEANUP(hl_job_free)
         struct hl_job own = { .bus = &service->bus, .verb = verb, .name = model->unit };
         struct hl_job *job = stop ? &stop->job : &own;
-        int r = verb == HL_JOB_STOP ? 0 : hl_readiness_check_port(&service->bus, model, &ctx->err);
+        r = verb == HL_JOB_STOP ? 0 : hl_readiness_check_port(&service->bus, model, &ctx->err);
         bool ended = until == WAIT_JOB || until == WAIT_READY;
         if (r == 0)
                 r = stop ? hl_stop_begin(stop, &ctx->err) : hl_job_begin(job, &ctx->err);

@@ -18,6 +18,9 @@ enum inference_wait { WAIT_JOB, WAIT_READY, WAIT_NONE, WAIT_BEGUN };
 /* "job", "ready", "none". */
 enum inference_wait inference_wait_of(const char *word);
 
+/* A place among those who may wait long at once. 0, or -EBUSY. *ret_place: hl_close_fd(). */
+int inference_take_place(struct hl_context *ctx, int *ret_place);
+
 /* Carries out a change, once the whole request was found valid. stop: of a model that was drained for it, or NULL. */
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
                      enum inference_wait until, struct hl_stop *stop);

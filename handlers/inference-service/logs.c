@@ -12,8 +12,11 @@
 
 #define LINES_DEFAULT 200
 #define LINES_MAX 10000
+#define BYTES_MAX (4 * 1024 * 1024)         /* of all messages of an answer: the newest */
+#define PIECE (256 * 1024)                  /* bytes that are read of a followed log before they are sent */
 #define FOLLOW_US (60 * HL_USEC_PER_MINUTE) /* below RuntimeMaxSec= of the unit that follows */
-#define FOLLOWERS_MAX 16                    /* behind FastCGI, where each has a thread */
+#define FOLLOWERS_MAX 16                    /* in all: at the port each has a connection, behind FastCGI a thread */
+#define LOOK_US (2 * HL_USEC_PER_SEC)       /* how often it is asked whether a follower's token is still one */
 
 enum { MESSAGE, PRIORITY, FIELDS };
 
@@ -80,43 +83,58 @@ static void add_text_line(void *data, const struct hl_journal_entry *entry)
 /* ---- a log that is followed ---- */
 
 struct follower {
+        const struct hl_request *request; /* whose answer it is */
         struct hl_journal *journal;
         hl_journal_fn *add_line;
+        int place;
 };
-
-static _Atomic unsigned followers; /* of this process */
 
 static void free_follower(void *data)
 {
         struct follower *f = data;
         hl_journal_free(f->journal);
+        hl_close_fd(&f->place);
         free(f);
-        followers--;
+}
+
+/* Sends what there is by now. 0, or -errno: nobody listens any more. */
+static int send_news(const struct follower *f, const struct hl_stream *stream, uint64_t until_us)
+{
+        struct hl_err err = { 0 };
+        int r;
+        do {
+                struct hl_buf lines = { 0 };
+                r = hl_journal_tell(f->journal, f->add_line, &lines, &err);
+                int sent = lines.len > 0 ? stream->write(stream->data, lines.data, lines.len) : 0;
+                hl_buf_free(&lines);
+                r = sent < 0 ? sent : r;
+        } while (r > 0 && hl_clock_monotonic() < until_us);
+        return r < 0 ? r : 0;
 }
 
 static void follow(void *data, const struct hl_stream *stream)
 {
         const struct follower *f = data;
-        uint64_t deadline_us = hl_clock_monotonic() + FOLLOW_US;
-        struct hl_err err = { 0 };
-        int r = 0;
-        while (r >= 0 && hl_journal_wait(f->journal, stream->client_fd, stream->stop_fd, deadline_us) > 0) {
-                struct hl_buf lines = { 0 };
-                r = hl_journal_tell(f->journal, f->add_line, &lines, &err);
-                if (r >= 0 && lines.len > 0)
-                        r = stream->write(stream->data, lines.data, lines.len);
-                hl_buf_free(&lines);
+        uint64_t deadline_us = hl_clock_monotonic() + FOLLOW_US, look_us;
+        int r = 1;
+        while ((r > 0 || r == -ETIMEDOUT) && (look_us = hl_clock_monotonic() + LOOK_US) < deadline_us &&
+               hl_service_still_admits(f->request, HL_SCOPE_LOGS)) {
+                do {
+                        if (send_news(f, stream, look_us) < 0)
+                                return;
+                        r = hl_journal_wait(f->journal, stream->client_fd, stream->stop_fd, look_us);
+                } while (r > 0);
         }
 }
 
 static int begin_following(struct hl_context *ctx, const struct hl_journal_query *query, hl_journal_fn *add_line)
 {
         struct follower *f = hl_alloc(sizeof(*f));
-        *f = (struct follower){ .add_line = add_line };
-        int r = 0;
-        if (followers++ >= FOLLOWERS_MAX)
-                r = hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "too_many_followers",
-                            "%d logs are being followed through this door already", FOLLOWERS_MAX);
+        *f = (struct follower){ .request = ctx->request, .add_line = add_line, .place = -1 };
+        int r = hl_service_take(ctx->service, "follower", FOLLOWERS_MAX, &f->place);
+        if (r < 0)
+                hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "too_many_followers", "%d logs are being followed already",
+                        FOLLOWERS_MAX);
         if (r == 0)
                 r = hl_journal_open(query, &f->journal, &ctx->err);
         if (r == 0)
@@ -166,8 +184,12 @@ int inference_run_logs(struct hl_context *ctx)
         HL_CLEANUP(hl_free_pointer) char *by_model = hl_format("_SYSTEMD_UNIT=%s", model->unit);
         HL_CLEANUP(hl_free_pointer) char *by_systemd = hl_format("UNIT=%s", model->unit);
         const char *const matches[] = { by_model, HL_JOURNAL_OR, by_systemd, "_PID=1", NULL };
-        const struct hl_journal_query query = { .matches = matches, .fields = fields, .last = lines };
         bool is_followed = follow_word && strcmp(follow_word, "true") == 0;
+        const struct hl_journal_query query = { .matches = matches,
+                                                .fields = fields,
+                                                .last = lines,
+                                                .bytes = BYTES_MAX,
+                                                .piece = is_followed ? PIECE : 0 };
         if (text || is_followed)
                 return send_lines(ctx, &query, text, is_followed);
         hl_json *out = hl_json_new_array();

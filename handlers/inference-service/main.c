@@ -162,6 +162,7 @@ static int run_stop(struct hl_context *ctx)
         enum inference_wait wait = WAIT_JOB;
         uint64_t drain_seconds = 0;
         unsigned left = 0;
+        HL_CLEANUP(hl_close_fd) int place = -1;
         HL_CLEANUP(hl_stop_free) struct hl_stop drained = HL_STOP_INIT;
         struct hl_stop *stop = NULL;
         int r = hl_context_read_body(ctx, NULL, 0);
@@ -171,6 +172,8 @@ static int run_stop(struct hl_context *ctx)
                 r = read_drain(ctx, &drain_seconds);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
+        if (r == 0 && drain_seconds > 0)
+                r = inference_take_place(ctx, &place);
         if (r == 0 && drain_seconds > 0) {
                 const struct hl_wait until = { hl_clock_monotonic() + drain_seconds * HL_USEC_PER_SEC,
                                                ctx->request->client_fd, ctx->request->on_queued };
