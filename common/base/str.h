@@ -48,8 +48,8 @@ bool hl_in_list(const char *list, const char *word, size_t word_len);
  * it was longer. free() */
 char *hl_shorten(const char *text, size_t len, size_t max);
 
-/* Whether a text is UTF-8 on one line that steers no terminal: no controls, of ASCII or beyond (U+0080 to U+009F), no line
- * ends, no marks that turn the direction of what follows. */
+/* Whether a text is UTF-8 on one line that steers no terminal: no controls, of ASCII or beyond (U+0080 to U+009F), no
+ * line ends, no marks that turn the direction of what follows. */
 bool hl_is_printable(const char *text);
 
 /* Makes it so: what may not be there becomes '?'. In place. */
