@@ -70,6 +70,9 @@ static hl_json *usage_json(const struct hl_usage *usage, const struct hl_verdict
         hl_json_set_bool(json, "is_active", v->is_active);
         hl_json_set_bool(json, "is_idle", is_idle(v));
         hl_json_set_int_or_null(json, "idle_seconds", v->idle_us != HL_USEC_INFINITY, v->idle_us / HL_USEC_PER_SEC);
+        hl_json_set_int_or_null(json, "threshold_seconds", v->threshold_us != HL_USEC_INFINITY,
+                                v->threshold_us / HL_USEC_PER_SEC);
+        hl_json_set_string(json, "reason", hl_verdict_name(v->reason));
         hl_json_set_int(json, "in_flight", v->in_flight);
         hl_json_set_time(sources, "report", usage->reported_at_us);
         hl_json_set_time(sources, "traffic", usage->traffic_at_us);

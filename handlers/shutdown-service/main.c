@@ -7,8 +7,10 @@
 #include "systemd/shutdown.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ADVICE "; if it stays so: systemctl restart systemd-logind"
 
@@ -229,6 +231,9 @@ static int run_system(struct hl_context *ctx)
         uint64_t up_us = hl_clock_boottime();
         int64_t up = (int64_t)(up_us / HL_USEC_PER_SEC);
         hl_json *uptime = hl_json_new(), *config = hl_json_new();
+        char hostname[HOST_NAME_MAX + 1] = "";
+        gethostname(hostname, sizeof(hostname) - 1); /* into that much room it cannot fail */
+        hl_json_set_string(ctx->reply, "hostname", hostname);
         hl_json_set_int(uptime, "days", up / 86400);
         hl_json_set_int(uptime, "hours", up % 86400 / 3600);
         hl_json_set_int(uptime, "minutes", up % 3600 / 60);
@@ -263,7 +268,7 @@ static const struct hl_route table[] = {
         { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown" },
         { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled" },
         { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL,
-          "Uptime, boot time and this service's configuration" },
+          "The host's name, uptime, boot time and this service's configuration" },
         { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
 };
 
