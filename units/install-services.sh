@@ -164,8 +164,8 @@ uninstall_all() {
 	rm -f "$DESTDIR$port_of_nginx"
 	rmdir "$DESTDIR${port_of_nginx%/*}" 2>/dev/null || true
 	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready,stopped} "$DESTDIR$nginx_files/new"
-	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR/etc/systemd/system/home-lab-services.target.wants" \
-		"$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
+	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$wwwdir" "$DESTDIR${wwwdir%/*}" \
+		"$DESTDIR/etc/systemd/system/home-lab-services.target.wants" "$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0
 	if [[ -d /run/systemd/system ]]; then
 		systemctl daemon-reload

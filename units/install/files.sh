@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # install/files.sh - what belongs where, and how it gets there. A part of install-services.sh.
 
-readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man
+readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man wwwdir=$PREFIX/share/home-lab-services/www
 readonly unitdir=$PREFIX/lib/systemd/system sysusersdir=$PREFIX/lib/sysusers.d tmpfilesdir=$PREFIX/lib/tmpfiles.d
 rulesdir=/etc/polkit-1/rules.d
 [[ $PREFIX != /usr ]] || rulesdir=/usr/share/polkit-1/rules.d
-readonly rulesdir nginx_files=/etc/nginx/home-lab-services
-rendered=$(mktemp -d) # the units and the manual, as they are installed
+readonly rulesdir nginx_files=/etc/nginx/home-lab-services nginx_source=${here%/*}/nginx/home-lab-services
+rendered=$(mktemp -d) # the units, the manual and where NGINX finds the page, as they are installed
 readonly rendered
 trap 'rm -rf "$rendered"' EXIT
 
@@ -17,6 +17,7 @@ render_all() {
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
 	done
+	sed "s|/usr/local/share/home-lab-services/www|$wwwdir|" "$nginx_source/www-file.conf" >"$rendered/www-file.conf"
 }
 
 units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
@@ -38,8 +39,12 @@ files() { # prints mode, source, destination of each file but model@.service
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"
+	for name in "${nginx_source%/*}"/www/*; do
+		echo "0644 $name $wwwdir/${name##*/}"
+	done
 	if [[ -n $DESTDIR || -d /etc/nginx ]]; then
-		for name in "${here%/*}"/nginx/home-lab-services/*.conf; do
+		for name in "$nginx_source"/*.conf; do
+			[[ $name != */www-file.conf ]] || name=$rendered/www-file.conf
 			echo "0644 $name $nginx_files/${name##*/}"
 		done
 	fi
