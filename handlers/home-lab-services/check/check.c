@@ -164,6 +164,15 @@ static void tell_missing_folder(struct hl_check *c, const char *path)
         c->cause = cause;
 }
 
+/* A package brings this program to /usr/bin. */
+const char *hl_check_again(void)
+{
+        char self[64] = "";
+        if (readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 && strncmp(self, "/usr/bin/", 9) == 0)
+                return "install the packages again (apt install --reinstall ./…deb)";
+        return "run \"make install\" again";
+}
+
 /* A folder that a program of ours, and nobody else, writes. */
 static void check_folder(struct hl_check *c, const char *name, const char *user_name)
 {
@@ -171,7 +180,7 @@ static void check_folder(struct hl_check *c, const char *name, const char *user_
         const struct passwd *user = getpwnam(user_name);
         struct stat status;
         if (!user)
-                hl_check_problem(c, "there is no user %s: run \"make install\" again", user_name);
+                hl_check_problem(c, "there is no user %s: %s", user_name, hl_check_again());
         else if (stat(path, &status) < 0)
                 tell_missing_folder(c, path);
         else if (!S_ISDIR(status.st_mode) || status.st_uid != user->pw_uid || (status.st_mode & 022))

@@ -101,8 +101,8 @@ static void check_rule_by_asking(struct hl_check *c)
         else if (version >= 124 || !c->user || getuid() != c->user->pw_uid)
                 hl_check_line("ok", "polkit answers; whether its rule is in place, only root can see");
         else if (hl_shutdown_permission(&c->bus, word, sizeof(word), &err) < 0 || strcmp(word, "yes") != 0)
-                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): run \"make install\" again",
-                                 *word ? word : err.message);
+                hl_check_problem(c, "polkit's rule is not in force (logind says \"%s\"): %s",
+                                 *word ? word : err.message, hl_check_again());
         else
                 hl_check_line("ok", "polkit's rule is in force");
 }
@@ -116,7 +116,7 @@ static void check_polkit(struct hl_check *c)
         if (r == -EACCES)
                 check_rule_by_asking(c);
         else if (r < 0)
-                hl_check_problem(c, "polkit's rule /etc/%s is missing: run \"make install\" again", RULE);
+                hl_check_problem(c, "polkit's rule /etc/%s is missing: %s", RULE, hl_check_again());
         else if (status.st_uid != 0 || (status.st_mode & 0044) != 0044 || (status.st_mode & 022))
                 hl_check_problem(c, "%s: must be root's and readable by polkitd: chown root %s; chmod 0644 %s", path,
                                  path, path);

@@ -223,9 +223,9 @@ static void check_sockets(struct hl_check *c, struct view *view)
                         continue;
                 const struct group *owner = getgrgid(status.st_gid);
                 hl_check_problem(c,
-                                 "%s: NGINX's user %s may not open it, it is group %s's: run \"make install\" again, "
+                                 "%s: NGINX's user %s may not open it, it is group %s's: %s, "
                                  "which takes the group from NGINX's configuration",
-                                 sockets.gl_pathv[i], view->user, owner ? owner->gr_name : "unknown");
+                                 sockets.gl_pathv[i], view->user, owner ? owner->gr_name : "unknown", hl_check_again());
                 break; /* the others are the same */
         }
         globfree(&sockets);
@@ -264,7 +264,7 @@ static void check_site(struct hl_check *c, struct view *view)
         c->cause = CAUSE_PERMISSIONS;
         hl_check_owned_by_root(c, view->site);
         if (access(NGINX_FILES "/server.conf", R_OK) < 0)
-                hl_check_problem(c, "%s/server.conf: %s: run \"make install\" again", NGINX_FILES, strerror(errno));
+                hl_check_problem(c, "%s/server.conf: %s: %s", NGINX_FILES, strerror(errno), hl_check_again());
         else
                 hl_check_owned_by_root(c, NGINX_FILES);
         c->cause = CAUSE_NGINX;
@@ -298,10 +298,11 @@ static void say_where_the_site_is_not(struct hl_check *c, const struct view *vie
                 text = hl_strdup("NGINX does not read its site, " SITE_AVAILABLE
                                  " is not enabled: ln -sf " SITE_AVAILABLE " " SITE_LINK " && " RELOAD);
         else if (access(SITE_AVAILABLE, F_OK) == 0 || hl_check_has_nginx_site())
-                text = hl_strdup("NGINX does not read its site, it is not enabled where this NGINX looks: run \"make "
-                                 "install\" again, which puts it there");
+                text = hl_format("NGINX does not read its site, it is not enabled where this NGINX looks: %s, which "
+                                 "puts it there",
+                                 hl_check_again());
         else
-                text = hl_strdup("NGINX has no site of the lab, it is not enabled: run \"make install\" again");
+                text = hl_format("NGINX has no site of the lab, it is not enabled: %s", hl_check_again());
         note(c, text);
 }
 

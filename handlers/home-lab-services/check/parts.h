@@ -39,6 +39,9 @@ void hl_check_problem(struct hl_check *c, const char *format, ...) __attribute__
 
 unsigned hl_check_total(const struct hl_check *c);
 
+/* What puts right what an installation has made: 'run "make install" again', or the same for a package. */
+const char *hl_check_again(void);
+
 /* Nobody but root may write what the services, or a model's unit, read and obey. */
 void hl_check_owned_by_root(struct hl_check *c, const char *path);
 
