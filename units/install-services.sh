@@ -49,6 +49,8 @@ enabled() { systemctl --quiet is-enabled "$1" 2>/dev/null; }
 . "$here/install/checks.sh" # what must be so before anything is changed
 # shellcheck source=install/nginx.sh
 . "$here/install/nginx.sh" # the site of NGINX
+# shellcheck source=install/package.sh
+. "$here/install/package.sh" # what the scripts of the Debian packages do
 
 # What runs takes up what is new. A socket is closed for that only where it has changed itself; a new unit restarts the
 # worker, which hands over who waits there, and a new program alone lets it finish and end: the next request starts the new
@@ -140,6 +142,15 @@ install_all() {
 	END
 }
 
+# The coordinator before what depends on it; connections last. Models where their unit is ours.
+stop() {
+	local name
+	for name in $(units | grep -v @) "${services[@]/%/@*.service}"; do
+		systemctl --quiet stop "$name" 2>/dev/null || true
+	done
+	! ours "$unitdir/model@.service" || systemctl --quiet stop 'model@*.service'
+}
+
 uninstall_all() {
 	local name to all model=() kept=()
 	mapfile -t all < <(units | grep -v @)
@@ -151,11 +162,7 @@ uninstall_all() {
 			systemctl --quiet disable "$name" 2>/dev/null || true
 			rm -f /etc/systemd/system/{multi-user,home-lab-services,sleep}.target.wants/"$name"
 		done
-		# The coordinator before what depends on it; connections last.
-		for name in "${all[@]}" "${services[@]/%/@*.service}"; do
-			systemctl --quiet stop "$name" 2>/dev/null || true
-		done
-		((${#model[@]} == 0)) || systemctl --quiet stop 'model@*.service'
+		stop
 	fi
 	while read -r _ _ to; do
 		rm -f "$DESTDIR$to" "$DESTDIR$to.new"
@@ -182,6 +189,7 @@ uninstall_all() {
 case ${1-install} in
 install) install_all ;;
 uninstall) uninstall_all ;;
+package-*) call=${1//-/_} && "$call" "${@:2}" ;;
 -h | --help | help) usage ;;
 *)
 	usage >&2

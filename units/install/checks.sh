@@ -16,6 +16,8 @@ check_host() {
 	local libraries version
 	((EUID == 0)) || die "only root can install services: sudo $0"
 	[[ -d /run/systemd/system ]] || die "this host was not booted with systemd. DESTDIR= only puts the files somewhere."
+	[[ ! -e /usr/share/home-lab-services/units || $PREFIX == /usr ]] ||
+		die "the package home-lab-services is installed, whose files these would hide: apt-get remove home-lab-services"
 	version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 	((${version:-0} >= 252)) ||
 		die "systemd 252 or later is needed, and this is ${version:-another}: Debian 12, Ubuntu 24.04, or later, have it"

@@ -84,6 +84,7 @@ added=()   # those that were not there at all
 put() { # MODE SOURCE DESTINATION [FOLDER: where it is kept for now]
 	local to=$DESTDIR$3
 	local new=${4:+$4/${to##*/}}
+	[[ ! $2 -ef $to ]] || return 0
 	new=${new:-$to.new}
 	mkdir -p "${to%/*}" "${new%/*}"
 	[[ -e $to ]] || added+=("$3")
