@@ -88,6 +88,10 @@ install: all ## on this host, or below DESTDIR. As root
 uninstall: ## takes all of it off again, but for your files. As root
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) units/install-services.sh uninstall
 
+.PHONY: deb
+deb: ## the packages of this release of Debian, in $(BUILD)/deb
+	units/debian/make-deb $(BUILD)/deb
+
 .PHONY: run test test-fast check lint bench
 run: ## the product in a throwaway machine: a tour, then until Ctrl-C. ONCE=1: only the tour. As root
 	tests/install-dependencies run

@@ -78,6 +78,7 @@ def test_each_system_has_its_own_names(tmp_path, os_release, llhttp):
     installed = host.run("build").installed
     assert llhttp in installed and {"gcc", "libsystemd-dev", "libfcgi-dev"} <= installed and "clang" not in installed
     assert not {"node-llhttp", "libllhttp-dev"} - {llhttp} & installed
+    assert host.run("package").installed == installed | {"debhelper"}
     assert "mmdebstrap" in host.run("test").installed and llhttp in host.run("check").installed
     assert not {"node-llhttp", "libllhttp-dev"} & host.run("run").installed
 
