@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # tests/system/test_documents.py runs the shell blocks of all documents as they stand, in a machine, but for those of these
 # sections, which the tests here take from the document themselves,
 ELSEWHERE = {
+    ("README.md", "Install it"): "tests/system/test_package.py",
     ("handlers/README.md", "Command line"): "tests/system/test_cli.py",
     ("handlers/MODELS.md", "At boot, and around a load"): "tests/system/test_hooks.py",
     ("handlers/CLIENTS.md", "Home Assistant"): "tests/system/test_pages.py",
