@@ -41,6 +41,21 @@ def test_readme_is_short_and_leads_to_all_documents():
     assert {ROOT / name for name in documents.names()} <= linked | {ROOT / "README.md"}
 
 
+# ---- what is safe ----
+
+def test_each_row_of_the_security_page_has_its_test():
+    rows = [line for line in documents.lines(".github/SECURITY.md") if line.kind == "table" and not re.match(r"\|[-|]+$", line.text)]
+    rows = [line for line in rows if not line.text.endswith("| test |")]
+    assert rows
+    for line in rows:
+        last = line.text.rstrip("|").rpartition("|")[2].strip()
+        if last.startswith("no test: "):
+            continue
+        (named,) = code_in(last)
+        file, _, test = named.partition("::")
+        assert re.search(rf"^def {test}\(", (ROOT / "tests" / file).read_text(), re.M), f"{line.number}: {named}"
+
+
 # ---- commands ----
 
 @pytest.mark.parametrize("document", documents.names())
