@@ -17,7 +17,6 @@ render_all() {
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
 	done
-	sed "s|/usr/local/share/home-lab-services/www|$wwwdir|" "$nginx_source/www-file.conf" >"$rendered/www-file.conf"
 }
 
 units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
@@ -97,6 +96,7 @@ put() { # MODE SOURCE DESTINATION [FOLDER: where it is kept for now]
 # NGINX's files fit each other, and it may read them at any time: they change in one moment. The updater is the last.
 put_files_of_nginx() {
 	local mode source to updater=() kept=$DESTDIR$nginx_files/new
+	sed "s|/usr/local/share/home-lab-services/www|$wwwdir|" "$nginx_source/www-file.conf" >"$rendered/www-file.conf"
 	while read -r mode source to; do
 		if [[ $to == "$nginx_files"/* ]]; then
 			put "$mode" "$source" "$to" "$kept"
