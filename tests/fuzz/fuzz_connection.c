@@ -90,7 +90,12 @@ static void answer(const void *service, const struct hl_request *request, struct
 static void serve(void)
 {
         static const struct hl_server server = { .name = "fuzz", .answer = answer };
-        static const struct hl_inetd_limits limits = { 60000000, 60000000, 60000000, 60000000, UINT64_MAX };
+        static const struct hl_inetd_limits limits = { .first_us = 60000000,
+                                                       .request_us = 60000000,
+                                                       .idle_us = 60000000,
+                                                       .write_us = 60000000,
+                                                       .linger_us = 60000000,
+                                                       .connection_us = UINT64_MAX };
         int fds[2];
         fuzz_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
         close(fds[1]); /* then there is always something to read: bytes, or their end */
