@@ -24,7 +24,7 @@ CONFIG = '{"shutdown": {"default_minutes": 7}}'
 
 def apt(host, *arguments):
     done = host.run(["apt-get", "--yes", *arguments], env={"DEBIAN_FRONTEND": "noninteractive"})
-    assert done.returncode == 0, done
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return done.stdout + done.stderr
 
 
@@ -61,7 +61,8 @@ class Load:
     def ask(self, host, method, port, path):
         while not self.end.wait(0.02):
             try:
-                answer = host.http(method, port, path, {} if method == "POST" else None, timeout=500)
+                accept = {"Accept": "text/html"} if path == "/" else {}  # the page is for browsers
+                answer = host.http(method, port, path, {} if method == "POST" else None, accept, timeout=500)
                 if answer.status != 200:
                     self.bad.append((method, port, path, answer))
             except OSError as error:
@@ -87,7 +88,8 @@ class Load:
 
 def everybody(host):
     return Load(host, ("GET", 5001, "/shutdown/next"), ("GET", 5002, "/models"), ("GET", 5003, "/models/activity"),
-                ("GET", NGINX, "/api/inference/models"), ("GET", NGINX, "/v1/models"), ("GET", NGINX, "/tiny/v1/models"))
+                ("GET", NGINX, "/api/inference/models"), ("GET", NGINX, "/v1/models"), ("GET", NGINX, "/tiny/v1/models"),
+                ("GET", NGINX, "/"))
 
 
 def is_in_order(host):

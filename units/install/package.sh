@@ -46,21 +46,28 @@ package_disabled() {
 	done
 }
 
-# Those files would hide the package's.
+# Those files would hide the package's. systemd looks for the unit of each connection where it has seen the file, and runs what
+# that names: until it has read all again a link is in a file's place, and programs are kept until what has begun is over.
+former_units=() former_programs=()
 take_over() {
 	local file old link
 	while read -r file; do
 		old=$(made "$file")
-		[[ ! -d $file && -n $old ]] || continue
+		[[ ! -d $file && -n $old && $file != "$wwwdir"/* ]] || continue # NGINX reads that still
 		if [[ ! -f $old ]]; then
 			changed+=("$file")
-		elif [[ $file != */model@.service ]] || ours "$old"; then
-			cmp --silent "$old" "$file" || changed+=("$file")
-			rm "$old"
+			continue
 		fi
+		[[ $file != */model@.service ]] || ours "$old" || continue
+		cmp --silent "$old" "$file" || changed+=("$file")
+		case $file in
+		"$bindir"/* | "$libexecdir"/*) former_programs+=("$old") ;;
+		"$unitdir"/*) ln -sf "$file" "$old.new" && mv -fT "$old.new" "$old" && former_units+=("$old") ;;
+		*) rm "$old" ;;
+		esac
 	done < <(package_files home-lab-services)
 	rm -f "/usr/local/${port_of_nginx#/usr/}"
-	rmdir /usr/local/libexec/home-lab-services "/usr/local/lib/systemd/system/model@.service.d" 2>/dev/null || true
+	rmdir "/usr/local/lib/systemd/system/model@.service.d" 2>/dev/null || true
 	for link in /etc/systemd/system/*.wants/*; do
 		file=$(readlink "$link") || continue
 		[[ $file != /usr/local/lib/systemd/system/* || ! -e $unitdir/${file##*/} ]] || ln -sfn "$unitdir/${file##*/}" "$link"
@@ -86,12 +93,15 @@ package_configure() { # VERSION that was configured before, or nothing; units th
 	fi
 	rm -f "$sums"
 	heed_policy
-	(($# == 1)) || systemctl --quiet disable "${@:2}"
 	systemctl daemon-reload
+	rm -f "${former_units[@]}"
+	(($# == 1)) || systemctl --quiet disable "${@:2}"
 	for name in $(units); do
 		! name=$(foreign_unit "$name") || say "beware: $name hides ours ($unitdir)."
 	done
 	(start) || true # it says why; dpkg has done its part
+	rm -f "${former_programs[@]}"
+	rmdir /usr/local/libexec/home-lab-services 2>/dev/null || true
 	[[ -n $former ]] || cat <<-END
 		Home Lab Services, what to do next: write one file a model in /etc/home-lab-services/models, for example
 		  printf 'PORT="8198"\nCOMMAND="llama-server --port \$PORT -m /srv/models/NAME.gguf"\n' | sudo tee /etc/home-lab-services/models/NAME
@@ -137,6 +147,8 @@ package_nginx_configure() {
 	put_files_of_nginx
 	set_up_nginx
 	keep_port_of_nginx
+	rm -rf /usr/local/share/home-lab-services/www
+	rmdir /usr/local/share/home-lab-services 2>/dev/null || true
 	say "$(where_nginx_answers)"
 }
 
