@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/users.h"
 #include "names.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 
 #define SCHEDULED_FILE "/run/systemd/shutdown/scheduled"
 #define SCHEDULED_FILE_SIZE_MAX 16384 /* bytes */
+
+/* Who schedules one: shutdown-service and the sweep. */
+static const char *const users[] = { "home-lab-power", "home-lab-services" };
 
 struct owner {
         uint64_t uid;
@@ -43,7 +47,8 @@ static void read_file(struct hl_shutdown *s)
                 hl_envfile_parse(&(struct hl_envfile){ .text = text.data, .len = text.len }, read_owner, &owner, NULL);
         if (stat(SCHEDULED_FILE, &status) == 0)
                 s->created_us = hl_timespec_us(status.st_mtim);
-        s->ours = owner.known && owner.uid == getuid();
+        s->ours = owner.known && (owner.uid == getuid() ||
+                                  hl_users_find(HL_USERS_FILE, (uint32_t)owner.uid, users, HL_COUNT(users)) >= 0);
         hl_buf_free(&text);
 }
 

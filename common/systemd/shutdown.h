@@ -30,7 +30,7 @@ struct hl_shutdown {
         uint64_t created_us;                       /* 0: not known */
         char action[HL_SHUTDOWN_ACTION_SIZE];      /* "poweroff", "reboot", "halt", or another of logind's */
         char message[HL_SHUTDOWN_MESSAGE_MAX + 1]; /* to the users who are logged in; "" where there is none */
-        bool ours;                                 /* scheduled by this user's programs */
+        bool ours;                                 /* scheduled by a program of the product's */
 };
 
 /* Whether logind has written down a schedule: a look at a file, and no call. */

@@ -4,26 +4,21 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "base/users.h"
 #include "kernel/cgroups.h"
 #include "kernel/socket_owner.h"
 
-#include <pwd.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PASSWD "/etc/passwd"
 #define MODELS "home-lab-models"
 #define MODELS_SLICE "/system.slice/system-model.slice" /* where systemd puts model@.service */
 
-static const struct {
-        const char *name;
-        unsigned scopes;
-} users[] = {
-        { MODELS, HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_REPORT },
-        { "home-lab-services", HL_SCOPE_READ },
-        { "home-lab-power", HL_SCOPE_READ },
-        { "home-lab-nginx", HL_SCOPE_READ },
-};
+/* The product's users, and what each may. */
+static const char *const names[] = { MODELS, "home-lab-services", "home-lab-power", "home-lab-nginx" };
+static const unsigned scopes[] = { HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_REPORT, HL_SCOPE_READ, HL_SCOPE_READ,
+                                   HL_SCOPE_READ };
 
 /* How the units begin that run as one of these. */
 static const struct {
@@ -47,32 +42,27 @@ static struct hl_local nobody(const char *why)
         return (struct hl_local){ .scopes = HL_SCOPE_NONE, .why = why };
 }
 
-static struct hl_local named(const char *name)
+static struct hl_local product_user(size_t i)
 {
-        struct hl_local local = anybody();
-        for (size_t i = 0; i < HL_COUNT(users); i++)
-                if (strcmp(name, users[i].name) == 0) {
-                        local.scopes = users[i].scopes;
-                        hl_copy(local.user, sizeof(local.user), users[i].name);
-                }
+        struct hl_local local = { .scopes = scopes[i] };
+        hl_copy(local.user, sizeof(local.user), names[i]);
         return local;
 }
 
-/* Not by getpwuid(): that may ask a server of the network, and system users are in this file. */
+static struct hl_local named(const char *name)
+{
+        for (size_t i = 0; i < HL_COUNT(names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return product_user(i);
+        return anybody();
+}
+
 struct hl_local hl_local_of_user(uint32_t uid, const char *passwd)
 {
-        HL_CLEANUP(hl_close_file) FILE *file = fopen(passwd, "re");
-        struct passwd entry, *found = NULL;
-        char line[1024];
-        if (!file)
-                return nobody(PASSWD " cannot be read, which says whose requests these are");
-        while (fgetpwent_r(file, &entry, line, sizeof(line), &found) == 0)
-                if (found->pw_uid == uid) {
-                        struct hl_local local = named(found->pw_name);
-                        if (*local.user)
-                                return local;
-                }
-        return anybody();
+        int i = hl_users_find(passwd, uid, names, HL_COUNT(names));
+        if (i >= 0)
+                return product_user((size_t)i);
+        return i == -ESRCH ? anybody() : nobody(HL_USERS_FILE " cannot be read, which says whose requests these are");
 }
 
 struct hl_local hl_local_of_group(const char *path, const char *passwd)
@@ -94,12 +84,12 @@ struct hl_local hl_local_find(const struct hl_peer *peer)
                                      "answer is there, and ask this port itself";
         struct hl_socket_owner owner;
         if (peer->is_unix)
-                return peer->has_uid ? hl_local_of_user(peer->uid, PASSWD) : anybody();
+                return peer->has_uid ? hl_local_of_user(peer->uid, HL_USERS_FILE) : anybody();
         if (peer->client.port == 0 || peer->server.port == 0)
                 return anybody();
         if (!hl_socket_owner(&peer->client, &peer->server, &owner))
                 return nobody(unseen);
-        struct hl_local local = hl_local_of_user(owner.uid, PASSWD);
+        struct hl_local local = hl_local_of_user(owner.uid, HL_USERS_FILE);
         if (local.scopes != HL_SCOPE_ALL || owner.uid == 0)
                 return local;
         if (hl_cgroups_is_below(MODELS_SLICE, owner.cgroup))
@@ -107,5 +97,5 @@ struct hl_local hl_local_find(const struct hl_peer *peer)
         if (owner.uid != HL_NOBODY)
                 return local;
         HL_CLEANUP(hl_free_pointer) char *path = hl_cgroups_path(owner.cgroup);
-        return path ? hl_local_of_group(path, PASSWD) : nobody(unseen);
+        return path ? hl_local_of_group(path, HL_USERS_FILE) : nobody(unseen);
 }
