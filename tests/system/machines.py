@@ -196,7 +196,7 @@ class Machine:
         text = self.sh(["systemctl", "show", unit, *(f"--property={name}" for name in names)])
         return dict(line.split("=", 1) for line in text.splitlines())
 
-    def pids_of(self, user="home-lab-services"):
+    def pids_of(self, user="home-lab-services,home-lab-power"):
         return [int(pid) for pid in self.run(["pgrep", "-u", user]).stdout.split()]
 
     # ---- files ----

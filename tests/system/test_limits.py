@@ -127,7 +127,7 @@ def timed(ask):
 
 def memory_of_handlers(machine):
     """What the services have of their own, in MB, and how many processes they are."""
-    text = machine.sh("cat $(pgrep -u home-lab-services | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null || true")
+    text = machine.sh("cat $(pgrep -u home-lab-services,home-lab-power | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null || true")
     return sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", text, re.M))) / 1024, text.count("[rollup]")
 
 

@@ -81,7 +81,7 @@ def test_killed_in_the_middle_of_a_request(machine, port):
         connection.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 
         def killed():  # all there are: the first may be another connection's
-            machine.run(["pkill", "-KILL", "-u", "home-lab-services"])
+            machine.run(["pkill", "-KILL", "-u", "home-lab-services,home-lab-power"])
             return select.select([connection], [], [], 0.1)[0]
         wait_until(killed, 5, "its handler is killed")
         assert not reply(connection)
