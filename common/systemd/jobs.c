@@ -14,13 +14,14 @@
 
 #define LOOK_EVERY_US (250 * HL_USEC_PER_MSEC) /* whether the client is still there */
 
+/* mode: what comes of a job that stands in the way. Nobody's stop is called off by a reload. */
 static const struct {
-        const char *method, *doing, *failed;
+        const char *method, *mode, *doing, *failed;
 } verbs[] = {
-        [HL_JOB_START] = { "StartUnit", "starting", "start_failed" },
-        [HL_JOB_STOP] = { "StopUnit", "stopping", "stop_failed" },
-        [HL_JOB_RESTART] = { "RestartUnit", "restarting", "start_failed" },
-        [HL_JOB_RELOAD] = { "ReloadUnit", "reloading", "reload_failed" },
+        [HL_JOB_START] = { "StartUnit", "replace", "starting", "start_failed" },
+        [HL_JOB_STOP] = { "StopUnit", "replace", "stopping", "stop_failed" },
+        [HL_JOB_RESTART] = { "RestartUnit", "replace", "restarting", "start_failed" },
+        [HL_JOB_RELOAD] = { "ReloadUnit", "fail", "reloading", "reload_failed" },
 };
 
 static void set_result(struct hl_job *job, const char *result)
@@ -65,7 +66,7 @@ static int call_verb(struct hl_bus *bus, enum hl_job_verb verb, const char *name
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
         int r = sd_bus_call_method(bus->bus, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER, verbs[verb].method,
-                                   &error, &reply, "ss", name, "replace");
+                                   &error, &reply, "ss", name, verbs[verb].mode);
         return read_queued(verb, name, r, &error, reply, ret_path, err);
 }
 
@@ -99,7 +100,7 @@ static int call_verb_later(struct hl_job *job, struct hl_err *err)
         int r = sd_bus_message_new_method_call(job->bus->bus, &call, HL_SYSTEMD, HL_SYSTEMD_PATH, HL_SYSTEMD_MANAGER,
                                                verbs[job->verb].method);
         if (r >= 0)
-                r = sd_bus_message_append(call, "ss", job->name, "replace");
+                r = sd_bus_message_append(call, "ss", job->name, verbs[job->verb].mode);
         if (r >= 0)
                 r = sd_bus_call_async(job->bus->bus, &job->call, call, on_queued, job, job->answer_us);
         return r < 0 ? hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "asking systemd") : 0;

@@ -259,6 +259,7 @@ void hl_starter_free(struct hl_starter *starter)
         free(starter);
 }
 
+/* The newest: one that was stopped may be there still, and look for its cause. */
 static struct start *find_start(const struct hl_starter *starter, const struct hl_model *model)
 {
         struct start *s;
@@ -268,11 +269,20 @@ static struct start *find_start(const struct hl_starter *starter, const struct h
         return NULL;
 }
 
+/* Whether somebody has stopped its model since: who comes now is not told so, but starts it again. A crash is told. */
+static bool was_stopped(const struct start *s)
+{
+        enum hl_unit_state active;
+        struct hl_err ignored = { 0 };
+        return s->job.result && strcmp(s->job.result, "done") == 0 &&
+               hl_unit_state_of(s->starter->bus, s->model.unit, &active, &ignored) == 0 && active == HL_UNIT_INACTIVE;
+}
+
 struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
                                   void *data)
 {
         struct start *s = find_start(starter, model);
-        if (!s)
+        if (!s || was_stopped(s))
                 s = begin_start(starter, model);
         struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));
         *waiter = (struct hl_waiter){ .on_done = on_done, .data = data };

@@ -258,7 +258,7 @@ def test_a_model_that_loads_is_not_idle(machine, load):
         machine.put("/usr/local/libexec/home-lab-services-demo/works.py", code)
         model(machine, "m", "python3 /usr/local/libexec/home-lab-services-demo/works.py",
               extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=1s\n")
-    assert start(machine, "m", "job").status == 200
+    machine.sh("systemctl start model@m.service")
     assert not sweep_until(machine, 10)
     machine.ready(PORT)
     pid = machine.properties("model@m.service", "MainPID")["MainPID"]
@@ -271,7 +271,7 @@ def test_a_model_that_loads_is_not_idle(machine, load):
 @pytest.mark.seconds(180)
 def test_a_model_that_hangs_while_it_loads_is_stopped(machine, hang):
     model(machine, "m", hang, extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=2s\n")
-    assert start(machine, "m", "job").status == 200
+    machine.sh("systemctl start model@m.service")
     assert sweep_until(machine, 30)
 
 

@@ -44,8 +44,10 @@ def test_systemd_reads_no_unit_that_nobody_asked_about(crowd):
     assert not reads.units() & {f"model@{name}.service" for name in CROWD}
     assert crowd.http("GET", INFERENCE, "/models/running").json["running_models"] == ["tiny-llama"]
 
-    crowd.http("GET", INFERENCE, f"/models/{CROWD[3]}")  # somebody asks about this one
-    assert reads.units() & {f"model@{name}.service" for name in CROWD} == {f"model@{CROWD[3]}.service"}
+    def read_on_demand():
+        crowd.http("GET", INFERENCE, f"/models/{CROWD[3]}")  # somebody asks about this one
+        return reads.units() & {f"model@{name}.service" for name in CROWD} == {f"model@{CROWD[3]}.service"}
+    wait_until(read_on_demand, PATIENCE, "systemd says that it has read it")
 
 
 @pytest.mark.parametrize("trouble, state", [

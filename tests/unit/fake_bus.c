@@ -114,6 +114,7 @@ static int list_units(struct fake_bus *fake, sd_bus_message *call)
         for (size_t i = count; i-- > 0;) { /* in an order of its own */
                 const char *state = s->list_fails_after == 0          ? state_of(names[i])
                                     : s->lists <= s->list_fails_after ? "active"
+                                    : s->list_stops                   ? "inactive"
                                                                       : "failed";
                 must(sd_bus_message_append(reply, "(ssssssouso)", names[i], "a unit", "loaded", state, "sub", "",
                                            SYSTEMD_PATH "/unit/x", 0, "", "/") >= 0);

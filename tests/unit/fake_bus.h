@@ -53,6 +53,7 @@ struct fake_systemd {
         const char *control_group; /* of all units; NULL: they have none */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */
+        bool list_stops;           /* they say "inactive" then */
         unsigned lists, jobs;      /* calls so far */
 };
 

@@ -11,6 +11,7 @@
 #include "systemd/units.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,28 @@ static void a_unit_that_ends_while_it_loads(void **state)
                 s.waiters[0].cause,
                 "ended with status 7; what it logged is not to be seen here: \"home-lab-services logs NAME\"");
         assert_non_null(strstr(s.waiters[0].err.message, s.waiters[0].cause));
+}
+
+static void who_comes_after_a_stop_starts_it_again(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .job_result = "done", .list_fails_after = UINT_MAX, .list_stops = true } };
+        struct fake_model server;
+        fake_model_start(&server, FAKE_ANSWERS(LOADING));
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        wait_for(&s, 0, &s.model);
+        while (s.systemd.lists < 2) /* before the start, and behind it */
+                must(sd_event_run(s.event, UINT64_MAX) >= 0);
+        wait_for(&s, 1, &s.model);
+        assert_int_equal(starts_of(&s), 1);
+        s.systemd.list_fails_after = s.systemd.lists; /* somebody stops it now */
+        wait_for(&s, 2, &s.model);
+        run(&s);
+        assert_int_equal(starts_of(&s), 2);
+        end(&s);
+        fake_model_stop(&server);
+        for (unsigned i = 0; i < 3; i++)
+                expect_told(&s.waiters[i], HL_ERR_UPSTREAM, "start_failed");
 }
 
 /* Also where it has been running for long: the grace makes no wait longer than START_TIMEOUT. */
@@ -534,6 +557,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(one_that_was_ready_is_marked, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(a_start_that_fails_is_told_to_all),
                 cmocka_unit_test(a_unit_that_ends_while_it_loads),
+                cmocka_unit_test(who_comes_after_a_stop_starts_it_again),
                 cmocka_unit_test(never_ready_is_a_timeout),
                 cmocka_unit_test(a_job_that_does_not_end_is_a_timeout),
                 cmocka_unit_test(one_that_runs_for_long_gets_only_a_grace),
