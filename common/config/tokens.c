@@ -160,12 +160,13 @@ static int lock_tokens(struct hl_err *err)
         while (fcntl(fd, F_SETLK, &lock) < 0) {
                 if (errno != EAGAIN && errno != EACCES && errno != EINTR)
                         return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", path);
-                if (hl_clock_monotonic() >= deadline_us)
+                if (hl_clock_monotonic() >= deadline_us) {
+                        pid_t holder = holder_of(fd);
                         return hl_fail(
                                 err, HL_ERR_BUSY, EBUSY, "tokens_locked",
                                 "another command has held %s for %llu s: \"ps %d\" shows it, \"kill %d\" ends it", path,
-                                (unsigned long long)(HL_TOKENS_LOCK_US / HL_USEC_PER_SEC), holder_of(fd),
-                                holder_of(fd));
+                                (unsigned long long)(HL_TOKENS_LOCK_US / HL_USEC_PER_SEC), holder, holder);
+                }
                 hl_sleep_or_hangup(-1, LOCK_LOOK_US);
         }
         int locked = fd;

@@ -37,6 +37,12 @@ struct hl_response {
         void *stream_data;
 };
 
+/* Whether who asked is not let in. */
+static inline bool hl_status_refuses(int status)
+{
+        return status == 401 || status == 403;
+}
+
 void hl_response_free(struct hl_response *response);
 
 void hl_response_header(struct hl_response *response, const char *name, const char *value);

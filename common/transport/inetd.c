@@ -209,12 +209,6 @@ static void answer_watched(struct connection *c, struct hl_request *request, boo
         }
 }
 
-/* Who is not let in asks by a connection for each try, of which there are only so many. */
-static bool is_let_in(const struct hl_response *response)
-{
-        return response->status != 401 && response->status != 403;
-}
-
 /* One request and its response. True when another may follow on this connection. */
 static bool serve_request(struct connection *c)
 {
@@ -233,7 +227,8 @@ static bool serve_request(struct connection *c)
                         linger(c);
         } else if (outcome == REQUEST_WHOLE) {
                 answer_watched(c, &request, hl_parser_is_http_1_1(parser), &response);
-                again = hl_parser_keeps_alive(parser) && !response.stream && is_let_in(&response) &&
+                /* Who is not let in asks by a connection for each try, of which there are only so many. */
+                again = hl_parser_keeps_alive(parser) && !response.stream && !hl_status_refuses(response.status) &&
                         hl_clock_monotonic() - c->began_us < c->limits->connection_us;
                 int r = send_response(c, &request, &response, again);
                 if (r == 0 && response.stream && request.method != HL_HEAD)

@@ -224,8 +224,10 @@ static bool has_too_many(const struct hl_router_waits *all, const struct hl_peer
 {
         unsigned count = 0;
         const struct waiting *w;
+        if (peer->local)
+                return false;
         LIST_FOREACH (w, &all->waiting, entry)
-                count += !peer->local && hl_router_client_same(w->client, peer->name);
+                count += hl_router_client_same(w->client, peer->name);
         return count >= HL_ROUTER_WAITING_PER_CLIENT_MAX;
 }
 

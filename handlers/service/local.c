@@ -12,24 +12,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODELS "home-lab-models"
 #define MODELS_SLICE "/system.slice/system-model.slice" /* where systemd puts model@.service */
 
 /* The product's users, and what each may. */
-static const char *const names[] = { MODELS, "home-lab-services", "home-lab-power", "home-lab-nginx" };
-static const unsigned scopes[] = { HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_REPORT, HL_SCOPE_READ, HL_SCOPE_READ,
-                                   HL_SCOPE_READ };
+enum { MODELS, SERVICES, POWER, NGINX, USERS };
+static const char *const names[USERS] = { "home-lab-models", "home-lab-services", "home-lab-power", "home-lab-nginx" };
+static const unsigned scopes[USERS] = { [MODELS] = HL_SCOPE_READ | HL_SCOPE_USE | HL_SCOPE_REPORT,
+                                        [SERVICES] = HL_SCOPE_READ,
+                                        [POWER] = HL_SCOPE_READ,
+                                        [NGINX] = HL_SCOPE_READ };
 
 /* How the units begin that run as one of these. */
 static const struct {
-        const char *prefix, *user;
+        const char *prefix;
+        int user;
 } units[] = {
-        { "model@", MODELS },
-        { "shutdown-service", "home-lab-power" },
-        { "inference-service", "home-lab-services" },
-        { "model-", "home-lab-services" },
-        { "home-lab-services", "home-lab-services" },
-        { "nginx-config-updater", "home-lab-nginx" },
+        { "model@", MODELS },   { "shutdown-service", POWER },     { "inference-service", SERVICES },
+        { "model-", SERVICES }, { "home-lab-services", SERVICES }, { "nginx-config-updater", NGINX },
 };
 
 static struct hl_local anybody(void)
@@ -42,27 +41,20 @@ static struct hl_local nobody(const char *why)
         return (struct hl_local){ .scopes = HL_SCOPE_NONE, .why = why };
 }
 
-static struct hl_local product_user(size_t i)
+static struct hl_local of_ours(int user)
 {
-        struct hl_local local = { .scopes = scopes[i] };
-        hl_copy(local.user, sizeof(local.user), names[i]);
+        struct hl_local local = { .scopes = scopes[user] };
+        hl_copy(local.user, sizeof(local.user), names[user]);
         return local;
-}
-
-static struct hl_local named(const char *name)
-{
-        for (size_t i = 0; i < HL_COUNT(names); i++)
-                if (strcmp(name, names[i]) == 0)
-                        return product_user(i);
-        return anybody();
 }
 
 struct hl_local hl_local_of_user(uint32_t uid, const char *passwd)
 {
-        int i = hl_users_find(passwd, uid, names, HL_COUNT(names));
-        if (i >= 0)
-                return product_user((size_t)i);
-        return i == -ESRCH ? anybody() : nobody(HL_USERS_FILE " cannot be read, which says whose requests these are");
+        int user = hl_users_find(passwd, uid, names, USERS);
+        if (user >= 0)
+                return of_ours(user);
+        return user == -ESRCH ? anybody()
+                              : nobody(HL_USERS_FILE " cannot be read, which says whose requests these are");
 }
 
 struct hl_local hl_local_of_group(const char *path, const char *passwd)
@@ -74,7 +66,7 @@ struct hl_local hl_local_of_group(const char *path, const char *passwd)
                 return hl_local_of_user(uid, passwd);
         for (size_t i = 0; i < HL_COUNT(units) && unit; i++)
                 if (hl_has_prefix(unit, units[i].prefix))
-                        return named(units[i].user);
+                        return of_ours(units[i].user);
         return anybody();
 }
 
@@ -93,7 +85,7 @@ struct hl_local hl_local_find(const struct hl_peer *peer)
         if (local.scopes != HL_SCOPE_ALL || owner.uid == 0)
                 return local;
         if (hl_cgroups_is_below(MODELS_SLICE, owner.cgroup))
-                return named(MODELS);
+                return of_ours(MODELS);
         if (owner.uid != HL_NOBODY)
                 return local;
         HL_CLEANUP(hl_free_pointer) char *path = hl_cgroups_path(owner.cgroup);

@@ -70,7 +70,7 @@ static void log_request(const struct hl_service *service, const struct hl_reques
         int priority = hl_method_has_body(request->method) ? LOG_NOTICE : LOG_INFO;
         if (status >= 500 && err->kind != HL_ERR_CANCELLED) /* that is the client's own doing */
                 priority = LOG_ERR;
-        else if (status == 401 || status == 403)
+        else if (hl_status_refuses(status))
                 priority = LOG_WARNING;
         hl_log(priority, fields, "%s %s from %s%s%s%s%s: %d%s%s [%s]", hl_method_name(request->method), path,
                request->peer.name, *service->local.user ? ", user " : "", service->local.user,
@@ -111,7 +111,7 @@ static void answer(const void *data, const struct hl_request *request, struct hl
                 const struct hl_guard guard = guard_of(&service);
                 hl_routes_answer(service.routes, &guard, &service, request, response, &err);
                 hl_config_free(&service.config);
-                is_let_in = response->status != 401 && response->status != 403;
+                is_let_in = !hl_status_refuses(response->status);
         }
         if (is_let_in || may_log_refusal(&service))
                 log_request(&service, request, response->status, service.token_err.kind ? &service.token_err : &err);
