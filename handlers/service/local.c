@@ -27,8 +27,15 @@ static const struct {
         const char *prefix;
         int user;
 } units[] = {
-        { "model@", MODELS },   { "shutdown-service", POWER },     { "inference-service", SERVICES },
-        { "model-", SERVICES }, { "home-lab-services", SERVICES }, { "nginx-config-updater", NGINX },
+        { "model@", MODELS },
+        { "shutdown-service", POWER },
+        { "inference-service", SERVICES },
+        { "model-monitor-service", SERVICES },
+        { "model-router", SERVICES },
+        { "model-activity", SERVICES },
+        { "model-idle-sweep", SERVICES },
+        { "home-lab-services", SERVICES },
+        { "nginx-config-updater", NGINX },
 };
 
 static struct hl_local anybody(void)
