@@ -5,7 +5,7 @@ import itertools
 import os
 import subprocess
 
-from machines import Network
+from machines import PATIENCE, PORTS, SERVICES, SHUTDOWN, Network, wait_until
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # the machine, the neighbour
 numbers = itertools.count()
@@ -28,3 +28,21 @@ def neighbour_of(machine):
         yield Network(f"/run/netns/{name}")
     finally:
         ip("netns", "delete", name, check=False)
+
+
+def wait_until_reached(machine, port):
+    """From its neighbour."""
+    def reached():
+        with contextlib.suppress(OSError):
+            return machine.neighbour.http("GET", port, "/", host=HERE).status
+    wait_until(reached, PATIENCE, f"the neighbour reaches port {port}")
+
+
+def open_ports(machine):
+    """The services' ports also listen where the neighbour reaches them. Returns the files that say so."""
+    files = [f"/run/systemd/system/{service}.socket.d/lan.conf" for service in SERVICES]
+    for file, port in zip(files, PORTS):
+        machine.put(file, f"[Socket]\nListenStream={HERE}:{port}\n")
+    machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service")
+    wait_until_reached(machine, SHUTDOWN)
+    return files

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from machines import ETC, INFERENCE, MODELS, MONITOR, PATIENCE, PORTS, SERVICES, SHUTDOWN, wait_until
-from neighbours import HERE, neighbour_of
+from machines import ETC, INFERENCE, MODELS, MONITOR, PORTS, SHUTDOWN
+from neighbours import HERE, neighbour_of, open_ports
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +14,7 @@ def guarded(make_machine):
     """A machine whose ports also listen on an address that a neighbour reaches, and that neighbour's network."""
     machine = make_machine()
     with neighbour_of(machine) as machine.neighbour:
-        for service, port in zip(SERVICES, PORTS):
-            machine.put(f"/etc/systemd/system/{service}.socket.d/lan.conf", f"[Socket]\nListenStream={HERE}:{port}\n")
-        machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service")
-
-        def reached():
-            with contextlib.suppress(OSError):
-                return machine.neighbour.http("GET", SHUTDOWN, "/", host=HERE).status
-        wait_until(reached, PATIENCE, "the neighbour reaches the port")
+        open_ports(machine)
         yield machine
 
 

@@ -14,8 +14,8 @@ import time
 import fastcgi
 import pytest
 
-from machines import ETC, INFERENCE, MONITOR, PATIENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, wait_until
-from neighbours import HERE, THERE, ip, neighbour_of
+from machines import ETC, INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, wait_until
+from neighbours import HERE, THERE, ip, neighbour_of, open_ports
 
 OTHER = "198.18.77.3"  # a second neighbour
 LIMITS = "/run/home-lab-services/limits"
@@ -30,15 +30,7 @@ def opened(machine):
     """The machine, whose ports also listen on an address that neighbours reach."""
     with neighbour_of(machine) as machine.neighbour:
         ip("-netns", machine.neighbour.path.rsplit("/", 1)[1], "address", "add", f"{OTHER}/24", "dev", "near")
-        files = [f"/run/systemd/system/{service}.socket.d/lan.conf" for service in SERVICES]
-        for file, port in zip(files, PORTS):
-            machine.put(file, f"[Socket]\nListenStream={HERE}:{port}\n")
-        machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service")
-
-        def reached():
-            with contextlib.suppress(OSError):
-                return machine.neighbour.http("GET", SHUTDOWN, "/", host=HERE).status
-        wait_until(reached, PATIENCE, "the neighbour reaches the port")
+        files = open_ports(machine)
         yield machine
         machine.sh(["rm", *files])
         machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service; ip link delete far")

@@ -2,28 +2,18 @@
 """NGINX in front, as Debian installs it: what is reachable where, and what is answered by whom."""
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import signal
 
 import pytest
 
-from machines import INFERENCE, MONITOR, PATIENCE, SERVICES, SHUTDOWN, Answer, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, SERVICES, SHUTDOWN, wait_until
 from web import CHAT, NGINX, ROUTER_SOCKET, Stream
 
 PREFIXES = {SHUTDOWN: "/api/shutdown", INFERENCE: "/api/inference", MONITOR: "/api/monitor"}
 JSON = {"Content-Type": "application/json"}
 
-
-
-def raw(web, text):
-    """The answer to these bytes."""
-    with contextlib.closing(web.connect(NGINX)) as connection:
-        connection.sendall(text)
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        return Answer(response)
 
 
 def is_error(answer, status, code):
@@ -335,13 +325,13 @@ def test_what_is_not_there_is_json(web, method, path, status, code):
 
 def test_what_is_too_much_for_nginx_is_refused_in_our_words(web):
     for path, length in ("/quick/echo", 65 << 20), ("/v1/chat/completions", 65 << 20), ("/api/shutdown/shutdown/cancel", 2 << 20):
-        is_error(raw(web, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()),
+        is_error(web.raw(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()),
                  413, "body_too_large")
-    is_error(raw(web, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n\r\n" % (b"x" * 40000)), 431, "headers_too_large")
-    is_error(raw(web, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400, "bad_request")
+    is_error(web.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n\r\n" % (b"x" * 40000)), 431, "headers_too_large")
+    is_error(web.raw(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400, "bad_request")
     for line, status, code in ((b"TRACE / HTTP/1.1", 405, "method_not_allowed"), (b"GET / HTTP/3.0", 505, "version_not_supported"),
                                (b"POST /quick/echo HTTP/1.1\r\nTransfer-Encoding: gzip", 501, "not_implemented")):
-        is_error(raw(web, line + b"\r\nHost: localhost\r\n\r\n"), status, code)
+        is_error(web.raw(line + b"\r\nHost: localhost\r\n\r\n"), status, code)
     assert not web.runs("quick")
 
 

@@ -10,7 +10,7 @@ import pytest
 import real
 from browser import browser_in, program
 from machines import ETC, MODELS, PATIENCE, SOURCE, wait_until
-from neighbours import HERE, neighbour_of
+from neighbours import HERE, neighbour_of, wait_until_reached
 from web import NGINX
 
 LOCAL = f"http://127.0.0.1:{NGINX}/"
@@ -40,11 +40,7 @@ def office(web):
     with neighbour_of(web) as web.neighbour:
         web.put(SITE, f"server {{ listen {HERE}:{NGINX}; include home-lab-services/server.conf; }}\n")
         web.sh("systemctl reload nginx")
-
-        def reached():
-            with contextlib.suppress(OSError):
-                return web.neighbour.http("GET", NGINX, "/", host=HERE).status
-        wait_until(reached, PATIENCE, "the neighbour reaches the site")
+        wait_until_reached(web, NGINX)
         yield web
         web.sh(f"rm {SITE} && systemctl reload nginx")
 

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Who reaches a model and the services through NGINX: by which name of this host, from whose page, and with how many requests."""
 import contextlib
-import http.client
-import json
 
 import pytest
 
 import fastcgi
-from machines import PATIENCE, Answer, wait_until
+from machines import Answer
 from web import CHAT, NGINX, ROUTER_SOCKET
 
 JSON = {"Content-Type": "application/json"}
@@ -27,15 +25,6 @@ def refused(answer, status, code):
     value = answer.json
     assert answer.status == status and value.get("error", value)["code"] == code, answer
     return value.get("error", value)["message"]
-
-
-def raw(web, text):
-    """The answer to these bytes."""
-    with contextlib.closing(web.connect(NGINX)) as connection:
-        connection.sendall(text)
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        return Answer(response)
 
 
 # ---- names of this host ----
@@ -74,7 +63,7 @@ def test_the_name_in_the_target_counts_before_the_header(running, path):
     """As at the ports: RFC 9112 3.2.2."""
     for target, host, status in (("http://evil.example", "127.0.0.1", 403), ("HTTP://evil.example:8080", "localhost", 403),
                                  (f"http://{OWN}", "evil.example", 200), ("http://localhost", "evil.example", 200)):
-        answer = raw(running, f"GET {target}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = running.raw(f"GET {target}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         assert answer.status == status, (target, answer)
 
 

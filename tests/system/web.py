@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """web.py - a machine whose NGINX serves our site, with models for every occasion, and requests to them."""
 import contextlib
+import http.client
 import json
 import pathlib
 import select
@@ -84,6 +85,14 @@ class Web(Machine):
     def chat(self, model, **more):
         """A whole completion, by the body's model."""
         return self.post("/v1/chat/completions", {"model": model, "messages": []} | more, timeout=50)
+
+    def raw(self, text):
+        """The answer to these bytes."""
+        with contextlib.closing(self.connect(NGINX)) as connection:
+            connection.sendall(text)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return Answer(response)
 
     def hold(self, path, body=b"{}", method="POST", headers={}):
         return Held(self, method, path, body, headers)
