@@ -389,8 +389,8 @@ static void where_models_have_pages_a_page_needs_a_token(void **state)
                 { HL_HEAD, "http://localhost:8080", NULL, NULL, 0, HL_SCOPE_ALL },
                 { HL_OPTIONS, "http://localhost:8080", NULL, NULL, 0, HL_SCOPE_ALL },
         };
-        static const char *const origins[] = { "app://named", NULL };
-        const struct hl_guard guard = { .trust_local = true, .origins = origins, .scopes_of = scope_of };
+        static const char *const app[] = { "app://named", NULL };
+        const struct hl_guard guard = { .trust_local = true, .origins = app, .scopes_of = scope_of };
         for (size_t i = 0; i < 2 * HL_COUNT(cases); i++) {
                 bool shares = i % 2 == 0, refused = shares && cases[i / 2].status;
                 struct hl_request r;
