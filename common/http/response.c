@@ -31,7 +31,7 @@ static const struct {
         { 504, "Gateway Timeout" },
 };
 
-static const char *reason_of(int status)
+const char *hl_status_reason(int status)
 {
         for (size_t i = 0; i < HL_COUNT(reasons); i++)
                 if (reasons[i].status == status)
@@ -110,7 +110,7 @@ void hl_response_head(const struct hl_response *response, const struct hl_reques
                       const char *connection, struct hl_buf *out)
 {
         hl_buf_addf(out, "%s %d %s\r\n", form == HL_HEAD_HTTP ? "HTTP/1.1" : "Status:", response->status,
-                    reason_of(response->status));
+                    hl_status_reason(response->status));
         if (form == HL_HEAD_HTTP) {
                 char date[64];
                 time_t now = time(NULL);

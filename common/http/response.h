@@ -43,6 +43,8 @@ static inline bool hl_status_refuses(int status)
         return status == 401 || status == 403;
 }
 
+const char *hl_status_reason(int status); /* "Not Found" */
+
 void hl_response_free(struct hl_response *response);
 
 void hl_response_header(struct hl_response *response, const char *name, const char *value);

@@ -6,10 +6,62 @@
 #include "base/version.h"
 #include "content.h"
 #include "cors.h"
+#include "openapi.h"
+#include "parameters.h"
 
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+
+/* ---- what every service has ---- */
+
+static int run_index(struct hl_context *ctx)
+{
+        hl_json *endpoints = hl_json_new();
+        const struct hl_route *route;
+        for (size_t i = 0; (route = hl_routes_at(ctx->routes, i)); i++) {
+                HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", hl_method_name(route->method), route->path);
+                if (route != ctx->route)
+                        hl_json_set_string(endpoints, key, route->summary);
+        }
+        hl_json_set_string(ctx->reply, "service", ctx->routes->title);
+        hl_json_set(ctx->reply, "endpoints", endpoints);
+        hl_json_set_string(ctx->reply, "version", HL_VERSION);
+        return 0;
+}
+
+static int run_description(struct hl_context *ctx)
+{
+        hl_json_free(ctx->reply);
+        ctx->reply = hl_openapi_document(ctx->routes, ctx->request->shares_origin);
+        return 0;
+}
+
+static const struct hl_reply_field index_reply[] = {
+        { "service", HL_REPLY_STRING, "The service's title" },
+        { "endpoints", HL_REPLY_STRING | HL_REPLY_BY_NAME, "By method and path, what each route is for" },
+        { "version", HL_REPLY_STRING, "Of Home Lab Services" },
+        { 0 },
+};
+
+static const struct hl_reply_field any_reply[] = { { 0 } };
+
+static const struct hl_route own[] = {
+        { HL_GET, "/openapi.json", run_description, HL_SCOPE_ALL, NULL, "All routes for programs, as OpenAPI 3.1",
+          HL_ROUTE_BARE, .reply = any_reply },
+        { HL_GET, "/", run_index, HL_SCOPE_ALL, NULL, "The version of this service, and its routes",
+          .reply = index_reply },
+};
+
+const struct hl_route *hl_routes_at(const struct hl_routes *routes, size_t index)
+{
+        if (index < routes->count)
+                return &routes->items[index];
+        index -= routes->count;
+        return index < HL_COUNT(own) ? &own[index] : NULL;
+}
+
+/* ---- a route is found ---- */
 
 static bool serves(const struct hl_route *route, enum hl_method method)
 {
@@ -63,9 +115,9 @@ static bool path_fits(const struct hl_route *route, const char *path, char **ret
 /* Adds the Allow header, and returns what it says; free(). Pattern NULL: of the whole service. */
 static char *add_allow(const struct hl_routes *routes, const char *pattern, struct hl_response *response)
 {
-        bool get = !pattern || strcmp(pattern, "/") == 0, post = !pattern, put = false;
-        for (size_t i = 0; i < routes->count; i++) {
-                const struct hl_route *route = &routes->items[i];
+        bool get = false, post = !pattern, put = false;
+        const struct hl_route *route;
+        for (size_t i = 0; (route = hl_routes_at(routes, i)); i++) {
                 if (pattern && strcmp(route->path, pattern) != 0)
                         continue;
                 get = get || route->method == HL_GET;
@@ -76,41 +128,6 @@ static char *add_allow(const struct hl_routes *routes, const char *pattern, stru
                 hl_format("%s%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "", put ? "PUT, PATCH, " : "");
         hl_response_header(response, "Allow", allow);
         return allow;
-}
-
-/* "GET /": what this service can do. */
-static int run_index(struct hl_context *ctx, const struct hl_routes *routes)
-{
-        hl_json *endpoints = hl_json_new();
-        for (size_t i = 0; i < routes->count; i++) {
-                const struct hl_route *route = &routes->items[i];
-                HL_CLEANUP(hl_free_pointer) char *key = hl_format("%s %s", hl_method_name(route->method), route->path);
-                hl_json_set_string(endpoints, key, route->summary);
-        }
-        hl_json_set_string(ctx->reply, "service", routes->title);
-        hl_json_set(ctx->reply, "endpoints", endpoints);
-        hl_json_set_string(ctx->reply, "version", HL_VERSION);
-        return 0;
-}
-
-static int check_query(const struct hl_request *request, const char *known, struct hl_problem *problem)
-{
-        for (const char *s = request->query; s && *s;) {
-                size_t len = strcspn(s, "&"), name = strcspn(s, "=&");
-                int shown = (int)(name < 40 ? name : 40);
-                if (len > 0 && !hl_in_list(known, s, name))
-                        return hl_problem(problem, 400, "unknown_parameter",
-                                          "unknown query parameter \"%.*s\"; known here: %s", shown, s,
-                                          known ? known : "none");
-                if (len > 0 && s[name] != '=')
-                        return hl_problem(problem, 400, "invalid_parameter", "\"%.*s\" needs a value: %.*s=…", shown, s,
-                                          shown, s);
-                for (const char *other = s + len; len > 0 && *other; other += 1 + strcspn(other + 1, "&"))
-                        if (strncmp(other + 1, s, name + 1) == 0)
-                                return hl_problem(problem, 400, "invalid_parameter", "send \"%.*s\" once", shown, s);
-                s += len + (s[len] == '&');
-        }
-        return 0;
 }
 
 /* JSON, or bytes of which nothing is said, as aiohttp names them: neither is sent by a page that was not asked
@@ -167,12 +184,12 @@ static void answer_error(struct hl_context *ctx)
         hl_response_json(ctx->response, problem.status, hl_json_ref(ctx->reply));
 }
 
-static void run_route(const struct hl_routes *routes, const struct hl_route *route, struct hl_context *ctx)
+static void run_route(struct hl_context *ctx)
 {
         ctx->status = 200;
         ctx->reply = hl_json_new();
         hl_json_set_string(ctx->reply, "status", "success");
-        int r = route ? route->run(ctx) : run_index(ctx, routes);
+        int r = ctx->route->run(ctx);
         if (r >= 0) {
                 if (!ctx->response->status) /* the route may have written a response that is not JSON */
                         hl_response_json(ctx->response, ctx->status, hl_json_ref(ctx->reply));
@@ -185,21 +202,20 @@ static void run_route(const struct hl_routes *routes, const struct hl_route *rou
 
 struct match {
         const char *pattern;          /* of the resource; NULL: no such path */
-        const struct hl_route *route; /* of the method; NULL: "GET /", or not served */
+        const struct hl_route *route; /* of the method; NULL: not served */
         char *param;
 };
 
 static struct match find(const struct hl_routes *routes, const struct hl_request *request)
 {
         struct match match = { 0 };
-        if (strcmp(request->path, "/") == 0)
-                match.pattern = "/";
-        for (size_t i = 0; i < routes->count && !match.pattern; i++)
-                if (path_fits(&routes->items[i], request->path, &match.param))
-                        match.pattern = routes->items[i].path;
-        for (size_t i = 0; i < routes->count && match.pattern && !match.route; i++)
-                if (strcmp(routes->items[i].path, match.pattern) == 0 && serves(&routes->items[i], request->method))
-                        match.route = &routes->items[i];
+        const struct hl_route *route;
+        for (size_t i = 0; !match.pattern && (route = hl_routes_at(routes, i)); i++)
+                if (path_fits(route, request->path, &match.param))
+                        match.pattern = route->path;
+        for (size_t i = 0; match.pattern && !match.route && (route = hl_routes_at(routes, i)); i++)
+                if (strcmp(route->path, match.pattern) == 0 && serves(route, request->method))
+                        match.route = route;
         return match;
 }
 
@@ -240,27 +256,24 @@ static int choose(const struct hl_routes *routes, const struct match *match, uns
                 ctx->response->status = 204;
                 return 0;
         }
-        bool index = !match->route && strcmp(match->pattern, "/") == 0 &&
-                     (request->method == HL_GET || request->method == HL_HEAD);
-        if (!match->route && !index) {
+        if (!match->route) {
                 allow = add_allow(routes, match->pattern, ctx->response);
                 return hl_problem(problem, 405, "method_not_allowed", "this path knows only %s", allow);
         }
-        if (match->route && !(scopes & match->route->scope))
+        if (!(scopes & match->route->scope))
                 return hl_guard_refuse_scope(request, match->route->scope, scopes, problem);
         return 1;
 }
 
-/* Reads what the route takes, and runs it; NULL is "GET /". */
-static int run(const struct hl_routes *routes, const struct hl_route *route, struct hl_context *ctx,
-               struct hl_problem *problem)
+/* Reads what the route takes, and runs it. */
+static int run(struct hl_context *ctx, struct hl_problem *problem)
 {
-        unsigned flags = route ? route->flags : 0;
-        int r = flags & HL_ROUTE_FOREIGN ? 0 : check_query(ctx->request, route ? route->query : NULL, problem);
+        unsigned flags = ctx->route->flags;
+        int r = flags & HL_ROUTE_FOREIGN ? 0 : hl_parameters_check(ctx->request, ctx->route->query, problem);
         if (r == 0 && hl_method_has_body(ctx->request->method))
                 r = read_body(ctx->request, flags & HL_ROUTE_ANY_TYPE, &ctx->body, problem);
         if (r == 0)
-                run_route(routes, route, ctx);
+                run_route(ctx);
         return r;
 }
 
@@ -275,13 +288,14 @@ static int answer(const struct hl_routes *routes, const struct hl_guard *guard, 
         HL_CLEANUP(hl_free_pointer) char *param = match.param;
         r = choose(routes, &match, scopes, ctx, problem);
         ctx->param = param;
-        return r <= 0 ? r : run(routes, match.route, ctx, problem);
+        ctx->route = match.route;
+        return r <= 0 ? r : run(ctx, problem);
 }
 
 void hl_routes_answer(const struct hl_routes *routes, const struct hl_guard *guard, void *service,
                       const struct hl_request *request, struct hl_response *response, struct hl_err *ret_err)
 {
-        struct hl_context ctx = { .request = request, .response = response, .service = service };
+        struct hl_context ctx = { .request = request, .routes = routes, .response = response, .service = service };
         struct hl_problem problem = { 0 };
         if (answer(routes, guard, &ctx, &problem) < 0) {
                 hl_response_problem(response, request, &problem);
@@ -305,18 +319,40 @@ static void first_problem(void *data, const char *path, const char *problem)
         hl_fail(data, HL_ERR_INVALID, EINVAL, "invalid_body", "\"%s\" %s", path, problem);
 }
 
-int hl_context_read_body(struct hl_context *ctx, const struct hl_json_field *fields, size_t field_count)
+static int check_body(struct hl_context *ctx)
 {
-        return hl_json_read(ctx->body, "", fields, field_count, first_problem, &ctx->err);
+        const struct hl_route *route = ctx->route;
+        const char *const *either = route->either;
+        for (size_t i = 0; i < route->body_count; i++)
+                if (route->body[i].missing && !hl_json_has(ctx->body, route->body[i].json.key))
+                        return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body", "%s", route->body[i].missing);
+        if (either[0] && hl_json_has(ctx->body, either[0]) && hl_json_has(ctx->body, either[1]))
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
+                               "send either \"%s\" or \"%s\", not both", either[0], either[1]);
+        return 0;
 }
 
-int hl_context_choice(struct hl_context *ctx, const char *name, const char *choices, char **ret_value)
+int hl_context_read_body(struct hl_context *ctx, void *values)
 {
-        HL_CLEANUP(hl_free_pointer) char *value = NULL;
-        int r = hl_request_query(ctx->request, name, &value);
-        if (r < 0 || (value && !hl_in_list(choices, value, strlen(value))))
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "\"%s\" must be one of: %s",
-                               name, choices);
-        *ret_value = hl_steal(value);
-        return 0;
+        size_t count = ctx->route->body_count;
+        HL_CLEANUP(hl_free_pointer) struct hl_json_field *fields = hl_alloc(count * sizeof(*fields));
+        for (size_t i = 0; i < count; i++) {
+                fields[i] = ctx->route->body[i].json;
+                fields[i].out = (char *)values + ctx->route->body[i].offset;
+        }
+        int r = hl_json_read(ctx->body, "", fields, count, first_problem, &ctx->err);
+        return r < 0 ? r : check_body(ctx);
+}
+
+char *hl_context_parameter(const struct hl_context *ctx, const char *name)
+{
+        char *value = NULL;
+        return hl_request_query(ctx->request, name, &value) < 0 ? NULL : value;
+}
+
+uint64_t hl_context_number(const struct hl_context *ctx, const char *name, uint64_t otherwise)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = hl_context_parameter(ctx, name);
+        uint64_t number = otherwise;
+        return text && hl_parse_uint(text, UINT64_MAX, &number) < 0 ? otherwise : number;
 }

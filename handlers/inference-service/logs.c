@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "routes.h"
 #include "systemd/journal.h"
 
 #include <errno.h>
@@ -22,29 +23,22 @@ enum { MESSAGE, PRIORITY, FIELDS };
 
 static const char *const fields[] = { [MESSAGE] = "MESSAGE", [PRIORITY] = "PRIORITY", [FIELDS] = NULL };
 
-static int read_lines(struct hl_context *ctx, uint64_t *ret_lines)
-{
-        HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        uint64_t lines = LINES_DEFAULT;
-        if (hl_request_query(ctx->request, "lines", &text) < 0 ||
-            (text && (hl_parse_uint(text, LINES_MAX, &lines) < 0 || lines == 0)))
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
-                               "\"lines\" must be a whole number from 1 to %d", LINES_MAX);
-        *ret_lines = lines;
-        return 0;
-}
+const struct hl_parameter inference_logs_query[] = {
+        { "lines", "At most so many of the last lines; 200 where it is not said",
+          .expected = "a whole number from 1 to 10000", .min = 1, .max = LINES_MAX },
+        { "format", "JSON, or a line of text each; where it is not said the Accept header says it",
+          .choices = "json,text" },
+        { "follow", "Whether to go on with what is logged, for an hour", .choices = "true,false" },
+        { 0 },
+};
 
 /* ?format= says it, or else the Accept header, where it wants text and no JSON. */
-static int read_format(struct hl_context *ctx, bool *ret_text)
+static bool wants_text(const struct hl_context *ctx)
 {
-        HL_CLEANUP(hl_free_pointer) char *word = NULL;
+        HL_CLEANUP(hl_free_pointer) char *word = hl_context_parameter(ctx, "format");
         const char *accept = ctx->request->accept;
-        int r = hl_context_choice(ctx, "format", "json,text", &word);
-        if (r < 0)
-                return r;
-        *ret_text = word ? strcmp(word, "text") == 0
-                         : accept && strcasestr(accept, "text/plain") && !strcasestr(accept, "application/json");
-        return 0;
+        return word ? strcmp(word, "text") == 0
+                    : accept && strcasestr(accept, "text/plain") && !strcasestr(accept, "application/json");
 }
 
 static hl_json *json_of(const struct hl_journal_entry *entry)
@@ -160,24 +154,17 @@ static int send_lines(struct hl_context *ctx, const struct hl_journal_query *que
         if (r < 0)
                 return r;
         ctx->response->status = 200;
-        ctx->response->content_type = text ? "text/plain; charset=utf-8" : "application/x-ndjson";
+        ctx->response->content_type = text ? INFERENCE_TEXT : INFERENCE_JSON_LINES;
         return 0;
 }
 
 int inference_run_logs(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        HL_CLEANUP(hl_free_pointer) char *follow_word = NULL;
+        HL_CLEANUP(hl_free_pointer) char *follow_word = hl_context_parameter(ctx, "follow");
         const struct hl_model *model;
-        uint64_t lines = 0;
-        bool text = false;
-        int r = read_lines(ctx, &lines);
-        if (r == 0)
-                r = read_format(ctx, &text);
-        if (r == 0)
-                r = hl_context_choice(ctx, "follow", "true,false", &follow_word);
-        if (r == 0)
-                r = hl_service_model(ctx, &catalog, &model);
+        bool text = wants_text(ctx);
+        int r = hl_service_model(ctx, &catalog, &model);
         if (r < 0)
                 return r;
 
@@ -187,7 +174,7 @@ int inference_run_logs(struct hl_context *ctx)
         bool is_followed = follow_word && strcmp(follow_word, "true") == 0;
         const struct hl_journal_query query = { .matches = matches,
                                                 .fields = fields,
-                                                .last = lines,
+                                                .last = hl_context_number(ctx, "lines", LINES_DEFAULT),
                                                 .bytes = BYTES_MAX,
                                                 .piece = is_followed ? PIECE : 0 };
         if (text || is_followed)

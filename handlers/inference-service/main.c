@@ -11,11 +11,13 @@
 #include "models/readiness.h"
 #include "models/stop.h"
 #include "openai.h"
+#include "routes.h"
 #include "service/service.h"
 #include "systemd/units.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
@@ -112,36 +114,20 @@ static int run_model(struct hl_context *ctx)
         return r < 0 ? r : 0;
 }
 
-static int read_wait(struct hl_context *ctx, const char *choices, enum inference_wait *ret_wait)
+static enum inference_wait wait_of(const struct hl_context *ctx)
 {
-        HL_CLEANUP(hl_free_pointer) char *word = NULL;
-        int r = hl_context_choice(ctx, "wait", choices, &word);
-        if (r == 0 && word)
-                *ret_wait = inference_wait_of(word);
-        return r;
-}
-
-static int read_drain(struct hl_context *ctx, uint64_t *ret_seconds)
-{
-        HL_CLEANUP(hl_free_pointer) char *text = NULL;
-        if (hl_request_query(ctx->request, "drain", &text) < 0 ||
-            (text && hl_parse_uint(text, DRAIN_MAX_SECONDS, ret_seconds) < 0))
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
-                               "\"drain\" must be a whole number of seconds, at most %d", DRAIN_MAX_SECONDS);
-        return 0;
+        HL_CLEANUP(hl_free_pointer) char *word = hl_context_parameter(ctx, "wait");
+        return word ? inference_wait_of(word) : WAIT_JOB;
 }
 
 static int start(struct hl_context *ctx, enum hl_job_verb verb)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        enum inference_wait wait = WAIT_JOB;
-        int r = hl_context_read_body(ctx, NULL, 0);
-        if (r == 0)
-                r = read_wait(ctx, "job,ready,none", &wait);
+        int r = hl_context_read_body(ctx, NULL);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
-        return r < 0 ? r : inference_change(ctx, model, verb, wait, NULL);
+        return r < 0 ? r : inference_change(ctx, model, verb, wait_of(ctx), NULL);
 }
 
 static int run_start(struct hl_context *ctx)
@@ -159,17 +145,12 @@ static int run_stop(struct hl_context *ctx)
         struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        enum inference_wait wait = WAIT_JOB;
-        uint64_t drain_seconds = 0;
+        uint64_t drain_seconds = hl_context_number(ctx, "drain", 0);
         unsigned left = 0;
         HL_CLEANUP(hl_close_fd) int place = -1;
         HL_CLEANUP(hl_stop_free) struct hl_stop drained = HL_STOP_INIT;
         struct hl_stop *stop = NULL;
-        int r = hl_context_read_body(ctx, NULL, 0);
-        if (r == 0)
-                r = read_wait(ctx, "job,none", &wait);
-        if (r == 0)
-                r = read_drain(ctx, &drain_seconds);
+        int r = hl_context_read_body(ctx, NULL);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
         if (r == 0 && drain_seconds > 0)
@@ -182,10 +163,23 @@ static int run_stop(struct hl_context *ctx)
                         hl_json_set_int(ctx->reply, "cut_requests", left);
                 stop = &drained;
         }
-        return r < 0 ? r : inference_change(ctx, model, HL_JOB_STOP, wait, stop);
+        return r < 0 ? r : inference_change(ctx, model, HL_JOB_STOP, wait_of(ctx), stop);
 }
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
+
+struct switch_request {
+        bool running;
+        const char *wait;
+};
+
+static const struct hl_body_field switch_body[] = {
+        { { "running", HL_JSON_BOOL, NULL, "true or false" },
+          offsetof(struct switch_request, running),
+          "send \"running\": true or false" },
+        { { "wait", HL_JSON_STRING, NULL, "\"job\", \"ready\" or \"none\"", .choices = "job,ready,none" },
+          offsetof(struct switch_request, wait) },
+};
 
 /* Some switches take 200 alone for success, so that is the answer although a start may have only begun; and all look at
  * the state at once. */
@@ -193,27 +187,20 @@ static int run_set(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        bool running = false;
-        const char *wait = "job";
-        const struct hl_json_field fields[] = {
-                { "running", HL_JSON_BOOL, &running, "true or false" },
-                { "wait", HL_JSON_STRING, &wait, "\"job\", \"ready\" or \"none\"", .choices = "job,ready,none" },
-        };
-        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields));
-        if (r == 0 && !hl_json_has(ctx->body, "running"))
-                r = hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body", "send \"running\": true or false");
+        struct switch_request wanted = { .wait = "job" };
+        int r = hl_context_read_body(ctx, &wanted);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
         if (r < 0)
                 return r;
-        enum inference_wait until = inference_wait_of(wait);
+        enum inference_wait until = inference_wait_of(wanted.wait);
         if (until == WAIT_NONE)
                 until = WAIT_BEGUN;
-        else if (!running) /* of what is stopped, nothing becomes ready */
+        else if (!wanted.running) /* of what is stopped, nothing becomes ready */
                 until = WAIT_JOB;
-        r = inference_change(ctx, model, running ? HL_JOB_START : HL_JOB_STOP, until, NULL);
+        r = inference_change(ctx, model, wanted.running ? HL_JOB_START : HL_JOB_STOP, until, NULL);
         if (r == 0)
-                hl_json_set_bool(ctx->reply, "running", running);
+                hl_json_set_bool(ctx->reply, "running", wanted.running);
         ctx->status = 200;
         return r;
 }
@@ -235,34 +222,66 @@ static int run_health(struct hl_context *ctx)
         return hl_service_health(ctx);
 }
 
+static const struct hl_parameter start_query[] = {
+        { "wait", "Until systemd's job has ended (the default), until the model answers, or not at all",
+          .choices = "job,ready,none" },
+        { 0 },
+};
+
+static const struct hl_parameter stop_query[] = {
+        { "wait", "Until systemd's job has ended (the default), or not at all", .choices = "job,none" },
+        { "drain", "For how many seconds requests in flight may finish first",
+          .expected = "a whole number of seconds, at most 3000", .max = DRAIN_MAX_SECONDS },
+        { 0 },
+};
+
+static const struct hl_parameter models_query[] = {
+        { "reload", "Taken for llama.cpp's clients; it changes nothing" },
+        { 0 },
+};
+
 static const struct hl_route table[] = {
-        { HL_GET, "/models", run_models, HL_SCOPE_READ, "reload", "All models with their ports and units" },
-        { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run" },
+        { HL_GET, "/models", run_models, HL_SCOPE_READ, models_query, "All models with their ports and units",
+          .reply = inference_reply_models, .errors = inference_errors_list },
+        { HL_GET, "/models/running", run_running, HL_SCOPE_READ, NULL, "The models that run",
+          .reply = inference_reply_running, .errors = inference_errors_list },
         { HL_POST, "/models/load", inference_run_load, HL_SCOPE_CONTROL, NULL,
-          "Start the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
+          "Start the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE,
+          HL_BODY(inference_load_body), .reply = inference_reply_load, .errors = inference_errors_start },
         { HL_POST, "/models/unload", inference_run_unload, HL_SCOPE_CONTROL, NULL,
-          "Stop the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE },
+          "Stop the model that the body names, as llama.cpp's router does", HL_ROUTE_FOREIGN | HL_ROUTE_ANY_TYPE,
+          HL_BODY(inference_load_body), .reply = inference_reply_load, .errors = inference_errors_stop },
         { HL_GET, "/models/{model}", run_model, HL_SCOPE_READ, NULL,
-          "One model: state, process, last result, requests in flight" },
+          "One model: state, process, last result, requests in flight", .reply = inference_reply_model,
+          .errors = inference_errors_model },
         { HL_POST, "/models/{model}", run_set, HL_SCOPE_CONTROL, NULL,
-          "Start or stop it: running, true or false; wait, job, ready or none", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
-        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_LOGS, "lines,format,follow",
-          "What a model logged; ?lines=1 to 10000, ?format=json or text, ?follow=true" },
-        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, "wait",
-          "Start a model; ?wait=job, ready or none" },
-        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, "wait,drain",
-          "Stop a model; ?wait=job or none, ?drain=SECONDS" },
-        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, "wait",
-          "Restart a model; ?wait=job, ready or none" },
-        { HL_GET, "/v1/models", inference_run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
-          "All models as the OpenAI API lists them, with their status", HL_ROUTE_FOREIGN },
+          "Start or stop it: running, true or false; wait, job, ready or none", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE,
+          HL_BODY(switch_body), .reply = inference_reply_set, .errors = inference_errors_start },
+        { HL_GET, "/models/{model}/logs", inference_run_logs, HL_SCOPE_LOGS, inference_logs_query,
+          "What a model logged; ?lines=1 to 10000, ?format=json or text, ?follow=true", .reply = inference_reply_logs,
+          .types = INFERENCE_TEXT "," INFERENCE_JSON_LINES, .errors = inference_errors_logs },
+        { HL_POST, "/models/{model}/start", run_start, HL_SCOPE_CONTROL, start_query,
+          "Start a model; ?wait=job, ready or none", HL_ROUTE_BEGINS, .reply = inference_reply_change,
+          .errors = inference_errors_start },
+        { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, stop_query,
+          "Stop a model; ?wait=job or none, ?drain=SECONDS", HL_ROUTE_BEGINS, .reply = inference_reply_stop,
+          .errors = inference_errors_stop },
+        { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, start_query,
+          "Restart a model; ?wait=job, ready or none", HL_ROUTE_BEGINS, .reply = inference_reply_change,
+          .errors = inference_errors_start },
+        { HL_GET, "/v1/models", inference_run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, inference_openai_query,
+          "All models as the OpenAI API lists them, with their status", HL_ROUTE_FOREIGN | HL_ROUTE_BARE,
+          .reply = inference_reply_openai_models, .errors = inference_errors_list },
         { HL_GET, "/v1/models/{model...}", inference_run_openai_model, HL_SCOPE_READ | HL_SCOPE_USE, NULL,
-          "One of them, by any of its names", HL_ROUTE_FOREIGN },
-        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+          "One of them, by any of its names", HL_ROUTE_FOREIGN | HL_ROUTE_BARE, .reply = inference_openai_model_fields,
+          .errors = inference_errors_openai_model },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work",
+          .reply = inference_reply_health, .errors = hl_service_health_errors },
 };
 
 int main(int argc, char **argv)
 {
-        static const struct hl_routes routes = { "inference-service", "Inference Service", table, HL_COUNT(table) };
+        static const struct hl_routes routes = { "inference-service", "Inference Service", table,
+                                                 HL_COUNT(table),     "/api/inference",    HL_MODEL_NAME_PATTERN };
         return hl_service_main(&routes, argc, argv);
 }

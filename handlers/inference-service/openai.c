@@ -6,6 +6,7 @@
 #include "change.h"
 #include "models/openai_list.h"
 #include "models/readiness.h"
+#include "routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -222,10 +223,9 @@ static int change(struct hl_context *ctx, enum hl_job_verb verb)
 {
         struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        const char *name = hl_json_get_string(ctx->body, "model");
+        const char *name = hl_json_get_string(ctx->body, inference_load_body[0].json.key);
         if (!name)
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
-                               "send {\"model\": \"NAME\"}: GET /models lists those that are");
+                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body", "%s", inference_load_body[0].missing);
         int r = hl_catalog_load_named(&service->config, name, &catalog, &ctx->err);
         if (r < 0)
                 return r;

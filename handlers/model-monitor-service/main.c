@@ -102,7 +102,7 @@ static int run_report(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model;
-        int r = hl_context_read_body(ctx, NULL, 0);
+        int r = hl_context_read_body(ctx, NULL);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
         if (r == 0)
@@ -146,22 +146,30 @@ static int run_health(struct hl_context *ctx)
 
 static const struct hl_route table[] = {
         { HL_GET, "/models/active", run_active, HL_SCOPE_READ, NULL,
-          "Models with a request in the last active_threshold_minutes" },
+          "Models with a request in the last active_threshold_minutes", .reply = monitor_reply_active,
+          .errors = monitor_errors_all },
         { HL_GET, "/models/idle", run_idle, HL_SCOPE_READ, NULL,
-          "Models that run and are unused for longer than their idle timeout" },
+          "Models that run and are unused for longer than their idle timeout", .reply = monitor_reply_idle,
+          .errors = monitor_errors_all },
         { HL_GET, "/models/activity", run_activity, HL_SCOPE_READ, NULL,
-          "Activity of every model, and where it is known from" },
+          "Activity of every model, and where it is known from", .reply = monitor_reply_activity,
+          .errors = monitor_errors_all },
         { HL_GET, "/models/{model}/why", monitor_run_why, HL_SCOPE_READ, NULL,
-          "Whether the sweep would stop the model now, and its last decisions" },
-        { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus" },
-        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_REPORT, NULL,
-          "Record that a model is being used now" },
-        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+          "Whether the sweep would stop the model now, and its last decisions", .reply = monitor_reply_why,
+          .errors = monitor_errors_why },
+        { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus", .types = MONITOR_METRICS_TYPE,
+          .errors = monitor_errors_all },
+        { HL_POST, "/models/{model}/report", run_report, HL_SCOPE_REPORT, NULL, "Record that a model is being used now",
+          .reply = monitor_reply_report, .errors = monitor_errors_report },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work",
+          .reply = monitor_reply_health, .errors = hl_service_health_errors },
 };
 
 int main(int argc, char **argv)
 {
-        static const struct hl_routes routes = { "model-monitor-service", "Model Monitor Service", table,
-                                                 HL_COUNT(table) };
+        static const struct hl_routes routes = {
+                "model-monitor-service", "Model Monitor Service", table,
+                HL_COUNT(table),         "/api/monitor",          HL_MODEL_NAME_PATTERN
+        };
         return hl_service_main(&routes, argc, argv);
 }

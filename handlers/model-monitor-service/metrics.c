@@ -159,6 +159,6 @@ int monitor_run_metrics(struct hl_context *ctx)
         head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
         hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
         ctx->response->status = 200;
-        ctx->response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        ctx->response->content_type = MONITOR_METRICS_TYPE;
         return 0;
 }

@@ -214,6 +214,8 @@ void hl_service_health_socket(struct hl_context *ctx, const char *what, const ch
         hl_service_health_note(ctx, what, r, &err);
 }
 
+const struct hl_route_error hl_service_health_errors[] = { { 503, "unhealthy" }, { 0 } };
+
 int hl_service_health(struct hl_context *ctx)
 {
         return ctx->err.kind ? -ctx->err.errnum : 0;

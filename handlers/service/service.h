@@ -47,6 +47,25 @@ bool hl_service_still_admits(const struct hl_request *request, unsigned scope);
 /* limits.h, in the folder of this service. */
 int hl_service_take(const struct hl_service *service, const char *what, unsigned count, int *ret_place);
 
+/* Errors of routes, for their tables: of what asks systemd or logind, of what reads the models, and of what has one in
+ * its path. */
+#define HL_ERRORS_OF_THE_BUS                                                                                           \
+        { 502, "unit_unusable" }, { 503, "bus_busy" },                                                                 \
+        {                                                                                                              \
+                503, "bus_unavailable"                                                                                 \
+        }
+#define HL_ERRORS_OF_MODELS                                                                                            \
+        { 500, "models_unreadable" },                                                                                  \
+        {                                                                                                              \
+                503, "models_unreadable"                                                                               \
+        }
+#define HL_ERRORS_OF_A_MODEL { 400, "invalid_model_name" }, { 404, "model_not_found" }, HL_ERRORS_OF_MODELS
+/* What hl_model_name_valid() takes, as a regular expression for tables of routes. */
+#define HL_MODEL_NAME_PATTERN "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+
+/* The answer of GET /health when something is missing. */
+extern const struct hl_route_error hl_service_health_errors[];
+
 /* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
  * hl_service_health(). */
 void hl_service_health_note(struct hl_context *ctx, const char *what, int result, const struct hl_err *err);

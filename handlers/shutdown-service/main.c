@@ -3,12 +3,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "routes.h"
 #include "service/service.h"
 #include "systemd/shutdown.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,32 +71,30 @@ static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
         return 0;
 }
 
-/* resource: it must also say "scheduled". */
-static int read_schedule_request(struct hl_context *ctx, bool resource, struct schedule_request *wanted,
-                                 uint64_t *ret_at_us)
+#define AT(member) offsetof(struct schedule_request, member)
+
+/* The last one is the resource's alone. */
+static const struct hl_body_field schedule_body[] = {
+        { { "minutes", HL_JSON_NUMBER, NULL, "a number of minutes of at least one second (0.0167) and at most 525600",
+            1.0 / 60, HL_MINUTES_MAX, .in_text = true },
+          AT(minutes) },
+        { { "at", HL_JSON_STRING, NULL, "a time such as \"2026-01-31T23:00:00+01:00\"" }, AT(at) },
+        { { "action", HL_JSON_STRING, NULL, "\"poweroff\", \"reboot\" or \"halt\"", .choices = "poweroff,reboot,halt" },
+          AT(action) },
+        { { "message", HL_JSON_STRING, NULL, "a string of at most 200 bytes", .max = HL_SHUTDOWN_MESSAGE_MAX },
+          AT(message) },
+        { { "replace", HL_JSON_BOOL, NULL, "true or false" }, AT(replace) },
+        { { "scheduled", HL_JSON_BOOL, NULL, "true or false" },
+          AT(scheduled),
+          "send \"scheduled\": true, with what POST /shutdown/schedule takes, or false" },
+};
+
+static int read_schedule_request(struct hl_context *ctx, struct schedule_request *wanted, uint64_t *ret_at_us)
 {
         const struct hl_service *service = ctx->service;
-        const struct hl_json_field fields[] = {
-                { "minutes", HL_JSON_NUMBER, &wanted->minutes,
-                  "a number of minutes of at least one second (0.0167) and at most 525600", 1.0 / 60, HL_MINUTES_MAX,
-                  .in_text = true },
-                { "at", HL_JSON_STRING, &wanted->at, "a time such as \"2026-01-31T23:00:00+01:00\"" },
-                { "action", HL_JSON_STRING, &wanted->action, "\"poweroff\", \"reboot\" or \"halt\"",
-                  .choices = "poweroff,reboot,halt" },
-                { "message", HL_JSON_STRING, &wanted->message, "a string of at most 200 bytes",
-                  .max = HL_SHUTDOWN_MESSAGE_MAX },
-                { "replace", HL_JSON_BOOL, &wanted->replace, "true or false" },
-                { "scheduled", HL_JSON_BOOL, &wanted->scheduled, "true or false" },
-        };
-        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields) - !resource);
+        int r = hl_context_read_body(ctx, wanted);
         if (r < 0)
                 return r;
-        if (resource && !hl_json_has(ctx->body, "scheduled"))
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
-                               "send \"scheduled\": true, with what POST /shutdown/schedule takes, or false");
-        if (wanted->at && !isnan(wanted->minutes))
-                return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
-                               "send either \"minutes\" or \"at\", not both");
         if (wanted->message && !hl_is_printable(wanted->message))
                 return hl_fail(&ctx->err, HL_ERR_INVALID, EINVAL, "invalid_body",
                                "\"message\" must be one line without control characters");
@@ -142,7 +142,7 @@ static int run_schedule(struct hl_context *ctx)
         const struct hl_service *service = ctx->service;
         struct schedule_request wanted = { .minutes = NAN, .action = service->config.default_action };
         uint64_t at_us = 0;
-        int r = read_schedule_request(ctx, false, &wanted, &at_us);
+        int r = read_schedule_request(ctx, &wanted, &at_us);
         return r < 0 ? r : schedule(ctx, &wanted, at_us);
 }
 
@@ -173,7 +173,7 @@ static int cancel(struct hl_context *ctx)
 
 static int run_cancel(struct hl_context *ctx)
 {
-        int r = hl_context_read_body(ctx, NULL, 0);
+        int r = hl_context_read_body(ctx, NULL);
         return r < 0 ? r : cancel(ctx);
 }
 
@@ -206,7 +206,7 @@ static int run_set(struct hl_context *ctx)
         const struct hl_service *service = ctx->service;
         struct schedule_request wanted = { .minutes = NAN, .action = service->config.default_action };
         uint64_t at_us = 0;
-        int r = read_schedule_request(ctx, true, &wanted, &at_us);
+        int r = read_schedule_request(ctx, &wanted, &at_us);
         if (r == 0)
                 r = wanted.scheduled ? schedule(ctx, &wanted, at_us) : cancel_if_any(ctx);
         if (r == 0)
@@ -257,23 +257,34 @@ static int run_health(struct hl_context *ctx)
         return hl_service_health(ctx);
 }
 
+#define EITHER .either = { "minutes", "at" }
+
 static const struct hl_route table[] = {
-        { HL_GET, "/shutdown", run_get, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled, and which" },
+        { HL_GET, "/shutdown", run_get, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled, and which",
+          .reply = shutdown_reply_get, .errors = shutdown_errors_look },
         { HL_POST, "/shutdown", run_set, HL_SCOPE_POWER, NULL,
           "Set that: scheduled, true or false; with true what /shutdown/schedule takes",
-          HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
+          HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE, HL_BODY(schedule_body), EITHER, .reply = shutdown_reply_set,
+          .errors = shutdown_errors_change },
         { HL_POST, "/shutdown/schedule", run_schedule, HL_SCOPE_POWER, NULL,
-          "Schedule a shutdown: minutes or at; action, message, replace" },
-        { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown" },
-        { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown" },
-        { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled" },
+          "Schedule a shutdown: minutes or at; action, message, replace", .body = schedule_body,
+          .body_count = HL_COUNT(schedule_body) - 1, EITHER, .reply = shutdown_reply_schedule,
+          .errors = shutdown_errors_change },
+        { HL_GET, "/shutdown/next", run_next, HL_SCOPE_READ, NULL, "The next scheduled shutdown",
+          .reply = shutdown_reply_next, .errors = shutdown_errors_look },
+        { HL_POST, "/shutdown/cancel", run_cancel, HL_SCOPE_POWER, NULL, "Cancel the scheduled shutdown",
+          .reply = shutdown_reply_cancel, .errors = shutdown_errors_cancel },
+        { HL_GET, "/shutdown/status", run_status, HL_SCOPE_READ, NULL, "Whether a shutdown is scheduled",
+          .reply = shutdown_reply_status, .errors = shutdown_errors_look },
         { HL_GET, "/shutdown/system", run_system, HL_SCOPE_READ, NULL,
-          "The host's name, uptime, boot time and this service's configuration" },
-        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work" },
+          "The host's name, uptime, boot time and this service's configuration", .reply = shutdown_reply_system },
+        { HL_GET, "/health", run_health, HL_SCOPE_READ, NULL, "Whether this service can do its work",
+          .reply = shutdown_reply_health, .errors = hl_service_health_errors },
 };
 
 int main(int argc, char **argv)
 {
-        static const struct hl_routes routes = { "shutdown-service", "Shutdown Service", table, HL_COUNT(table) };
+        static const struct hl_routes routes = { "shutdown-service", "Shutdown Service", table,
+                                                 HL_COUNT(table),    "/api/shutdown",    NULL };
         return hl_service_main(&routes, argc, argv);
 }

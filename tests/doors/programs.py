@@ -4,6 +4,7 @@
 BUILD (default: build) is where the programs are. Folders are temporary, and there is no system bus: what needs one
 answers 503. Nothing here can schedule a shutdown or start a unit.
 """
+import functools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import fastcgi
+import openapi
 import pytest
 
 BUILD = Path(os.environ.get("BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
@@ -88,6 +90,20 @@ def parse_headers(lines):
     return headers
 
 
+def described(ask):
+    """An answer of a service is as its /openapi.json says."""
+    @functools.wraps(ask)
+    def checked(lab, service, method, target, *more, **options):
+        answer = ask(lab, service, method, target, *more, **options)
+        if service in SERVICES:
+            found = openapi.description(BUILD / service).problems(
+                method, target, answer.status, answer.headers.get("content-type"), answer.body, codes=True)
+            assert not found, (service, method, target, answer, found)
+        return answer
+    return checked
+
+
+@described
 def by_cgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
     path, _, query = target.partition("?")
     env = dict(lab.env, GATEWAY_INTERFACE="CGI/1.1", SERVER_PROTOCOL="HTTP/1.1", REQUEST_METHOD=method,
@@ -105,6 +121,7 @@ def by_cgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1")
     return Answer(int(parsed.pop("status").split()[0]), parsed, answer)
 
 
+@described
 def by_port(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
     """As systemd does with Accept=yes: standard input and output are one connection on loopback."""
     assert peer == "127.0.0.1"
@@ -159,6 +176,7 @@ class Listener:
         Path(self.path).unlink()
 
 
+@described
 def by_fastcgi(lab, service, method, target, headers=(), body=b"", peer="127.0.0.1"):
     path, _, query = target.partition("?")
     variables = {"REQUEST_METHOD": method, "REQUEST_URI": target, "QUERY_STRING": query, **peer_variables(peer)}

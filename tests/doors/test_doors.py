@@ -161,6 +161,7 @@ def test_logs_are_text_for_who_wants_text(lab, ask, target, accept, content_type
 def test_every_route_is_tried_here(lab):
     """The list of GET / and the tables above say the same: a new route does not go untested."""
     tried = {(row[0], row[1], row[2].partition("?")[0]) for row in NEEDS_NO_BUS + NEEDS_THE_BUS}
+    tried |= {(service, "GET", "/openapi.json") for service in SERVICES}  # tests/doors/test_openapi.py
     for service in SERVICES:
         for endpoint in by_cgi(lab, service, "GET", "/").json["endpoints"]:
             method, path = endpoint.split()

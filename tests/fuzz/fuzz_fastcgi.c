@@ -35,6 +35,8 @@ ssize_t __wrap_getrandom(void *bytes, size_t size, unsigned flags)
         return (ssize_t)size;
 }
 
+static const struct hl_parameter query[] = { { "wait", "", .choices = "job,none" }, { 0 } };
+
 static int run_item(struct hl_context *ctx)
 {
         hl_json_set_string(ctx->reply, "item", ctx->param);
@@ -52,7 +54,7 @@ static int scope_of(void *data, const char *secret)
 
 static void answer(const void *service, const struct hl_request *request, struct hl_response *response)
 {
-        static const struct hl_route table[] = { { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, "wait", "" } };
+        static const struct hl_route table[] = { { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, query, "" } };
         static const struct hl_routes routes = { "fuzz", "Fuzz", table, HL_COUNT(table) };
         static const char *const origins[] = { "http://a", "app://*", NULL };
         const struct hl_guard guard = { .origins = origins, .scopes_of = scope_of };

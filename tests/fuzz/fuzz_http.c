@@ -11,14 +11,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct hl_parameter query[] = { { "wait", "", .choices = "job,none" }, { 0 } };
+static const struct hl_body_field body[] = { { { "count", HL_JSON_INTEGER, NULL, NULL, 0, 9 }, 0 } };
+
 static int run_item(struct hl_context *ctx)
 {
         int64_t count = 0;
-        HL_CLEANUP(hl_free_pointer) char *wait = NULL;
-        const struct hl_json_field fields[] = { { "count", HL_JSON_INTEGER, &count, NULL, 0, 9 } };
-        if (ctx->body && hl_context_read_body(ctx, fields, HL_COUNT(fields)) < 0)
-                return -EINVAL;
-        if (hl_context_choice(ctx, "wait", "job,none", &wait) < 0)
+        HL_CLEANUP(hl_free_pointer) char *wait = hl_context_parameter(ctx, "wait");
+        if (ctx->body && hl_context_read_body(ctx, &count) < 0)
                 return -EINVAL;
         hl_json_set_string(ctx->reply, "item", ctx->param);
         hl_response_header(ctx->response, "X-Item", ctx->param);
@@ -34,8 +34,8 @@ static int scope_of(void *data, const char *secret)
 static void answer(const struct hl_request *request)
 {
         static const struct hl_route table[] = {
-                { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, "wait", "" },
-                { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, "wait", "" },
+                { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, query, "" },
+                { HL_POST, "/items/{item}", run_item, HL_SCOPE_CONTROL, query, "", HL_BODY(body) },
         };
         static const struct hl_routes routes = { "fuzz", "Fuzz", table, HL_COUNT(table) };
         static const char *const origins[] = { "http://a", "app://*", NULL };

@@ -26,17 +26,29 @@ static int run_item(struct hl_context *ctx)
         return 0;
 }
 
+static const struct hl_body_field change_body[] = {
+        { { "count", HL_JSON_INTEGER, NULL, "1 to 9", 1, 9 }, 0 },
+};
+
+static const struct hl_parameter change_query[] = {
+        { "wait", "How long", .choices = "job,none" },
+        { "drain", "Any text" },
+        { 0 },
+};
+
+static const struct hl_parameter switch_query[] = {
+        { "wait", "How long", .choices = "job,none" },
+        { 0 },
+};
+
 static int run_change(struct hl_context *ctx)
 {
         int64_t count = 1;
-        HL_CLEANUP(hl_free_pointer) char *wait = NULL;
-        const struct hl_json_field fields[] = { { "count", HL_JSON_INTEGER, &count, "1 to 9", 1, 9 } };
         runs++;
-        int r = hl_context_read_body(ctx, fields, HL_COUNT(fields));
-        if (r == 0)
-                r = hl_context_choice(ctx, "wait", "job,none", &wait);
+        int r = hl_context_read_body(ctx, &count);
         if (r < 0)
                 return r;
+        HL_CLEANUP(hl_free_pointer) char *wait = hl_context_parameter(ctx, "wait");
         hl_json_set_int(ctx->reply, "count", count);
         hl_json_set_string(ctx->reply, "wait", wait);
         if (wait && strcmp(wait, "none") == 0)
@@ -67,10 +79,12 @@ static const struct hl_route table[] = {
         { HL_GET, "/items", run_list, HL_SCOPE_READ, NULL, "All items" },
         { HL_GET, "/items/special", run_list, HL_SCOPE_READ, NULL, "A fixed one" },
         { HL_GET, "/items/{item}", run_item, HL_SCOPE_READ, NULL, "One item" },
-        { HL_POST, "/items/{item}", run_change, HL_SCOPE_CONTROL, "wait,drain", "Change an item" },
+        { HL_POST, "/items/{item}", run_change, HL_SCOPE_CONTROL, change_query, "Change an item",
+          HL_BODY(change_body) },
         { HL_POST, "/items/{item}/start", run_item, HL_SCOPE_POWER, NULL, "Start an item" },
         { HL_GET, "/switch", run_list, HL_SCOPE_READ, NULL, "A resource" },
-        { HL_POST, "/switch", run_change, HL_SCOPE_CONTROL, "wait", "Set it", HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE },
+        { HL_POST, "/switch", run_change, HL_SCOPE_CONTROL, switch_query, "Set it",
+          HL_ROUTE_RESOURCE | HL_ROUTE_ANY_TYPE, HL_BODY(change_body) },
         { HL_GET, "/v1/items", run_list, HL_SCOPE_READ, NULL, "Another API's", HL_ROUTE_FOREIGN },
         { HL_GET, "/v1/items/{item...}", run_item, HL_SCOPE_READ, NULL, "One of them", HL_ROUTE_FOREIGN },
         { HL_GET, "/text", run_text, HL_SCOPE_READ, NULL, "Not JSON" },
