@@ -52,6 +52,7 @@ def machine(make_machine):
     """The machine that most tests share: installed, with the demo models. Each test finds it so again. No sweep of idle
     models comes by itself: a test that wants one starts it, or its timer."""
     shared = share(make_machine())
+    shared.learn_descriptions()
     tool("demo", shared.name)
     shared.sweep_every("1d")
     return shared
@@ -61,6 +62,7 @@ def machine(make_machine):
 def web(make_machine):
     """The one that the tests of NGINX share. Each test finds it with the same models, and all but one stopped."""
     shared = share(make_machine(kind=Web))
+    shared.learn_descriptions()
     shared.prepare()
     return shared
 

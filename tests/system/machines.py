@@ -17,6 +17,7 @@ import threading
 import time
 
 import fastcgi
+import openapi
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "machine"
 SHUTDOWN, INFERENCE, MONITOR = PORTS = (5001, 5002, 5003)
@@ -87,6 +88,7 @@ class Network:
 
     def __init__(self, path):
         self.path = path
+        self.descriptions = {}  # of the services behind ports: each answer must fit
 
     @contextlib.contextmanager
     def entered(self):  # this thread alone
@@ -130,7 +132,11 @@ class Network:
             body = body if isinstance(body, (str, bytes)) else json.dumps(body)
         with contextlib.closing(self.open(port, host, timeout)) as connection:
             connection.request(method, path, body, headers)
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
+        if port in self.descriptions:
+            found = self.descriptions[port].problems(method, path, answer.status, answer.headers["Content-Type"], answer.body)
+            assert not found, f"{method} {path}: {answer}: not as /openapi.json says: {found}"
+        return answer
 
 
 class Machine:
@@ -154,6 +160,11 @@ class Machine:
 
     def down(self):
         tool("down", self.name)
+
+    def learn_descriptions(self):
+        """From now on each answer of a service must be as the service says in /openapi.json."""
+        for port, service in zip(PORTS, SERVICES):
+            self.network.descriptions[port] = openapi.Description(self.http("GET", port, "/openapi.json").json)
 
     # ---- commands ----
 
