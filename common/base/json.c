@@ -360,7 +360,8 @@ int hl_json_parse(const char *text, size_t len, hl_json **ret_object, struct hl_
                 return r;
 
         struct json_tokener *tokener = json_tokener_new();
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        /* The walk was strict; with JSON_TOKENER_STRICT a whole number of more than 64 bits would be no JSON. */
+        json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
         hl_json *object = json_tokener_parse_ex(tokener, text, (int)len);
         enum json_tokener_error error = json_tokener_get_error(tokener);
         json_tokener_free(tokener);

@@ -34,6 +34,7 @@ static void accepts_objects_of_the_grammar(void **state)
                 "{\"\":1}",
                 "{\"a\":\"\\ud83d\\ude00\"}",
                 "{\"a\":[]}",
+                "{\"a\":[99999999999999999999,-99999999999999999999,1e999]}",
         };
         struct hl_err err;
         for (size_t i = 0; i < HL_COUNT(good); i++)
@@ -293,7 +294,6 @@ static void tells_every_wrong_field(void **state)
         }
 }
 
-/* json-c 0.18 does so while it parses, and says nothing of the field. */
 static void a_number_of_more_than_64_bits_is_refused(void **state)
 {
         (void)state;
@@ -304,13 +304,9 @@ static void a_number_of_more_than_64_bits_is_refused(void **state)
         struct hl_buf problems = { 0 };
         hl_json *json = NULL;
         struct hl_err err = { 0 };
-        if (hl_json_parse(text, strlen(text), &json, &err) < 0) {
-                assert_int_equal(err.kind, HL_ERR_INVALID);
-                assert_non_null(strstr(err.message, "number expected"));
-        } else {
-                assert_int_equal(hl_json_read(json, "at", fields, HL_COUNT(fields), note, &problems), -EINVAL);
-                assert_true(test_contains(&problems, "at.count must be a whole number from 1 to 10, not "));
-        }
+        must(hl_json_parse(text, strlen(text), &json, &err) == 0);
+        assert_int_equal(hl_json_read(json, "at", fields, HL_COUNT(fields), note, &problems), -EINVAL);
+        assert_true(test_contains(&problems, "at.count must be a whole number from 1 to 10, not "));
         assert_int_equal(count, 7);
         hl_json_free(json);
         hl_buf_free(&problems);
