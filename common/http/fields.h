@@ -24,6 +24,7 @@ struct hl_body_field {
         struct hl_json_field json; /* its .out stays NULL */
         size_t offset;             /* of the value, in what hl_context_read_body() fills */
         const char *missing;       /* the sentence where it was not sent; NULL: it need not be */
+        const char *pattern;       /* what the route takes of a string: a regular expression of ECMA-262, or NULL */
 };
 
 /* What a value of an answer is; the bits are added to it. */

@@ -66,7 +66,8 @@ static hl_json *new_number_field(const struct hl_json_field *field)
         return either;
 }
 
-static hl_json *new_field(const struct hl_json_field *field)
+/* any_length: it is not read by hl_json_read(), which bounds it. */
+static hl_json *new_field(const struct hl_json_field *field, bool any_length)
 {
         hl_json *json = NULL;
         switch (field->kind) {
@@ -81,7 +82,7 @@ static hl_json *new_field(const struct hl_json_field *field)
                 json = new_type("string", field->nullable);
                 if (field->choices)
                         hl_json_set(json, "enum", new_words(field->choices));
-                else
+                else if (!any_length)
                         hl_json_set_int(json, "maxLength", field->max > 0 ? (int64_t)field->max : STRING_MAX_DEFAULT);
                 break;
         case HL_JSON_STRINGS:
@@ -102,7 +103,10 @@ hl_json *hl_openapi_body(const struct hl_route *route)
         hl_json *properties = hl_json_new(), *needed = hl_json_new_array(), *schema = new_type("object", false);
         for (size_t i = 0; i < route->body_count; i++) {
                 const struct hl_body_field *field = &route->body[i];
-                hl_json_set(properties, field->json.key, new_field(&field->json));
+                hl_json *json = new_field(&field->json, route->flags & HL_ROUTE_FOREIGN);
+                if (field->pattern)
+                        hl_json_set_string(json, "pattern", field->pattern);
+                hl_json_set(properties, field->json.key, json);
                 if (field->missing)
                         hl_json_push_string(needed, field->json.key);
         }

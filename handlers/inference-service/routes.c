@@ -3,9 +3,8 @@
 
 #include "service/service.h"
 
-/* What is longer names no model, and is answered so. */
 const struct hl_body_field inference_load_body[1] = {
-        { { "model", HL_JSON_STRING, NULL, "any name of a model", .max = HL_REQUEST_BODY_MAX },
+        { { "model", HL_JSON_STRING, NULL, "any name of a model" },
           0,
           "send {\"model\": \"NAME\"}: GET /models lists those that are" },
 };

@@ -71,6 +71,8 @@ static int parse_at(const char *text, uint64_t *ret_at_us, struct hl_err *err)
         return 0;
 }
 
+/* Without what hl_is_printable() refuses. */
+#define PRINTABLE "^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*$"
 #define AT(member) offsetof(struct schedule_request, member)
 
 /* The last one is the resource's alone. */
@@ -82,7 +84,8 @@ static const struct hl_body_field schedule_body[] = {
         { { "action", HL_JSON_STRING, NULL, "\"poweroff\", \"reboot\" or \"halt\"", .choices = "poweroff,reboot,halt" },
           AT(action) },
         { { "message", HL_JSON_STRING, NULL, "a string of at most 200 bytes", .max = HL_SHUTDOWN_MESSAGE_MAX },
-          AT(message) },
+          AT(message),
+          .pattern = PRINTABLE },
         { { "replace", HL_JSON_BOOL, NULL, "true or false" }, AT(replace) },
         { { "scheduled", HL_JSON_BOOL, NULL, "true or false" },
           AT(scheduled),

@@ -182,6 +182,12 @@ def pypi():
 
 
 @remembered
+def openapi_tools():
+    """The Python that has a validator of OpenAPI's documents, and schemathesis, which makes requests of them."""
+    return python_with("openapi", CLIENTS / "openapi.txt", "--only-binary=:all:")
+
+
+@remembered
 def home_assistant():
     """The Python whose packages home_assistant.py imports: the last release for this host's."""
     version = say(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
