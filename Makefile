@@ -111,8 +111,8 @@ check: all ## what needs neither root nor a machine: lint, unit, fuzz, doors
 lint: all ## what can be said of the sources without running them
 	tests/lint
 
-bench: all ## what a request costs, as ratios within one run. As root
-	tests/bench/requests
+bench: all ## what it costs beside floors and peers, as build/bench.md. As root
+	$(Q)tests/bench/bench $(BUILD)
 
 include tests/tests.mk
 

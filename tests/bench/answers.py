@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""answers.py - what the services' answers cost: behind NGINX, on a port, and as the number of model files grows."""
+import os
+import shutil
+import subprocess
+
+import peers
+import real
+from blocks import Row, exponent, measure, ms, rows_table, table
+from machines import INFERENCE, MODELS, MONITOR
+from web import NGINX
+
+FILES = 100
+SIZES = 1, 10, 100, 1000
+LIST, RUNNING, OPENAI, ACTIVITY = "/models", "/models/running", "/v1/models", "/models/activity"
+
+
+def put_files(bench, count):
+    """So many model files; nobody asks about any of them."""
+    machine = bench.machine
+    machine.sh(f"rm -rf {MODELS}/* && mkdir -p {MODELS}")
+    for i in range(count):
+        machine.path(f"{MODELS}/bench-{i:04}").write_text(f'PORT="{10000 + i}"\nCOMMAND="/bin/true"\n')
+    bench.machine.sh("systemctl start nginx-config-updater.service")
+
+
+def bus_row(bench, count):
+    environment = os.environ | {
+        "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path=/proc/{bench.machine.leader}/root/run/dbus/system_bus_socket"}
+
+    def run():
+        done = subprocess.run([bench.tools / "bus", str(count)], env=environment, capture_output=True, text=True, check=True)
+        return bench.parse(done.stdout)
+    return Row("floor: a bare call of the bus", run)
+
+
+def behind_nginx(bench):
+    put_files(bench, FILES)
+    machine, load = bench.machine, bench.load
+    length = len(machine.http("GET", NGINX, LIST).body)
+    peers.static_site(machine, b"x" * length)
+    bench.try_peer("Flask", peers.flask, machine)
+    paths = (LIST, "/api/inference" + LIST), (RUNNING, "/api/inference" + RUNNING), (OPENAI, OPENAI), \
+        (ACTIVITY, "/api/monitor" + ACTIVITY)
+    alone = {}
+    for clients, count in (1, 200), (8, 800):
+        rows = [Row("floor: NGINX, a file as long as the list", load(peers.STATIC_PORT, "/models", count * 2, clients))]
+        if clients == 1:
+            rows.append(bus_row(bench, count))
+        ours = {name: Row(f"ours: GET {name}", load(NGINX, path, count, clients)) for name, path in paths}
+        rows += ours.values()
+        flask = {}
+        if "Flask" not in bench.skipped:
+            for name, requests in ((LIST, count // 2),) if clients > 1 else ((LIST, count // 2), (RUNNING, 1), (ACTIVITY, 1)):
+                flask[name] = Row(f"Flask: GET {name}", load(peers.STATIC_PORT, f"/flask{name}", requests, clients))
+        rows += flask.values()
+        rows.append(Row(f"fcgiwrap and our CGI door: GET {LIST}", load(peers.STATIC_PORT, f"/cgi{LIST}", count // 10, clients)))
+        measure(rows, bench.cpu, bench.rounds)
+        bench.say(f"## Behind NGINX, {FILES} model files, {clients} client{'s' if clients > 1 else ''}, {length} bytes of "
+                  f"list\n\n{rows_table(rows)}")
+        alone[clients] = rows, ours, flask
+    targets(bench, alone)
+
+
+def targets(bench, measured):
+    rows, ours, flask = measured[1]
+    many_rows, many, many_flask = measured[8]
+    bench.targets.least("GET /models, rate of the static file's, 8 clients", many[LIST].ratio(many_rows[0], "rate"), 0.5)
+    for name in RUNNING, OPENAI, ACTIVITY:
+        bench.targets.least(f"GET {name}, rate of a bare call's, 1 client", ours[name].ratio(rows[1], "rate"), 0.6)
+    for name in LIST, RUNNING, OPENAI, ACTIVITY:
+        bench.targets.most(f"GET {name}, p99 of p50, 1 client", ours[name].median("p99_us") / ours[name].median("p50_us"), 10)
+    for name, limit in (LIST, 10), (RUNNING, 300):
+        for clients, own, other in (1, ours, flask), (8, many, many_flask):
+            if name in other:
+                bench.targets.least(f"GET {name}, rate of Flask's, {clients} client(s)",
+                                    own[name].ratio(other[name], "rate"), limit)
+
+
+def growth(bench):
+    lines, times = [], {}
+    paths = ((LIST, NGINX, "/api/inference" + LIST), (RUNNING, NGINX, "/api/inference" + RUNNING), (OPENAI, NGINX, OPENAI),
+             (ACTIVITY, NGINX, "/api/monitor" + ACTIVITY), ("/metrics", NGINX, "/api/monitor/metrics"),
+             ("port: /models/running", INFERENCE, RUNNING), ("port: /models", INFERENCE, LIST),
+             ("port: /health", MONITOR, "/health"))
+    for size in SIZES:
+        put_files(bench, size)
+        rows = [Row(name, bench.load(port, path, 20 if port != NGINX else 100, keep=port == NGINX)) for name, port, path in paths]
+        for row in measure(rows, bench.cpu, bench.rounds):
+            times.setdefault(row.name, []).append(row)
+    for name, rows in times.items():
+        p50 = [row.median("p50_us") for row in rows]
+        lines.append([name, *map(ms, p50), f"{exponent(SIZES, p50):.2f}", f"{exponent(SIZES[2:], p50[2:]):.2f}",
+                      f"{rows[-1].median('bytes'):.0f}", f"{ms(rows[0].median('cpu PID 1'))} → {ms(rows[-1].median('cpu PID 1'))}"])
+    bench.say("## Growth with model files that nobody asks about\n\n" + table(
+        ["GET", *(f"{size} files, p50 ms" for size in SIZES), "exponent", "of 100 to 1,000", "bytes of 1,000",
+         "CPU of PID 1, ms"], lines))
+    few, many = times[RUNNING][1], times[RUNNING][3]
+    bench.targets.most("GET /models/running, 1,000 files over 10 files", many.median("p50_us") / few.median("p50_us"), 1.5)
+    put_files(bench, FILES)
+
+
+def ports(bench):
+    put_files(bench, FILES)
+    machine, load = bench.machine, bench.load
+    peers.floors(machine)
+    bench.try_peer("tangd", peers.tang, machine)
+    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 20, keep=False)),
+            Row("floor: printf, our unit", load(peers.OUR_PRINTF_PORT, "/", 20, keep=False)),
+            Row("ours: GET /health of the monitor", load(MONITOR, "/health", 20, keep=False)),
+            Row("ours: GET / of inference", load(INFERENCE, "/", 20, keep=False)),
+            Row(f"ours: GET {LIST}", load(INFERENCE, LIST, 20, keep=False)),
+            Row(f"ours: GET {RUNNING}", load(INFERENCE, RUNNING, 20, keep=False))]
+    if "tangd" not in bench.skipped:
+        rows.append(Row("tangd, our unit: GET /adv", load(peers.TANG_PORT, "/adv", 20, keep=False)))
+    measure(rows, bench.cpu, bench.rounds)
+    bench.say(f"## A connection to a port, {FILES} model files\n\n{rows_table(rows)}")
+    bench.targets.most("port: GET /health, of printf under User=", rows[2].ratio(rows[0]), 1.5)
+    bench.targets.most("port: GET /models, of printf under User=", rows[4].ratio(rows[0]), 1.8)
+    if "tangd" not in bench.skipped:
+        bench.targets.most("port: GET /models, of tangd in the same unit", rows[4].ratio(rows[-1]), 1)
+
+
+def directives(bench):
+    """What each directive of our unit adds to a connection, alone, where nothing but a user is said besides."""
+    machine, load = bench.machine, bench.load
+    peers.floors(machine)
+    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 10, keep=False))]
+    for port, (name, lines) in enumerate(peers.sandbox(machine).items(), peers.DIRECTIVE_PORT):
+        peers.printf_unit(machine, f"bench-{name.lower()}", port, lines)
+        rows.append(Row(f"+ {name}=", load(port, "/", 10, keep=False)))
+    rows.append(Row("our unit", load(peers.OUR_PRINTF_PORT, "/", 10, keep=False)))
+    measure(rows, bench.cpu, bench.rounds)
+    bench.say(f"## A connection's sandbox, directive by directive\n\n{rows_table(rows)}")
+
+
+def handler_start(bench):
+    """What one process of a handler takes to start, answer and end, on this host: by CGI, without systemd."""
+    environment = {"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "unix:", "HTTP_HOST": "localhost",
+                   "REQUEST_METHOD": "GET", "REQUEST_URI": "/", "CONFIGURATION_DIRECTORY": "/nowhere"}
+    lines = []
+    for program in sorted(bench.build.glob("*-service")):
+        libraries = real.say("ldd", str(program)).count("=>")
+        lines.append([program.name, str(libraries), instructions(bench, program, environment)])
+    if lines:
+        bench.say("## A handler's start, GET / as CGI\n\n" + table(["program", "libraries", "instructions"], lines))
+
+
+def instructions(bench, program, environment):
+    if not shutil.which("perf"):
+        bench.skip("instructions of a start", "there is no perf")
+        return "not measured"
+    done = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", str(program)], env=environment, capture_output=True,
+                          text=True)
+    count = next((line.split(",")[0] for line in done.stderr.splitlines() if "instructions" in line), "")
+    if not count.isdigit():
+        bench.skip("instructions of a start", "perf has no such counter here")
+        return "not measured"
+    return f"{int(count):,}"

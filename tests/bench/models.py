@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""models.py - what the way to a model costs: the router, the hold of a start, the sweep, and memory."""
+import contextlib
+import json
+import threading
+import time
+
+import peers
+from answers import FILES, put_files
+from blocks import Row, measure, ms, rows_table, table
+from machines import MODELS, PATIENCE, wait_until
+from web import NGINX
+
+MODEL, PORT = "bench-model", 8301
+CHAT = "/v1/chat/completions"
+LOAD_SECONDS = 1
+SWAP = "llama-swap"
+
+
+def prepare(bench):
+    machine = bench.machine
+    machine.sh(f"rm -rf {MODELS}/*")
+    machine.model(MODEL, PORT, options=f"--load-seconds {LOAD_SECONDS}")
+    machine.sh("systemctl start nginx-config-updater.service")
+    wait_until(lambda: machine.http("GET", NGINX, f"/{MODEL}/health", headers={"Host": "elsewhere.example"}).status != 404,
+               PATIENCE, "NGINX knows the model")
+    bench.try_peer(SWAP, peers.llama_swap, machine, bench.build, LOAD_SECONDS)
+
+
+def body(bench, name, model, size, **more):
+    file = bench.tools / name
+    file.write_text(json.dumps({"model": model, "messages": [{"role": "user", "content": "x" * size}], "max_tokens": 1,
+                                "token_interval_ms": 0, **more}))
+    return str(file)
+
+
+def router(bench):
+    machine, load, swaps = bench.machine, bench.load, SWAP not in bench.skipped
+    machine.sh(f"systemctl start model@{MODEL}.service")
+    machine.ready(PORT)
+    for what, size, count, crowds in ("100 bytes", 100, 200, (1, 10, 50)), ("5 MB", 5_000_000, 8, (1,)):
+        own, other = body(bench, "own.json", MODEL, size), body(bench, "other.json", "swap", size)
+        for clients in crowds:
+            rows = [Row("floor: the model itself", load(PORT, CHAT, count, clients, "POST", own)),
+                    Row("ours: /NAME/v1/…", load(NGINX, f"/{MODEL}{CHAT}", count, clients, "POST", own)),
+                    Row("ours: /v1/…", load(NGINX, CHAT, count, clients, "POST", own))]
+            if swaps:
+                rows.append(Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, count, clients, "POST", other)))
+            measure(rows, bench.cpu, bench.rounds)
+            bench.say(f"## A completion, {what}, {clients} client{'s' if clients > 1 else ''}\n\n{rows_table(rows)}")
+            if clients == 1 and size == 100:
+                bench.targets.most("router: /v1/ over /NAME/, small, p50",
+                                   (rows[2].median("p50_us") - rows[1].median("p50_us")) / 1000, 0.1, " ms")
+            if size > 100:
+                bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", rows[2].ratio(rows[1]), 1.05)
+            if swaps:
+                bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", rows[2].ratio(rows[3]), 1)
+
+
+def first_event(bench):
+    load = bench.load
+    streams = {"stream": True, "max_tokens": 8}
+    own, other = body(bench, "own.json", MODEL, 100, **streams), body(bench, "other.json", "swap", 100, **streams)
+    rows = [Row("floor: the model itself", load(PORT, CHAT, 20, 1, "POST", own)),
+            Row("ours: /v1/…", load(NGINX, CHAT, 20, 1, "POST", own))]
+    if SWAP not in bench.skipped:
+        rows.append(Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, 20, 1, "POST", other)))
+    measure(rows, bench.cpu, bench.rounds)
+    bench.say("## The first event of a stream\n\n" + table(
+        ["", "p50 ms", "of the model's"], [[row.name, ms(row.median("first_us")), f"{row.ratio(rows[0], 'first_us'):.2f}"]
+                                           for row in rows]))
+    if len(rows) > 2:
+        bench.targets.most("first event of llama-swap's, p50", rows[1].ratio(rows[2], "first_us"), 1)
+
+
+class SlowBody(threading.Thread):
+    """63 MB that arrive in pieces, for as long as others are measured."""
+
+    def __init__(self, machine):
+        super().__init__(daemon=True)
+        self.connection, self.ends = machine.connect(NGINX), threading.Event()
+        self.start()
+
+    def run(self):
+        head = f'{{"model":"{MODEL}","max_tokens":1,"messages":[{{"role":"user","content":"'.encode()
+        size, piece = 63 * 1024 * 1024, b"x" * 65536
+        with contextlib.suppress(OSError):
+            self.connection.sendall(f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                                    f"Content-Length: {size}\r\n\r\n".encode() + head)
+            left = size - len(head) - 4
+            while left > 0:
+                self.connection.sendall(piece[:left])
+                left -= len(piece[:left])
+                if self.ends.wait(0 if left < size // 2 else 0.001):  # the second half comes as fast as it can
+                    break
+            self.connection.sendall(b'"}]}')
+            self.connection.settimeout(1)
+            self.connection.recv(65536)
+        self.connection.close()
+
+
+def slow_body(bench):
+    own = body(bench, "own.json", MODEL, 100)
+    block = bench.load(NGINX, CHAT, 400, 1, "POST", own)
+
+    def beside():
+        thread = SlowBody(bench.machine)
+        try:
+            return block()
+        finally:
+            thread.ends.set()
+            thread.join()
+    rows = [Row("/v1/…, alone", block), Row("/v1/… while 63 MB arrive", beside)]
+    measure(rows, bench.cpu, bench.rounds)
+    bench.say(f"## A large body that arrives slowly\n\n{rows_table(rows)}")
+    bench.targets.most("router: p50 beside a slow 63 MB body, over alone",
+                       (rows[1].median("p50_us") - rows[0].median("p50_us")) / 1000, 1, " ms")
+
+
+def stop_all(bench):
+    bench.machine.sh(f"systemctl stop model@{MODEL}.service bench-proxyd.service 2>/dev/null || true")
+    if SWAP not in bench.skipped:
+        bench.machine.http("POST", peers.SWAP_PORT, "/api/models/unload")
+        wait_until(lambda: not bench.machine.run(["pgrep", "-f", "[-]-name swap"]).stdout, PATIENCE, "llama-swap's model is gone")
+
+
+def own_load(bench):
+    """How long the model itself takes from its start to its first answer."""
+    began = time.monotonic()
+    bench.machine.sh(["systemctl", "start", f"model@{MODEL}.service"])
+    while True:
+        with contextlib.suppress(OSError):
+            if bench.machine.http("GET", PORT, "/health").status == 200:
+                break
+        time.sleep(0.002)
+    took = (time.monotonic() - began) * 1e6
+    return {"requests": 1, "seconds": took / 1e6, "failed": 0, "status": 200, "bytes": 0, "p50_us": took, "p99_us": took,
+            "max_us": took, "first_us": took}
+
+
+def hold(bench):
+    machine = bench.machine
+    bench.try_peer("systemd-socket-proxyd", peers.proxyd, machine, MODEL, PORT)
+    own, other = body(bench, "own.json", MODEL, 100), body(bench, "other.json", "swap", 100)
+
+    def cold(run):
+        def block():
+            stop_all(bench)
+            return run()
+        return block
+    for waiters, limit, key in (1, 60, "max_us"), (50, None, "p99_us"), (400, 250, "p99_us"):
+        rows = [Row("floor: the model's own start", cold(lambda: own_load(bench))),
+                Row("ours: /v1/…", cold(bench.load(NGINX, CHAT, waiters, waiters, "POST", own, keep=False, warm=False)))]
+        if "systemd-socket-proxyd" not in bench.skipped:
+            rows.append(Row("systemd-socket-proxyd", cold(
+                bench.load(peers.PROXYD_PORT, CHAT, waiters, waiters, "POST", own, keep=False, warm=False, must=False))))
+        if SWAP not in bench.skipped and waiters == 1:  # it lets no more than 10 wait
+            rows.append(Row(SWAP, cold(bench.load(peers.SWAP_PORT, CHAT, waiters, waiters, "POST", other, keep=False,
+                                                  warm=False))))
+        measure(rows, bench.cpu, max(1, bench.rounds // 2))
+        bench.say(f"## A model that loads for {LOAD_SECONDS} s, {waiters} wait\n\n" + table(
+            ["", "p50 ms", "slowest ms", "over the model's own, ms", "not answered"],
+            [[row.name, ms(row.median("p50_us")), ms(row.median("max_us")), ms(row.median(key) - rows[0].median("p50_us")),
+              f"{row.median('failed'):.0f}"] for row in rows]))
+        if limit:
+            bench.targets.most(f"hold: {waiters} wait, over the model's own start",
+                               (rows[1].median(key) - rows[0].median("p50_us")) / 1000, limit, " ms")
+        if waiters == 1 and rows[-1].name == SWAP:
+            bench.targets.most("cold start of llama-swap's", rows[1].ratio(rows[-1]), 1)
+    stop_all(bench)
+
+
+def sweep(bench):
+    put_files(bench, 20)
+    machine = bench.machine
+    peers.unit(machine, "bench-true.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+    machine.sh("systemctl daemon-reload")
+
+    def start(unit):
+        def run():
+            began = time.monotonic()
+            for _ in range(5):
+                machine.sh(["systemctl", "start", unit])
+            took = (time.monotonic() - began) * 1e6
+            return {"requests": 5, "seconds": took / 1e6, "failed": 0, "status": 200, "bytes": 0, "p50_us": took / 5,
+                    "p99_us": took / 5, "max_us": took / 5, "first_us": took / 5}
+        return run
+    rows = [Row("floor: systemd starts /bin/true", start("bench-true.service")),
+            Row("the sweep of 20 models", start("model-idle-sweep.service"))]
+    measure(rows, bench.cpu, bench.rounds)
+    bench.say(f"## The sweep\n\n{rows_table(rows)}")
+    bench.targets.most("sweep: 20 models, CPU of all processes", rows[1].median("cpu all") / 1000, 5, " ms")
+    put_files(bench, FILES)
+
+
+def memory(bench):
+    """At rest, which is now: nobody has asked for anything yet."""
+    processes, pss = bench.cpu.memory("homelab.slice")
+    bench.targets.most("at rest: our processes", processes, 0)
+    bench.targets.most("at rest: our bytes", pss, 0)
+
+
+def memory_under_load(bench):
+    """Of what stands between a client and its model, while 50 ask."""
+    if SWAP in bench.skipped:
+        return
+    lines = []
+    own, other = body(bench, "own.json", MODEL, 100), body(bench, "other.json", "swap", 100)
+    for name, group, port, file in (("ours", "homelab.slice", NGINX, own), ("NGINX", "system.slice/nginx.service", NGINX, own),
+                                    (SWAP, "bench.slice/bench-llama-swap.service", peers.SWAP_PORT, other)):
+        before = bench.cpu.memory(group)[1]
+        most = [before]
+        thread = threading.Thread(target=bench.load(port, CHAT, 1000, 50, "POST", file))
+        thread.start()
+        while thread.is_alive():
+            most.append(bench.cpu.memory(group)[1])
+        lines.append([name, f"{before / 1e6:.1f}", f"{max(most) / 1e6:.1f}"])
+    bench.say("## Memory without the model's, MB\n\n" + table(["", "before", "most, 50 clients"], lines))
