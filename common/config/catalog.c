@@ -117,14 +117,14 @@ static int take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *
 }
 
 /* 0, or -errno where it is not known what models there are: then there are not none. */
-static int read_folder(DIR *dir, const struct hl_config *config, const char *only, const struct hl_report *report,
+static int read_folder(DIR *dir, const struct hl_config *config, const struct hl_report *report,
                        struct hl_catalog *catalog)
 {
         const struct dirent *entry;
         while (errno = 0, entry = readdir(dir)) {
                 const char *name = entry->d_name;
                 mode_t type = 0;
-                if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (only && strcmp(name, only) != 0))
+                if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
                         continue;
                 int r = find_type(dirfd(dir), name, &type);
                 if (r == 0 && type != S_IFDIR)
@@ -135,12 +135,27 @@ static int read_folder(DIR *dir, const struct hl_config *config, const char *onl
         return -errno;
 }
 
+/* However many others there are. */
+static int read_one(DIR *dir, const struct hl_config *config, const char *name, const struct hl_report *report,
+                    struct hl_catalog *catalog)
+{
+        mode_t type = 0;
+        int r = hl_model_name_valid(name) ? find_type(dirfd(dir), name, &type) : 0;
+        return r == 0 && type != 0 && type != S_IFDIR ? take(catalog, dirfd(dir), config, name, type, report) : r;
+}
+
+static int read_models(DIR *dir, const struct hl_config *config, const char *only, const struct hl_report *report,
+                       struct hl_catalog *catalog)
+{
+        return only ? read_one(dir, config, only, report, catalog) : read_folder(dir, config, report, catalog);
+}
+
 int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,
                     struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         struct hl_catalog catalog = { 0 };
         HL_CLEANUP(close_dir) DIR *dir = opendir(config->models_dir);
-        int r = dir ? read_folder(dir, config, only, report, &catalog) : -errno;
+        int r = dir ? read_models(dir, config, only, report, &catalog) : -errno;
         /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
         if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {
                 hl_catalog_free(&catalog);
