@@ -201,11 +201,24 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
         return 0;
 }
 
+struct hl_catalog hl_catalog_share(struct hl_catalog *catalog)
+{
+        if (!catalog->users) {
+                catalog->users = hl_alloc(sizeof(*catalog->users));
+                *catalog->users = 1;
+        }
+        __atomic_add_fetch(catalog->users, 1, __ATOMIC_RELAXED);
+        return *catalog;
+}
+
 void hl_catalog_free(struct hl_catalog *catalog)
 {
-        for (size_t i = 0; i < catalog->count; i++)
-                hl_model_free(&catalog->models[i]);
-        free(catalog->models);
+        if (!catalog->users || __atomic_sub_fetch(catalog->users, 1, __ATOMIC_ACQ_REL) == 0) {
+                for (size_t i = 0; i < catalog->count; i++)
+                        hl_model_free(&catalog->models[i]);
+                free(catalog->models);
+                free(catalog->users);
+        }
         *catalog = (struct hl_catalog){ 0 };
 }
 

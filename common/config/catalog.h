@@ -43,6 +43,7 @@ struct hl_model {
 struct hl_catalog {
         struct hl_model *models;
         size_t count;
+        unsigned *users; /* how many share the models; NULL: one has them */
 };
 
 /* [A-Za-z0-9][A-Za-z0-9._:-]*, at most HL_MODEL_NAME_MAX bytes. */
@@ -60,6 +61,9 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
                           struct hl_err *err);
 
 void hl_catalog_free(struct hl_catalog *catalog);
+
+/* The same models for one more, in any thread: hl_catalog_free() by each. From now on nobody changes them. */
+struct hl_catalog hl_catalog_share(struct hl_catalog *catalog);
 
 /* A model that outlives its catalogue: hl_model_free(). */
 struct hl_model hl_model_copy(const struct hl_model *model);

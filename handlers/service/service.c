@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "bus_kept.h"
+#include "catalog_kept.h"
 #include "limits.h"
 #include "models/states.h"
 #include "systemd/socket_file.h"
@@ -160,7 +161,7 @@ bool hl_service_still_admits(const struct hl_request *request, unsigned scope)
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)
 {
         struct hl_service *service = ctx->service;
-        return hl_catalog_load(&service->config, NULL, NULL, ret_catalog, &ctx->err);
+        return hl_catalog_kept_load(&service->config, ret_catalog, &ctx->err);
 }
 
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,

@@ -2,7 +2,7 @@
 /* service.h - what the three services share: where a route meets the host.
  *
  * Shape    a struct hl_service is one request's: configuration and tokens are read anew. The bus is opened if a
- *          route needs it, and is all that is kept.
+ *          route needs it. It and the catalogue are all that is kept.
  * Errors   this is where requests are logged: what changes something at "notice", what failed at "err".
  * Process  each request has its own; several may be answered at once.
  * Tests    tests/doors/, tests/system/

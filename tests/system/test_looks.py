@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What looking costs everybody: systemd reads no unit that nobody asked about, and the bus is opened once a worker."""
+"""What looking costs everybody: systemd reads no unit that nobody asked about, a worker reads a model's file once, and the
+bus is opened once a worker."""
+import ctypes
+import os
 import re
+import struct
 
 import pytest
 
-from machines import INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
+from machines import INFERENCE, MODELS, MONITOR, PATIENCE, libc, wait_until
 
 CROWD = [f"crowd-{i}" for i in range(30)]
 WORKERS = {"inference-service": ("/models", "/models/running", "/v1/models"),
@@ -75,6 +79,82 @@ def test_a_model_that_failed_is_listed_so(machine):
     listed = {each["id"]: each["status"] for each in machine.http("GET", INFERENCE, "/v1/models").json["data"]}
     assert listed["broken"] == {"value": "unloaded", "failed": True, "exit_code": 3}
     assert 'hls_model_state{model="broken",state="failed"} 1' in machine.http("GET", MONITOR, "/metrics").body.decode()
+
+
+# ---- files ----
+
+class Opened:
+    """Which files of a folder somebody has opened since: the kernel's word (inotify)."""
+    IN_OPEN, IN_ISDIR, IN_NONBLOCK = 0x20, 0x40000000, 0o4000
+
+    def __init__(self, folder):
+        self.fd = libc.inotify_init1(self.IN_NONBLOCK)
+        assert libc.inotify_add_watch(self.fd, os.fsencode(folder), self.IN_OPEN) >= 0, os.strerror(ctypes.get_errno())
+
+    def files(self):
+        """Those since the last call, each as often as it was opened; the same one in a row is told once."""
+        found = []
+        try:
+            while events := os.read(self.fd, 1 << 20):
+                while events:
+                    _, mask, _, length = struct.unpack_from("iIII", events)
+                    if mask & self.IN_OPEN and not mask & self.IN_ISDIR:
+                        found.append(events[16:16 + length].rstrip(b"\0").decode())
+                    events = events[16 + length:]
+        except BlockingIOError:
+            return found
+
+    def close(self):
+        os.close(self.fd)
+
+
+@pytest.fixture
+def thousand(machine):
+    """So many that nobody asks about."""
+    machine.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer nginx-config-updater.service")
+    machine.sh(f"cd {MODELS} && for i in $(seq 1000); do echo PORT=$((20000 + i)) >crowd-$i; done")
+    opened = Opened(machine.path(MODELS))
+    yield machine, opened
+    opened.close()
+    machine.sh(f"rm -f {MODELS}/crowd-*; systemctl start nginx-config-updater.path nginx-config-updater.timer")
+
+
+def test_a_thousand_models_cost_nothing_that_nobody_asks_about(thousand):
+    machine, opened = thousand
+    for service, paths in WORKERS.items():
+        for _ in range(2):  # from its second request on a worker keeps what it has read
+            machine.fastcgi(service, "GET", paths[1])
+        assert {"crowd-1", "crowd-1000"} <= set(opened.files())
+        for path in paths * 2:
+            status, _, body = machine.fastcgi(service, "GET", path)
+            assert status == 200 and body, path
+        assert opened.files() == []
+    assert len(machine.http("GET", INFERENCE, "/models").json["models"]) >= 1000
+    assert sorted(opened.files()) == sorted(os.listdir(machine.path(MODELS)))
+    assert machine.http("GET", INFERENCE, "/models/crowd-7").json["port"] == 20007
+    assert opened.files() == ["crowd-7"]
+    machine.fastcgi("inference-service", "GET", "/models/crowd-8")
+    assert opened.files() == ["crowd-8"]
+
+
+def test_what_a_worker_has_read_is_never_stale(thousand):
+    machine, _ = thousand
+    file = machine.path(f"{MODELS}/crowd-500")
+
+    def port():
+        models = machine.fastcgi("inference-service", "GET", "/models", timeout=60)[2]
+        found = re.search(rb'"crowd-500",[^}]*?"port": ?(\d+|null)', models)
+        return found and found[1].decode()
+    for _ in range(2):
+        assert port() == "20500"
+    for new in range(40001, 40011):
+        file.write_text(f"PORT={new}\n")  # in place
+        assert port() == str(new)
+    for new in range(40011, 40021):
+        machine.put(f"{MODELS}/crowd-500", f"PORT={new}\n")  # another file in its place
+        assert port() == str(new)
+    file.unlink()
+    assert port() is None
 
 
 # ---- the bus ----

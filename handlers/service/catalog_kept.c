@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "catalog_kept.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "catalog_watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool asked_before;
+static struct {
+        struct hl_catalog catalog;
+        char *config; /* what it was read for; NULL: there is none */
+        struct hl_catalog_watch watch;
+} kept;
+
+/* All that the configuration says: any of it may be what a model's file leaves open. free() */
+static char *text_of(const struct hl_config *config)
+{
+        struct hl_buf text = { 0 };
+        hl_buf_adds(&text, config->models_dir); /* the environment's, maybe */
+        hl_buf_adds(&text, "\n");
+        if (config->document)
+                hl_json_print(config->document, &text);
+        return text.data;
+}
+
+static void forget(void)
+{
+        hl_catalog_free(&kept.catalog);
+        free(hl_steal(kept.config));
+        hl_catalog_watch_end(&kept.watch);
+}
+
+/* The watch begins before the files are read: what changes meanwhile is told at the next use. */
+static int load(const struct hl_config *config, char *text, struct hl_catalog *ret_catalog, struct hl_err *err)
+{
+        forget();
+        bool watched = asked_before && hl_catalog_watch_begin(&kept.watch, config->models_dir) == 0;
+        int r = hl_catalog_load(config, NULL, NULL, ret_catalog, err);
+        if (r == 0 && watched) {
+                kept.catalog = hl_catalog_share(ret_catalog);
+                kept.config = hl_strdup(text);
+        } else {
+                hl_catalog_watch_end(&kept.watch);
+        }
+        asked_before = true;
+        return r;
+}
+
+int hl_catalog_kept_load(const struct hl_config *config, struct hl_catalog *ret_catalog, struct hl_err *err)
+{
+        HL_CLEANUP(hl_free_pointer) char *text = text_of(config);
+        int r = 0;
+        pthread_mutex_lock(&mutex);
+        if (kept.config && strcmp(kept.config, text) == 0 && hl_catalog_watch_is_calm(&kept.watch))
+                *ret_catalog = hl_catalog_share(&kept.catalog);
+        else
+                r = load(config, text, ret_catalog, err);
+        pthread_mutex_unlock(&mutex);
+        return r;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* catalog_watch.h - whether a folder of models and its files are as they were: for catalog_kept.
+ *
+ * Shape    a watch is on the folder, on each of its files, and on the mounts. Where the path to the folder and links in
+ *          it lead, is looked up.
+ * Errors   hl_catalog_watch_begin() is -errno where that cannot be told; then there is no watch.
+ * Owner    hl_catalog_watch_end(), also of none.
+ * Source   inotify(7). Its queue may overflow, which is an event, too.
+ * Tests    tests/unit/service/test_catalog_kept.c
+ */
+#ifndef HL_SERVICE_CATALOG_WATCH_H
+#define HL_SERVICE_CATALOG_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Where a path leads: 0, 0 if nowhere. */
+struct hl_catalog_place {
+        char *path;
+        dev_t device;
+        ino_t inode;
+};
+
+struct hl_catalog_watch {
+        bool has_begun;
+        int events_fd, mounts_fd;
+        struct hl_catalog_place *places; /* the folder first, and then links */
+        size_t count;
+};
+
+int hl_catalog_watch_begin(struct hl_catalog_watch *watch, const char *folder);
+
+/* Nothing has happened since it began. Where something has, a new one must begin. */
+bool hl_catalog_watch_is_calm(const struct hl_catalog_watch *watch);
+
+void hl_catalog_watch_end(struct hl_catalog_watch *watch);
+
+#endif
