@@ -2,6 +2,7 @@
 #include "catalog.h"
 
 #include "aliases.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -34,14 +35,15 @@ static char *unit_name(const char *template, const char *model)
 /* What a name leads to, as in st_mode; 0: nowhere. A named pipe, above all, must never become a model: systemd would
  * wait at its EnvironmentFile= for ever. What we may not look at is taken for a file: reading it will say so.
  * -errno: it cannot be told. */
-static int find_type(int dir_fd, const char *name, mode_t *ret_type)
+static int look_at(int dir_fd, const char *name, struct stat *ret_status)
 {
         struct stat status = { 0 };
         if (fstatat(dir_fd, name, &status, 0) < 0 && errno == EACCES)
                 status.st_mode = S_IFREG;
         else if (status.st_mode == 0 && errno != ENOENT && errno != ELOOP)
                 return -errno;
-        *ret_type = status.st_mode & S_IFMT;
+        status.st_mode &= S_IFMT;
+        *ret_status = status;
         return 0;
 }
 
@@ -74,12 +76,13 @@ void hl_model_free(struct hl_model *model)
 
 /* 0, or -errno where its file cannot be read now. One that was removed as we looked is not there. */
 static int add_model(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name,
-                     const struct hl_report *report)
+                     const struct stat *status, const struct hl_report *report)
 {
         catalog->models = hl_grow(catalog->models, catalog->count + 1, sizeof(*catalog->models));
         struct hl_model *model = &catalog->models[catalog->count++];
         *model = (struct hl_model){ .file_path = hl_format("%s/%s", config->models_dir, name),
-                                    .unit = unit_name(config->unit_template, name) };
+                                    .unit = unit_name(config->unit_template, name),
+                                    .changed_us = hl_timespec_us(status->st_mtim) };
         memcpy(model->name, name, strlen(name) + 1);
         int r = hl_model_file_read(dir_fd, config, model, report);
         if (r == 0)
@@ -100,19 +103,19 @@ static void close_dir(DIR **dir)
                 closedir(*dir);
 }
 
-static int take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name, mode_t type,
-                const struct hl_report *report)
+static int take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name,
+                const struct stat *status, const struct hl_report *report)
 {
         if (!hl_model_name_valid(name))
                 skip(config, name,
                      "is skipped: a model's name is letters, digits and . _ : - and begins with a letter or digit",
                      report);
-        else if (type != S_IFREG)
+        else if (status->st_mode != S_IFREG)
                 skip(config, name, "is skipped: it is no regular file", report);
         else if (catalog->count == HL_CATALOG_MAX)
                 skip(config, name, "is skipped: there are more than 10000 models", report);
         else
-                return add_model(catalog, dir_fd, config, name, report);
+                return add_model(catalog, dir_fd, config, name, status, report);
         return 0;
 }
 
@@ -123,12 +126,12 @@ static int read_folder(DIR *dir, const struct hl_config *config, const struct hl
         const struct dirent *entry;
         while (errno = 0, entry = readdir(dir)) {
                 const char *name = entry->d_name;
-                mode_t type = 0;
+                struct stat status;
                 if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
                         continue;
-                int r = find_type(dirfd(dir), name, &type);
-                if (r == 0 && type != S_IFDIR)
-                        r = take(catalog, dirfd(dir), config, name, type, report);
+                int r = look_at(dirfd(dir), name, &status);
+                if (r == 0 && status.st_mode != S_IFDIR)
+                        r = take(catalog, dirfd(dir), config, name, &status, report);
                 if (r < 0)
                         return r;
         }
@@ -139,9 +142,10 @@ static int read_folder(DIR *dir, const struct hl_config *config, const struct hl
 static int read_one(DIR *dir, const struct hl_config *config, const char *name, const struct hl_report *report,
                     struct hl_catalog *catalog)
 {
-        mode_t type = 0;
-        int r = hl_model_name_valid(name) ? find_type(dirfd(dir), name, &type) : 0;
-        return r == 0 && type != 0 && type != S_IFDIR ? take(catalog, dirfd(dir), config, name, type, report) : r;
+        struct stat status = { 0 };
+        int r = hl_model_name_valid(name) ? look_at(dirfd(dir), name, &status) : 0;
+        bool is_there = status.st_mode != 0 && status.st_mode != S_IFDIR;
+        return r == 0 && is_there ? take(catalog, dirfd(dir), config, name, &status, report) : r;
 }
 
 static int read_models(DIR *dir, const struct hl_config *config, const char *only, const struct hl_report *report,

@@ -29,8 +29,9 @@
 struct hl_model {
         char name[HL_MODEL_NAME_MAX + 1];
         char *file_path;
-        char *unit;    /* "model@NAME.service" */
-        uint16_t port; /* 0: none, the model cannot be reached through us */
+        uint64_t changed_us; /* when the file was last written; 0: it may not be looked at */
+        char *unit;          /* "model@NAME.service" */
+        uint16_t port;       /* 0: none, the model cannot be reached through us */
         char *health_path;
         uint64_t idle_timeout_us; /* HL_USEC_INFINITY: pinned, or without a port and an IDLE_TIMEOUT of its own */
         uint64_t start_timeout_us;

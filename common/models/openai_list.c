@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #define OWNER "home-lab-services"
 
@@ -23,18 +22,16 @@ static void set_names(hl_json *entry, const struct hl_model *model, const char *
 /* Takes the status. */
 static hl_json *new_entry(const struct hl_model *model, const char *id, hl_json *status)
 {
-        struct stat file;
-        uint64_t created_us = stat(model->file_path, &file) == 0 ? hl_timespec_us(file.st_mtim) : 0;
         char created_at[HL_RFC3339_SIZE];
         hl_json *entry = hl_json_new();
         hl_json_set_string(entry, "id", id);
         hl_json_set_string(entry, "object", "model");
-        hl_json_set_int(entry, "created", (int64_t)(created_us / HL_USEC_PER_SEC));
+        hl_json_set_int(entry, "created", (int64_t)(model->changed_us / HL_USEC_PER_SEC));
         hl_json_set_string(entry, "owned_by", OWNER);
         hl_json_set_string(entry, "type", "model");
         hl_json_set_string(entry, "display_name", id);
         hl_json_set_string(entry, "created_at",
-                           hl_format_rfc3339(created_us, created_at)); /* its clients bear no null */
+                           hl_format_rfc3339(model->changed_us, created_at)); /* its clients bear no null */
         set_names(entry, model, id);
         hl_json_set(entry, "status", status);
         return entry;
