@@ -19,6 +19,7 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(wildcard tests/unit/*.c))
 $(BUILD)/asan/base/test_log: TEST_LDFLAGS := -Wl,--wrap=access -Wl,--wrap=sendto
 $(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/service/test_catalog_kept: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
+$(BUILD)/asan/config/test_tokens: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/config/test_config: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/systemd/test_shutdown: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat
 $(BUILD)/asan/kernel/test_sockets: TEST_LDFLAGS := -Wl,--wrap=recv

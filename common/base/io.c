@@ -83,7 +83,7 @@ int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
 
 bool hl_may_pass(int r)
 {
-        static const int lasting[] = { ENOENT, EACCES, EPERM, EFBIG, EISDIR, ENOTDIR, ELOOP, EILSEQ, EBADMSG };
+        static const int lasting[] = { ENOENT, EACCES, EPERM, EFBIG, EISDIR, ENOTDIR, ELOOP, EILSEQ, EBADMSG, EINVAL };
         for (size_t i = 0; i < HL_COUNT(lasting); i++)
                 if (r == -lasting[i])
                         return false;

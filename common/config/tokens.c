@@ -84,6 +84,8 @@ int hl_tokens_load(const struct hl_report *report, struct hl_tokens *ret_tokens,
                 if (r < 0)
                         hl_report_tell(report, path, 0, "", strerror(-r));
                 hl_tokens_free(&tokens);
+                if (hl_may_pass(r))
+                        return hl_fail(err, HL_ERR_BUSY, -r, "configuration_unreadable", "%s: %s", path, strerror(-r));
                 return hl_fail(err, HL_ERR_INTERNAL, r < 0 ? -r : EINVAL, "internal_error", "%s: %s", path,
                                r < 0 ? strerror(-r) : "a line is not valid: \"home-lab-services check\" says which");
         }
@@ -118,6 +120,8 @@ int hl_tokens_find(const char *secret, struct hl_token *ret_token, struct hl_err
 int hl_tokens_scopes(const char *secret, struct hl_token *ret_token, struct hl_err *err)
 {
         int r = hl_tokens_find(secret, ret_token, err);
+        if (r < 0 && err->kind == HL_ERR_BUSY)
+                return -EAGAIN;
         return r > 0 ? (int)hl_scope_bits(ret_token->scope) : r;
 }
 

@@ -4,7 +4,7 @@
  * Shape    one line a token: NAME SCOPE SHA256 CREATED. The secret itself stands nowhere:
  *          it is 256 random bits, so its plain hash gives nothing away.
  * Errors   hl_tokens_find(): -errno/INTERNAL where the file cannot be read or a line is
- *          wrong: nobody is let in by a broken file.
+ *          wrong: nobody is let in by a broken file; -errno/BUSY where it cannot be read for the moment.
  *          hl_tokens_add(): -EEXIST/CONFLICT; hl_tokens_revoke(): -ENOENT/NOT_FOUND; both -EBUSY/BUSY where another
  *          command does not end.
  * Process  the file is read for every request and replaced as a whole: a revoked token
@@ -47,7 +47,8 @@ void hl_tokens_free(struct hl_tokens *tokens);
 /* The token that a secret belongs to: 1 and its copy, 0 where there is none. Compared in constant time. */
 int hl_tokens_find(const char *secret, struct hl_token *ret_token, struct hl_err *err);
 
-/* What the bearer of a secret may do: bits of base/scope.h, 0 where it is no token's, or -errno. ret_token as above. */
+/* What the bearer of a secret may do: bits of base/scope.h, 0 where it is no token's, -EAGAIN where that cannot be told
+ * for the moment, or -errno. ret_token as above. */
 int hl_tokens_scopes(const char *secret, struct hl_token *ret_token, struct hl_err *err);
 
 /* ret_secret: HL_TOKEN_SECRET_SIZE bytes; shown once, kept nowhere. */

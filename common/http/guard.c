@@ -7,6 +7,7 @@
 #include "cors.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
@@ -204,6 +205,9 @@ int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *r
         if (!secret)
                 return refuse_peer(guard, request, why, ret_problem);
         int scopes = guard->scopes_of(guard->data, secret);
+        if (scopes == -EAGAIN)
+                return hl_problem(ret_problem, 503, "configuration_unreadable",
+                                  "the tokens cannot be read for the moment; the journal says why");
         if (scopes < 0)
                 return hl_problem(ret_problem, 500, "internal_error",
                                   "the tokens cannot be read; the journal says why");

@@ -24,7 +24,7 @@ struct hl_guard {
         bool models;                   /* models are behind it: who has no token is told as /v1's clients expect it */
         const char *const *host_names; /* further names of this host, NULL-terminated; may be NULL */
         const char *const *origins;    /* of pages that may come from elsewhere, NULL-terminated; may be NULL */
-        /* The bits of a secret's scope, HL_SCOPE_NONE for an unknown one, or -errno. */
+        /* The bits of a secret's scope, HL_SCOPE_NONE for an unknown one, or -errno; -EAGAIN: not now. */
         int (*scopes_of)(void *data, const char *secret);
         void *data;
 };

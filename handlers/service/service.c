@@ -147,15 +147,15 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
 bool hl_service_still_admits(const struct hl_request *request, unsigned scope)
 {
         struct hl_service service = { 0 };
-        struct hl_err ignored = { 0 };
+        struct hl_err err = { 0 };
         struct hl_problem problem = { 0 };
         unsigned scopes = HL_SCOPE_NONE;
-        if (hl_config_load(NULL, &service.config, &ignored) < 0)
-                return false;
+        if (hl_config_load(NULL, &service.config, &err) < 0)
+                return err.kind == HL_ERR_BUSY;
         const struct hl_guard guard = guard_of(&service);
         int r = hl_guard_admit_peer(&guard, request, &scopes, &problem);
         hl_config_free(&service.config);
-        return r == 0 && (scopes & scope);
+        return r == 0 ? (scopes & scope) != 0 : problem.status == hl_status_of(HL_ERR_BUSY);
 }
 
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)

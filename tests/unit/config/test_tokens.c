@@ -241,6 +241,38 @@ static void an_unreadable_file_lets_nobody_in(void **state)
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
 }
 
+static int read_result = 1; /* what reading a file returns; 1: what it does */
+
+int __real_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
+
+int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
+{
+        return read_result < 1 ? read_result : __real_hl_read_file(dir_fd, path, max, buf);
+}
+
+/* It is nobody's fault, and who asks again is let in. */
+static void what_cannot_be_read_for_the_moment_may_be_tried_again(void **state)
+{
+        (void)state;
+        static const int rows[] = { EIO, EMFILE, ENFILE, ENOMEM, ESTALE };
+        char secret[HL_TOKEN_SECRET_SIZE], second[HL_TOKEN_SECRET_SIZE];
+        struct hl_token token;
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_tokens_add("a", "read", secret, &err), 0);
+        for (size_t i = 0; i < HL_COUNT(rows); i++) {
+                read_result = -rows[i];
+                err = (struct hl_err){ 0 };
+                assert_int_equal(hl_tokens_scopes(secret, &token, &err), -EAGAIN);
+                assert_int_equal(err.kind, HL_ERR_BUSY);
+                assert_string_equal(err.code, "configuration_unreadable");
+                assert_int_equal(hl_tokens_add("b", "read", second, &err), -rows[i]);
+                assert_int_equal(hl_tokens_revoke("a", &err), -rows[i]);
+                read_result = 1;
+                assert_int_equal(hl_tokens_scopes(secret, &token, &(struct hl_err){ 0 }), hl_scope_bits("read"));
+        }
+}
+
 /* Another program that holds the lock, until its end of the pipe is closed. */
 static pid_t hold(const char *path, int type, int *ret_end)
 {
@@ -302,6 +334,7 @@ int main(void)
                 IN_FOLDER(a_broken_line_lets_nobody_in),
                 IN_FOLDER(comments_and_empty_lines_are_no_tokens),
                 IN_FOLDER(an_unreadable_file_lets_nobody_in),
+                IN_FOLDER(what_cannot_be_read_for_the_moment_may_be_tried_again),
                 IN_FOLDER(a_lock_that_is_held_is_told),
         };
         return cmocka_run_group_tests_name("tokens", tests, NULL, NULL);

@@ -15,6 +15,8 @@ static int scope_of(void *data, const char *secret)
         (void)data;
         if (strcmp(secret, "broken") == 0)
                 return -EIO;
+        if (strcmp(secret, "later") == 0)
+                return -EAGAIN;
         return (int)hl_scope_bits(secret);
 }
 
@@ -141,6 +143,7 @@ static void other_peers_need_a_token(void **state)
                 { HL_GET, NULL, NULL, NULL, "Basic power", false, 401, "token_invalid", 0 },
                 { HL_GET, NULL, NULL, NULL, "", false, 401, "token_invalid", 0 },
                 { HL_GET, NULL, NULL, NULL, "Bearer broken", false, 500, "internal_error", 0 },
+                { HL_GET, NULL, NULL, NULL, "Bearer later", false, 503, "configuration_unreadable", 0 },
                 { HL_GET, NULL, NULL, NULL, "Bearer wrong", true, 0, NULL, HL_SCOPE_ALL },
         };
         for (size_t i = 0; i < HL_COUNT(cases); i++)
