@@ -68,7 +68,7 @@ refresh() {
 	done
 	for name in $(units); do
 		case $name in
-		*.timer | *.path) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" || true ;;
+		*.timer | *.path | model-idle-sweep-host.socket) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" || true ;;
 		esac
 	done
 }
@@ -170,7 +170,7 @@ uninstall_all() {
 	remove_site
 	rm -f "$DESTDIR$port_of_nginx"
 	rmdir "$DESTDIR${port_of_nginx%/*}" 2>/dev/null || true
-	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,ready,stopped} "$DESTDIR$nginx_files/new"
+	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,model-idle-sweep-host,ready,stopped} "$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$wwwdir" "$DESTDIR${wwwdir%/*}" \
 		"$DESTDIR/etc/systemd/system/home-lab-services.target.wants" "$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0

@@ -21,7 +21,7 @@
 #define SCHEDULED_FILE "/run/systemd/shutdown/scheduled"
 #define SCHEDULED_FILE_SIZE_MAX 16384 /* bytes */
 
-/* Who schedules one: shutdown-service and the sweep. */
+/* Who schedules one; and who did before an upgrade that was installed since. */
 static const char *const users[] = { "home-lab-power", "home-lab-services" };
 
 struct owner {

@@ -24,15 +24,16 @@ static void log_host(int priority, const char *decision, enum hl_host_reason rea
 }
 
 /* What is against it, if anything. who: one line for people where logind knows it, else "". */
-static int decide(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_state *memory,
-                  enum hl_host_reason *ret_reason, char who[HL_HOST_WHO_SIZE], struct hl_err *err)
+static int decide(struct hl_bus *bus, const struct hl_config *config, const struct hl_host_seen *seen,
+                  const struct hl_host_memory *memory, enum hl_host_reason *ret_reason, char who[HL_HOST_WHO_SIZE],
+                  struct hl_err *err)
 {
         who[0] = '\0';
-        *ret_reason = hl_host_decide(config, memory, hl_clock_monotonic());
+        *ret_reason = hl_host_decide(config, seen, memory, hl_clock_monotonic());
         return *ret_reason == HL_HOST_IDLE ? hl_host_blocked(bus, ret_reason, who, err) : 0;
 }
 
-static void call_off(struct hl_bus *bus, struct hl_sweep_state *memory, enum hl_host_reason reason, const char *who)
+static void call_off(struct hl_bus *bus, struct hl_host_memory *memory, enum hl_host_reason reason, const char *who)
 {
         struct hl_shutdown cancelled;
         struct hl_err err = { 0 };
@@ -45,7 +46,8 @@ static void call_off(struct hl_bus *bus, struct hl_sweep_state *memory, enum hl_
 /* How the message to users begins; and how logind has it after a restart of its own, which it reads it back escaped. */
 static const char *const messages[] = { "No model was used for ", "Nox20modelx20wasx20usedx20forx20" };
 
-static void schedule(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
+static void schedule(struct hl_bus *bus, const struct hl_config *config, const struct hl_host_seen *seen,
+                     struct hl_host_memory *memory)
 {
         struct hl_shutdown replaced;
         struct hl_err err = { 0 };
@@ -54,7 +56,7 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("%s%s. To stay on: shutdown -c, or "
                                   "curl -X POST http://127.0.0.1:5001/shutdown/cancel",
-                                  messages[0], hl_format_span(hl_clock_monotonic() - memory->used_us, idle));
+                                  messages[0], hl_format_span(hl_clock_monotonic() - seen->used_us, idle));
         if (hl_shutdown_schedule(bus, config->host_idle_action, at_us, message, false, &replaced, &err) < 0) {
                 log_host(LOG_ERR, "schedule_failed", HL_HOST_IDLE, err.message);
                 return;
@@ -65,7 +67,7 @@ static void schedule(struct hl_bus *bus, const struct hl_config *config, struct 
         log_host(LOG_NOTICE, "schedule", HL_HOST_IDLE, text);
 }
 
-static bool is_ours(const struct hl_sweep_state *memory, const struct hl_shutdown *s)
+static bool is_ours(const struct hl_host_memory *memory, const struct hl_shutdown *s)
 {
         bool is_known = memory->shutdown_at_us != 0 && s->at_us == memory->shutdown_at_us;
         for (size_t i = 0; i < HL_COUNT(messages); i++)
@@ -73,14 +75,15 @@ static bool is_ours(const struct hl_sweep_state *memory, const struct hl_shutdow
         return s->scheduled && s->ours && is_known;
 }
 
-void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sweep_state *memory)
+static void act(struct hl_bus *bus, const struct hl_config *config, const struct hl_host_seen *seen,
+                struct hl_host_memory *memory)
 {
         enum hl_host_reason reason;
         char who[HL_HOST_WHO_SIZE];
         struct hl_shutdown s = { 0 };
         struct hl_err err = { 0 };
         bool acted = memory->shutdown_at_us != 0;
-        int r = decide(bus, config, memory, &reason, who, &err);
+        int r = decide(bus, config, seen, memory, &reason, who, &err);
         if (r == 0 && (acted || reason == HL_HOST_IDLE || hl_shutdown_is_noted()))
                 r = hl_shutdown_get(bus, &s, &err);
         if (r < 0) {
@@ -92,7 +95,7 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
                 memory->shutdown_at_us = s.at_us;
                 memory->acted_us = hl_clock_monotonic();
         }
-        if (acted && !s.scheduled && memory->resumed_us > memory->acted_us) { /* it was lost while the host slept */
+        if (acted && !s.scheduled && seen->resumed_us > memory->acted_us) { /* it was lost while the host slept */
                 memory->acted_us = memory->shutdown_at_us = 0;
         } else if (acted && !ours) {
                 memory->shutdown_at_us = 0;
@@ -101,33 +104,75 @@ void sweep_host(struct hl_bus *bus, const struct hl_config *config, struct hl_sw
         } else if (ours && reason != HL_HOST_IDLE) {
                 call_off(bus, memory, reason, *who ? who : hl_host_reason_name(reason));
         } else if (!s.scheduled && reason == HL_HOST_IDLE) {
-                schedule(bus, config, memory);
+                schedule(bus, config, seen, memory);
         }
+}
+
+static int save(const struct hl_host_memory *memory)
+{
+        struct hl_err err = { 0 };
+        int r = hl_host_memory_save(HL_HOST_MEMORY_FILE, memory, &err);
+        if (r < 0)
+                hl_log(LOG_WARNING, NULL, "what was done about the host cannot be kept for the next sweep: %s",
+                       err.message);
+        return r;
 }
 
 int sweep_host_call_off(enum hl_host_reason reason)
 {
         HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
-        HL_CLEANUP(hl_sweep_state_free) struct hl_sweep_state memory = { 0 };
+        struct hl_host_memory memory;
         struct hl_shutdown s;
         struct hl_err err = { 0 };
         if (!hl_shutdown_is_noted())
                 return 0;
-        hl_sweep_state_load(&memory);
+        hl_host_memory_load(HL_HOST_MEMORY_FILE, &memory);
         int r = hl_shutdown_get(&bus, &s, &err);
-        if (r == 0 && is_ours(&memory, &s)) {
-                call_off(&bus, &memory, reason,
-                         reason == HL_HOST_UNKNOWN ? "what is used cannot be seen"
-                                                   : "the host goes to sleep, and is not to be off when it wakes up");
-                r = hl_sweep_state_save(&memory, &err);
-        }
-        if (r < 0)
+        if (r < 0) {
                 log_host(LOG_ERR, "unknown", reason, err.message);
-        return r;
+                return r;
+        }
+        if (!is_ours(&memory, &s))
+                return 0;
+        call_off(&bus, &memory, reason,
+                 reason == HL_HOST_UNKNOWN ? "what is used cannot be seen"
+                                           : "the host goes to sleep, and is not to be off when it wakes up");
+        return save(&memory);
 }
 
-void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_sweep_state *memory)
+uint64_t sweep_host_act(const struct hl_host_seen *seen)
 {
+        HL_CLEANUP(hl_bus_free) struct hl_bus bus = HL_BUS_INIT;
+        HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
+        struct hl_host_memory before, memory;
+        struct hl_err err = { 0 };
+        int r = seen ? hl_config_load(NULL, &config, &err) : 0;
+        if (r < 0)
+                log_host(LOG_ERR, "unknown", HL_HOST_UNKNOWN, err.message);
+        if (r < 0 || !seen) {
+                sweep_host_call_off(HL_HOST_UNKNOWN);
+                hl_host_memory_load(HL_HOST_MEMORY_FILE, &memory);
+                return memory.shutdown_at_us;
+        }
+        hl_host_memory_load(HL_HOST_MEMORY_FILE, &before);
+        memory = before;
+        act(&bus, &config, seen, &memory);
+        if (memory.acted_us != before.acted_us || memory.shutdown_at_us != before.shutdown_at_us)
+                save(&memory);
+        return memory.shutdown_at_us;
+}
+
+bool sweep_host_concerns(const struct hl_config *config, const struct hl_host_seen *seen)
+{
+        struct hl_host_memory memory;
+        hl_host_memory_load(HL_HOST_MEMORY_FILE, &memory);
+        return memory.shutdown_at_us != 0 || hl_shutdown_is_noted() ||
+               hl_host_decide(config, seen, &memory, hl_clock_monotonic()) == HL_HOST_IDLE;
+}
+
+void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const struct hl_host_seen *seen)
+{
+        struct hl_host_memory memory;
         enum hl_host_reason reason;
         char who[HL_HOST_WHO_SIZE], idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
         struct hl_shutdown s = { 0 };
@@ -136,7 +181,8 @@ void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const s
                 printf("host: never switched off (host_idle_minutes is not set)\n");
                 return;
         }
-        int r = decide(bus, config, memory, &reason, who, &err);
+        hl_host_memory_load(HL_HOST_MEMORY_FILE, &memory);
+        int r = decide(bus, config, seen, &memory, &reason, who, &err);
         if (r == 0 && reason == HL_HOST_IDLE)
                 r = hl_shutdown_get(bus, &s, &err);
         if (r < 0) {
@@ -147,6 +193,6 @@ void sweep_host_show(struct hl_bus *bus, const struct hl_config *config, const s
                 reason = HL_HOST_SCHEDULED;
         printf("host: %s, %s%s%s; no model used for %s, switched off after %s\n",
                reason == HL_HOST_IDLE ? config->host_idle_action : "stays on", hl_host_reason_name(reason),
-               *who ? ": " : "", who, hl_format_span(hl_clock_monotonic() - memory->used_us, idle),
+               *who ? ": " : "", who, hl_format_span(hl_clock_monotonic() - seen->used_us, idle),
                hl_format_span(config->host_idle_us, threshold));
 }

@@ -27,18 +27,19 @@ uint64_t hl_host_last_use(const struct hl_verdict *verdicts, size_t count, uint6
         return latest_us;
 }
 
-enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_state *memory, uint64_t now_us)
+enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_host_seen *seen,
+                                   const struct hl_host_memory *memory, uint64_t now_us)
 {
         if (config->host_idle_us == HL_USEC_INFINITY)
                 return HL_HOST_DISABLED;
         if (now_us < config->host_idle_us)
                 return HL_HOST_JUST_BOOTED;
         uint64_t since_us = now_us - config->host_idle_us;
-        if (memory->used_us > since_us)
+        if (seen->used_us > since_us)
                 return HL_HOST_IN_USE;
-        if (memory->resumed_us > since_us)
+        if (seen->resumed_us > since_us)
                 return HL_HOST_JUST_RESUMED;
-        if (memory->acted_us > memory->used_us && memory->shutdown_at_us == 0)
+        if (memory->acted_us > seen->used_us && memory->shutdown_at_us == 0)
                 return HL_HOST_CANCELLED;
         return HL_HOST_IDLE;
 }

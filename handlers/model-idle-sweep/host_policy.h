@@ -11,8 +11,10 @@
 #ifndef HL_MODEL_IDLE_SWEEP_HOST_POLICY_H
 #define HL_MODEL_IDLE_SWEEP_HOST_POLICY_H
 
+#include "config/config.h"
+#include "host_memory.h"
 #include "models/verdict.h"
-#include "state.h"
+#include "systemd/bus.h"
 
 /* Between the message to users and the end. In the last five minutes logind lets nobody but root log in. */
 #define HL_HOST_GRACE_US (UINT64_C(10) * 60 * 1000 * 1000)
@@ -32,12 +34,17 @@ enum hl_host_reason {
         HL_HOST_IDLE,          /* the only one with which it is switched off */
 };
 
+/* What a sweep knows of the host; CLOCK_MONOTONIC, 0: never. */
+struct hl_host_seen {
+        uint64_t used_us; /* the last use of any model */
+        uint64_t resumed_us;
+};
+
 /* When any model was last used, on CLOCK_MONOTONIC; now, where one may be in use. */
 uint64_t hl_host_last_use(const struct hl_verdict *verdicts, size_t count, uint64_t now_us);
 
-/* memory is that of this sweep: with its last use, and the last resume. */
-enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_sweep_state *memory,
-                                   uint64_t now_us);
+enum hl_host_reason hl_host_decide(const struct hl_config *config, const struct hl_host_seen *seen,
+                                   const struct hl_host_memory *memory, uint64_t now_us);
 
 /* *ret_reason: HL_HOST_IDLE, or who is in the way; ret_who then is one line for people, else "". */
 int hl_host_blocked(struct hl_bus *bus, enum hl_host_reason *ret_reason, char ret_who[HL_HOST_WHO_SIZE],

@@ -9,10 +9,12 @@
 #include "base/version.h"
 #include "config/catalog.h"
 #include "host.h"
+#include "host_door.h"
 #include "models/last_use.h"
 #include "models/stop.h"
 #include "models/strays.h"
 #include "state.h"
+#include "systemd/shutdown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +38,8 @@ static const char usage_text[] =
         "model-idle-sweep.timer runs it every minute; what it did: journalctl -t model-idle-sweep\n"
         "\n"
         "  --dry-run       changes nothing, and prints what would be done and why\n"
-        "  --before-sleep  only calls such a shutdown off, because the host is about to be suspended\n";
+        "  --before-sleep  only calls such a shutdown off, because the host is about to be suspended\n"
+        "  --host          answers one sweep, as the user who may switch off the host\n";
 
 /* What one sweep knows. */
 struct sweep {
@@ -236,8 +239,6 @@ static void remember(struct sweep *s)
         /* Nobody can tell of a stray, and nothing is known of models that were stopped since. */
         if (s->strays.len > 0 || !s->before.known)
                 s->now.used_us = now_us;
-        s->now.acted_us = s->before.acted_us;
-        s->now.shutdown_at_us = s->before.shutdown_at_us;
 }
 
 static void show(struct sweep *s)
@@ -256,7 +257,20 @@ static void show(struct sweep *s)
         }
         if (s->strays.len > 0)
                 printf("running without a file, so taken for in use: %s\n", s->strays.data);
-        sweep_host_show(&s->bus, &s->config, &s->now);
+        const struct hl_host_seen seen = { .used_us = s->now.used_us, .resumed_us = s->now.resumed_us };
+        sweep_host_show(&s->bus, &s->config, &seen);
+}
+
+/* Who may switch off the host is another user. s NULL: what is used cannot be seen. *ret_shutdown_at_us is set where he
+ * answers, or has nothing to do. */
+static void ask_for_host(const struct sweep *s, uint64_t *ret_shutdown_at_us)
+{
+        const struct hl_host_seen seen = { .used_us = s ? s->now.used_us : 0, .resumed_us = s ? s->now.resumed_us : 0 };
+        struct hl_err err = { 0 };
+        if (s ? !sweep_host_concerns(&s->config, &seen) : !hl_shutdown_is_noted())
+                *ret_shutdown_at_us = 0;
+        else if (hl_host_ask(HL_HOST_SOCKET, s ? &seen : NULL, ret_shutdown_at_us, &err) < 0)
+                hl_log(LOG_ERR, NULL, "what is to become of the host is not known: %s", err.message);
 }
 
 /* *ret_shutdown_at_us: for when this host's shutdown is scheduled by the sweep; 0: it is not. */
@@ -270,8 +284,8 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
                         fprintf(stderr, "error: %s\n", err.message);
                 else
                         hl_log(LOG_ERR, NULL, "nothing is stopped: %s", err.message);
-                if (!dry && sweep_host_call_off(HL_HOST_UNKNOWN) == 0)
-                        *ret_shutdown_at_us = 0;
+                if (!dry)
+                        ask_for_host(NULL, ret_shutdown_at_us);
                 return err.kind == HL_ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
         }
         hl_sweep_state_load(&s.before);
@@ -284,10 +298,9 @@ static int sweep(bool dry, uint64_t *ret_shutdown_at_us)
         }
         note_all(&s);
         stop_idle(&s);
-        sweep_host(&s.bus, &s.config, &s.now);
         if (hl_sweep_state_save(&s.now, &err) < 0)
                 hl_log(LOG_WARNING, NULL, "what this sweep saw cannot be kept for the next one: %s", err.message);
-        *ret_shutdown_at_us = s.now.shutdown_at_us;
+        ask_for_host(&s, ret_shutdown_at_us);
         hl_log_status("%zu models, %u calls of the bus, %llu ms of CPU", s.catalog.count, s.bus.calls,
                       (unsigned long long)((clock() - began) / (CLOCKS_PER_SEC / 1000)));
         return EX_OK;
@@ -322,11 +335,12 @@ int main(int argc, char **argv)
                 return EX_OK;
         bool dry = argc == 2 && strcmp(argv[1], "--dry-run") == 0;
         bool before_sleep = argc == 2 && strcmp(argv[1], "--before-sleep") == 0;
+        bool host = argc == 2 && strcmp(argv[1], "--host") == 0;
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {
                 fputs(usage_text, stdout);
                 return EX_OK;
         }
-        if (argc > 1 && !dry && !before_sleep) {
+        if (argc > 1 && !dry && !before_sleep && !host) {
                 fputs(usage_text, stderr);
                 return EX_USAGE;
         }
@@ -341,5 +355,9 @@ int main(int argc, char **argv)
         hl_log_open("model-idle-sweep");
         if (before_sleep)
                 return sweep_host_call_off(HL_HOST_GOES_TO_SLEEP) < 0 ? EXIT_FAILURE : EX_OK;
+        if (host) {
+                hl_host_answer(STDIN_FILENO, sweep_host_act);
+                return EX_OK;
+        }
         return run(dry);
 }

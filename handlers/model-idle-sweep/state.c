@@ -31,8 +31,6 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                 { "SUSPENDED_TOTAL_US", &m->suspended_total_us, NULL },
                 { "RESUMED_US", &m->resumed_us, NULL },
                 { "USED_US", &m->used_us, NULL },
-                { "ACTED_US", &m->acted_us, NULL },
-                { "SHUTDOWN_AT_US", &m->shutdown_at_us, NULL },
                 { "SWEPT_US", &m->swept_us, NULL },
                 { "IN_FLIGHT", NULL, &m->in_flight },
                 { "BY_NGINX", NULL, &m->by_nginx },
@@ -67,11 +65,10 @@ int hl_sweep_state_save(const struct hl_sweep_state *m, struct hl_err *err)
         HL_CLEANUP(hl_free_pointer) char *file = path();
         struct hl_buf text = { 0 };
         hl_buf_addf(&text,
-                    "SUSPENDED_TOTAL_US=%llu\nRESUMED_US=%llu\nUSED_US=%llu\nACTED_US=%llu\nSHUTDOWN_AT_US=%llu\n"
-                    "SWEPT_US=%llu\nIN_FLIGHT=%s\nBY_NGINX=%s\nKEPT=%s\n",
+                    "SUSPENDED_TOTAL_US=%llu\nRESUMED_US=%llu\nUSED_US=%llu\nSWEPT_US=%llu\nIN_FLIGHT=%s\nBY_NGINX=%"
+                    "s\nKEPT=%s\n",
                     (unsigned long long)m->suspended_total_us, (unsigned long long)m->resumed_us,
-                    (unsigned long long)m->used_us, (unsigned long long)m->acted_us,
-                    (unsigned long long)m->shutdown_at_us, (unsigned long long)m->swept_us,
+                    (unsigned long long)m->used_us, (unsigned long long)m->swept_us,
                     m->in_flight.data ? m->in_flight.data : "", m->by_nginx.data ? m->by_nginx.data : "",
                     m->kept.data ? m->kept.data : "");
         int r = hl_replace_file(file, text.data, text.len, 0644, (gid_t)-1);

@@ -3,7 +3,7 @@
  *
  * Shape    one file in RUNTIME_DIRECTORY, gone at boot. Nothing is decided by it alone: if it is lost, a model whose
  *          request ended between two sweeps is stopped up to one period sooner, and the host is switched off later.
- * Units    *_us are CLOCK_MONOTONIC, 0: never; shutdown_at_us is CLOCK_REALTIME.
+ * Units    *_us are CLOCK_MONOTONIC, 0: never.
  * Errors   hl_sweep_state_load() has none: what cannot be read is not known. Saving: -errno/INTERNAL.
  * Owner    hl_sweep_state_free().
  * Tests    tests/unit/model-idle-sweep/test_state.c
@@ -23,8 +23,6 @@ struct hl_sweep_state {
         uint64_t suspended_total_us; /* how long the host has been suspended since boot */
         uint64_t resumed_us;
         uint64_t used_us;        /* the last use of any model */
-        uint64_t acted_us;       /* when the host's shutdown was scheduled */
-        uint64_t shutdown_at_us; /* for when; 0: it was called off */
         uint64_t swept_us;       /* when it was written */
         struct hl_buf in_flight; /* models with a request in flight whose end nobody tells: "a,b,c" */
         struct hl_buf by_nginx;  /* others with one: NGINX tells its end, unless its site logs nothing */

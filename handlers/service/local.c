@@ -33,6 +33,8 @@ static const struct {
         { "model-monitor-service", SERVICES },
         { "model-router", SERVICES },
         { "model-activity", SERVICES },
+        { "model-idle-sweep-host", POWER },
+        { "model-idle-sweep-before-sleep", POWER },
         { "model-idle-sweep", SERVICES },
         { "home-lab-services", SERVICES },
         { "nginx-config-updater", NGINX },

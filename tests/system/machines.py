@@ -249,7 +249,7 @@ class Machine:
             systemctl stop 'model@*.service'
             shutdown -c
             systemctl reset-failed
-            rm -f /run/home-lab-services/model-idle-sweep/memory
+            rm -f /run/home-lab-services/model-idle-sweep/memory /run/home-lab-services/model-idle-sweep-host/memory
             cd {ETC} && rm -rf config.json tokens models/* {ACTIVITY}/*
             chmod 0755 models && install -m 0644 -t models {SOURCE}/tests/demo/models/*
         """)

@@ -11,6 +11,7 @@ from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 pytestmark = pytest.mark.slow  # a host that is idle is waited for again and again
 HOST_IDLE_SECONDS = 6
 STATE = "/run/home-lab-services/model-idle-sweep/memory"
+HOST_STATE = "/run/home-lab-services/model-idle-sweep-host/memory"
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,7 @@ def test_a_folder_that_cannot_be_read_calls_it_off(scheduled):
 
 @pytest.mark.parametrize("meanwhile", ["", "systemctl restart systemd-logind.service"])
 def test_it_is_known_by_logind_where_the_sweeps_state_is_lost(scheduled, meanwhile):
-    scheduled.sh(["sh", "-c", f"rm {STATE}; {meanwhile}"])
+    scheduled.sh(["sh", "-c", f"rm {STATE} {HOST_STATE}; {meanwhile}"])
     scheduled.http("POST", MONITOR, "/models/tiny-llama/report")
     called_off(scheduled, "cancel", "in_use")
 
@@ -178,6 +179,18 @@ def test_a_sweep_that_is_killed_in_the_last_minute_comes_back(scheduled):
     scheduled.sh("systemctl kill --signal=KILL model-idle-sweep.service")
     scheduled.http("POST", MONITOR, "/models/tiny-llama/report")
     called_off(scheduled, "cancel", "in_use")
+
+
+def test_who_cannot_be_asked_is_told_and_is_asked_again(scheduled):
+    """The sweep says what to do."""
+    advice = "systemctl restart model-idle-sweep-host.socket"
+    scheduled.sh("rm /run/home-lab-services/model-idle-sweep-host.sock")
+    wait_until(lambda: f"does not answer: No such file or directory: {advice}" in
+               scheduled.sh("journalctl --quiet -t model-idle-sweep --output=cat"), 4, "the sweep says so")
+    scheduled.sh(f"shutdown -c && {advice}")
+    wait_until(lambda: not sweeping(scheduled), PATIENCE, "that sweep is over")
+    sweep(scheduled)
+    assert scheduled.scheduled() is None and host_decisions(scheduled)[-1] == ("keep", "called_off")
 
 
 def test_a_model_without_a_file_keeps_the_host_on(host):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What each of the product's users may do, and that it can do no more."""
+import time
+
 import pytest
 
 from machines import INFERENCE, PATIENCE, SHUTDOWN, wait_until
@@ -96,6 +98,41 @@ def test_a_service_has_no_rights_of_another(machine):
     with machine.drop_in("model-idle-sweep.service", override.format(stop)):
         machine.sh("systemctl start model-idle-sweep.service")
     wait_until(lambda: not machine.is_active("model@tiny-llama.service"), PATIENCE, "the sweep may stop it")
+
+
+LOGIND = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager"
+
+
+@pytest.mark.parametrize("service", ["model-idle-sweep", "model-idle-sweep-before-sleep", "model-router"])
+def test_the_services_user_has_no_power(machine, service):
+    """On no release, and by no service of its own: neither to switch off, nor to keep anybody from doing so."""
+    at = int(time.time() + 36000) * 1000000
+
+    def ask(*call):
+        done = machine.run(["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--uid=home-lab-services",
+                            f"--unit={service}@{time.monotonic_ns()}.service", *LOGIND.split(), *map(str, call)])
+        return done.stdout + done.stderr.lower()
+
+    for action in "PowerOff", "Reboot", "Halt":
+        assert ask(f"Can{action}") in ('s "no"\n', 's "challenge"\n')
+    for call in ("SetWallMessage", "sb", "now", "true"), ("ScheduleShutdown", "st", "poweroff", at):
+        assert "denied" in ask(*call), call
+    assert machine.scheduled() is None
+    machine.sh([*LOGIND.split(), "ScheduleShutdown", "st", "poweroff", str(at)])
+    try:
+        assert "denied" in ask("CancelScheduledShutdown") and machine.scheduled() == ("poweroff", at)
+    finally:
+        machine.sh("shutdown -c")
+
+
+def test_nobody_else_tells_what_the_sweep_has_seen(machine):
+    """Who may switch off the host believes the sweep."""
+    machine.sh("systemctl start model-idle-sweep-host.socket")
+    connect = ["python3", "-c", "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("
+               "'/run/home-lab-services/model-idle-sweep-host.sock')"]
+    for user in "home-lab-models", "home-lab-nginx", "www-data", "games":
+        assert "PermissionError" in machine.run(connect, user=user).stderr, user
+    assert machine.run(connect, user="home-lab-services").returncode == 0
 
 
 # ---- models ----

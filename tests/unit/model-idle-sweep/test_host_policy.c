@@ -33,14 +33,13 @@ static void every_reason(void **state)
         };
         const struct hl_config config = { .host_idle_us = 60 * MINUTE }, never = { .host_idle_us = HL_USEC_INFINITY };
         for (size_t i = 0; i < HL_COUNT(rows); i++) {
-                const struct hl_sweep_state memory = { .used_us = rows[i].used_us,
-                                                       .resumed_us = rows[i].resumed_us,
-                                                       .acted_us = rows[i].acted_us,
+                const struct hl_host_seen seen = { .used_us = rows[i].used_us, .resumed_us = rows[i].resumed_us };
+                const struct hl_host_memory memory = { .acted_us = rows[i].acted_us,
                                                        .shutdown_at_us = rows[i].shutdown_at_us };
-                enum hl_host_reason reason = hl_host_decide(&config, &memory, rows[i].now_us);
+                enum hl_host_reason reason = hl_host_decide(&config, &seen, &memory, rows[i].now_us);
                 if (reason != rows[i].reason)
                         fail_msg("row %zu: %s", i, hl_host_reason_name(reason));
-                assert_int_equal(hl_host_decide(&never, &memory, rows[i].now_us), HL_HOST_DISABLED);
+                assert_int_equal(hl_host_decide(&never, &seen, &memory, rows[i].now_us), HL_HOST_DISABLED);
         }
         const struct hl_config soon = { .host_idle_us = MINUTE };
         assert_true(hl_host_grace_us(&soon) == MINUTE && hl_host_grace_us(&config) == 10 * MINUTE);

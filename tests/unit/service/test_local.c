@@ -63,7 +63,9 @@ static void each_unit_may_what_its_user_may(void **state)
                 { "/user.slice/user-1000.slice/user@1000.service/app.slice/model@mine.service", "" },
                 { "/homelab.slice/model-monitor-service@3-4-0.service", "home-lab-services" },
                 { "/homelab.slice/model-activity.service", "home-lab-services" },
-                { "/homelab.slice/model-idle-sweep-before-sleep.service", "home-lab-services" },
+                { "/system.slice/model-idle-sweep.service", "home-lab-services" },
+                { "/system.slice/model-idle-sweep-before-sleep.service", "home-lab-power" },
+                { "/system.slice/model-idle-sweep-host.service", "home-lab-power" },
                 { "/system.slice/model-warmup.service", "" }, /* somebody's own */
                 { "/system.slice/cron.service", "" },
                 { "/system.slice/docker-0123.scope", "" },
