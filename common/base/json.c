@@ -360,7 +360,8 @@ int hl_json_parse(const char *text, size_t len, hl_json **ret_object, struct hl_
                 return r;
 
         struct json_tokener *tokener = json_tokener_new();
-        /* The walk was strict; with JSON_TOKENER_STRICT a whole number of more than 64 bits would be no JSON. */
+        /* The walk was strict. With JSON_TOKENER_STRICT of json-c 0.18 a whole number of more than 64 bits would be no
+         * JSON, nor a string value that is not ASCII. */
         json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
         hl_json *object = json_tokener_parse_ex(tokener, text, (int)len);
         enum json_tokener_error error = json_tokener_get_error(tokener);

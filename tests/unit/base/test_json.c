@@ -23,6 +23,19 @@ static int parse(const char *text, struct hl_err *err)
         return r;
 }
 
+/* With every json-c: 0.18 has refused them. */
+static void texts_that_are_not_ascii_are_read(void **state)
+{
+        (void)state;
+        static const char text[] = "{\"\xC3\xA9\":\"\xC3\xA9 \xF0\x9F\xA6\x99\",\"list\":[\"\xE2\x80\xA8\"]}";
+        hl_json *json;
+        struct hl_err err = { 0 };
+        assert_int_equal(hl_json_parse(text, sizeof(text) - 1, &json, &err), 0);
+        assert_string_equal(hl_json_get_string(json, "\xC3\xA9"), "\xC3\xA9 \xF0\x9F\xA6\x99");
+        assert_string_equal(hl_json_string_at(hl_json_get_array(json, "list"), 0), "\xE2\x80\xA8");
+        hl_json_free(json);
+}
+
 static void accepts_objects_of_the_grammar(void **state)
 {
         (void)state;
@@ -379,6 +392,7 @@ int main(void)
                 cmocka_unit_test(reads_fields),
                 cmocka_unit_test(tells_every_wrong_field),
                 cmocka_unit_test(cuts_a_long_wrong_value),
+                cmocka_unit_test(texts_that_are_not_ascii_are_read),
         };
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
