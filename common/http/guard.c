@@ -27,7 +27,7 @@ static char *host_without_port(const char *host)
         uint64_t port;
         if (*rest && (*rest != ':' || hl_parse_uint(rest + 1, 65535, &port) < 0))
                 return NULL;
-        if (end > start && end[-1] == '.')
+        if (rest == end && end > start && end[-1] == '.')
                 end--;
         return end > start ? hl_strndup(start, (size_t)(end - start)) : NULL;
 }
@@ -53,7 +53,9 @@ static bool is_our_host(const struct hl_guard *guard, const char *host)
         if (!name)
                 return false;
         struct in6_addr address; /* large enough for both families */
-        if (inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1)
+        if (*host == '[')
+                return inet_pton(AF_INET6, name, &address) == 1;
+        if (inet_pton(AF_INET, name, &address) == 1)
                 return true;
         if (strcasecmp(name, "localhost") == 0 || is_own_name(name))
                 return true;

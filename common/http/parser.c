@@ -17,7 +17,8 @@ struct hl_parser {
         struct hl_problem problem; /* .status 0: none yet */
         struct hl_buf target, name, value;
         size_t header_bytes, header_count;
-        bool started, in_body, complete, has_length, chunked;
+        bool started, in_body, complete, has_host, has_length, chunked;
+        bool head_over, in_line;   /* of the bytes that were looked at for folded lines */
         bool expects, expect_told; /* "Expect: 100-continue" came; it was told to the caller */
 };
 
@@ -84,6 +85,8 @@ static int take_header(struct hl_parser *p, const char *name, const char *value)
                 if (p->chunked || strcasecmp(value, "chunked") != 0)
                         return bad(p, 400, "unsupported_transfer_encoding", "send the body plain or chunked");
                 p->chunked = true;
+        } else if (strcasecmp(name, "Host") == 0) {
+                p->has_host = true; /* also where the target has one: RFC 9112 3.2 */
         } else if (strcasecmp(name, "Expect") == 0) {
                 p->expects = strcasecmp(value, "100-continue") == 0;
         }
@@ -111,7 +114,7 @@ static int on_headers_complete(llhttp_t *llhttp)
         p->request->method = hl_method_parse(llhttp_method_name(llhttp_get_method(llhttp)));
         if (hl_request_target(p->request, p->target.len ? p->target.data : "", &p->problem) < 0)
                 return -1;
-        if (http_1_1 && !p->request->host)
+        if (http_1_1 && !p->has_host)
                 return bad(p, 400, "host_required", "HTTP/1.1 needs a Host header");
         /* Without a length, what HTTP/1.0 sends as a body cannot be told from its absence. */
         if (!http_1_1 && hl_method_has_body(p->request->method) && !p->has_length)
@@ -181,11 +184,29 @@ struct hl_parser *hl_parser_free(struct hl_parser *p)
         return NULL;
 }
 
+/* Whether a line of the head begins with a blank. llhttp takes it for the end of the line before, and others do not: so
+ * it is refused, as RFC 9112 5.2 lets us. */
+static bool is_folded(struct hl_parser *p, const char *bytes, size_t len)
+{
+        for (size_t i = 0; i < len && !p->head_over; i++) {
+                if (!p->in_line && (bytes[i] == ' ' || bytes[i] == '\t'))
+                        return true;
+                p->head_over = bytes[i] == '\n' && !p->in_line && p->started;
+                if (bytes[i] != '\r')
+                        p->in_line = bytes[i] != '\n';
+        }
+        return false;
+}
+
 enum hl_parse hl_parser_feed(struct hl_parser *p, const char *bytes, size_t len, size_t *ret_used,
                              struct hl_problem *ret_problem)
 {
         for (size_t i = 0; i < len && !p->started; i++) /* empty lines before a request are no request: RFC 9112 2.2 */
                 p->started = bytes[i] != '\r' && bytes[i] != '\n';
+        if (is_folded(p, bytes, len)) {
+                hl_problem(ret_problem, 400, "bad_request", "each header must stand in one line, from its beginning");
+                return HL_PARSE_BAD;
+        }
         llhttp_errno_t error = llhttp_execute(&p->llhttp, bytes, len);
         if (p->complete && error == HPE_PAUSED) {
                 *ret_used = (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes);

@@ -158,12 +158,18 @@ int hl_request_target(struct hl_request *request, const char *target, struct hl_
         return 0;
 }
 
+/* A client may encode a name, too. One that cannot be decoded is none that is asked for. */
+static bool is_named(const char *pair, size_t len, const char *name)
+{
+        HL_CLEANUP(hl_free_pointer) char *decoded = NULL;
+        return hl_percent_decode(pair, len, &decoded) == 0 && strcmp(decoded, name) == 0;
+}
+
 int hl_request_query(const struct hl_request *request, const char *name, char **ret_value)
 {
-        size_t name_len = strlen(name);
         for (const char *s = request->query; s && *s;) {
-                size_t len = strcspn(s, "&");
-                if (len > name_len && s[name_len] == '=' && memcmp(s, name, name_len) == 0)
+                size_t len = strcspn(s, "&"), name_len = strcspn(s, "=&");
+                if (name_len < len && is_named(s, name_len, name))
                         return hl_percent_decode(s + name_len + 1, len - name_len - 1, ret_value);
                 s += len + (s[len] == '&');
         }

@@ -196,6 +196,11 @@ static void what_is_not_one_clear_request_is_refused(void **state)
         expect_parse("GARBAGE\r\n\r\n", "bad 400 bad_request");
         expect_parse("GET / HTTP/2.0\r\nHost: a\r\n\r\n", "bad 400");
         expect_parse("GET / HTTP/1.1\r\n\r\n", "bad 400 host_required");
+        expect_parse("GET http://a/ HTTP/1.1\r\n\r\n", "bad 400 host_required");
+        /* lines that go on with the one before: others read them in another way */
+        expect_parse("GET / HTTP/1.1\r\nHost: a\r\nOrigin: b\r\n c\r\n\r\n", "bad 400 bad_request");
+        expect_parse("GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\t0\r\n\r\n", "bad 400 bad_request");
+        expect_parse("GET / HTTP/1.1\r\n Host: a\r\n\r\n", "bad 400 bad_request");
         expect_parse("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "bad 400 duplicate_header");
         expect_parse("GET / HTTP/1.1\r\nHost: a\r\nOrigin: a\r\norigin: b\r\n\r\n", "bad 400 duplicate_header");
         expect_parse("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",

@@ -56,7 +56,8 @@ static void request_query_parameters(void **state)
         struct hl_request r;
         char *value = NULL;
         hl_request_init(&r);
-        assert_int_equal(hl_request_target(&r, "/?waiting=1&wait=a%20b&x=&bad=%zz&wait=second", &problem), 0);
+        assert_int_equal(
+                hl_request_target(&r, "/?waiting=1&wait=a%20b&x=&bad=%zz&wait=second&%63ode%64=1&%zz=2", &problem), 0);
         assert_int_equal(hl_request_query(&r, "wait", &value), 0);
         assert_string_equal(value, "a b");
         free(value);
@@ -66,6 +67,9 @@ static void request_query_parameters(void **state)
         assert_int_equal(hl_request_query(&r, "absent", &value), 0);
         assert_null(value);
         assert_int_equal(hl_request_query(&r, "bad", &value), -EINVAL);
+        assert_int_equal(hl_request_query(&r, "coded", &value), 0); /* a client may encode its name, too */
+        assert_string_equal(value, "1");
+        free(value);
         hl_request_free(&r);
 }
 
