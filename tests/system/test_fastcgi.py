@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 
@@ -208,6 +209,38 @@ def test_a_crash_closes_nothing(machine):
             wait_until(lambda: machine.failed_units() == "", PATIENCE, "it has started again")
             assert machine.fastcgi(socket, "GET", "/shutdown/next")[0] in (200, 400, 404)
             assert machine.http("GET", SHUTDOWN, "/shutdown/next").status == 200
+
+
+BEGIN = fastcgi.record(fastcgi.BEGIN_REQUEST, b"\0\1\0\0\0\0\0\0")
+BROKEN = {
+    "lengths whose sum is no int": BEGIN + fastcgi.stream(fastcgi.PARAMS, b"\xff\xff\xff\xf0" * 2 + b"x" * 40),
+    "the longest lengths": BEGIN + fastcgi.stream(fastcgi.PARAMS, b"\xff\xff\xff\xff" * 2 + b"x" * 40),
+    "a name without an end": BEGIN + fastcgi.stream(fastcgi.PARAMS, b"\x80\0\xff\xff\1" + b"x" * 40),
+    "no beginning": fastcgi.stream(fastcgi.PARAMS, b"\1\1ab") * 2,
+    "another version": b"\2" + BEGIN[1:],
+    "no records": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
+    "half a head": BEGIN[:5],
+}
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "model-router"])
+def test_records_that_are_none_leave_the_next_request_its_answer(machine, figure, service):
+    """libfcgi aborts at some that a program of NGINX's group may send."""
+    def ask():
+        return machine.fastcgi(service, "GET", "/v1/models")[0]
+    expected = ask()
+    for text in BROKEN.values():
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(machine.path(f"{FOLDER}/{service}.sock")))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(text)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+        assert ask() == expected
+    figure(f"{service}: restarted {machine.properties(f'{service}.service', 'NRestarts')['NRestarts']} times by {len(BROKEN)} broken requests")
+    assert machine.is_active(*SOCKETS, "model-router.socket") and machine.failed_units() == ""
 
 
 def test_after_a_crash_who_asks_waits_ten_seconds_at_most(machine):
