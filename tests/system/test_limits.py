@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import contextlib
 import json
+import os
 import re
 import select
 import socket
@@ -20,6 +21,10 @@ from neighbours import HERE, THERE, ip, neighbour_of, open_ports
 OTHER = "198.18.77.3"  # a second neighbour
 LIMITS = "/run/home-lab-services/limits"
 ATTACK_SECONDS = 5
+# FLOOD=10000, on a machine that does nothing else: an attack goes on until it has made so many connections, and answers have
+# their times. Shared machines only print those.
+FLOOD = int(os.environ.get("FLOOD", 0))
+ANSWER_SECONDS, SYSTEMCTL_SECONDS, HANDLERS_MB = 1, 0.5, 512
 FOLLOWERS, WAITERS = 16, 24
 LINES_AT_ONCE, PATH_LOGGED = 100, 200
 LOG_BYTES = 4 * 1024 * 1024
@@ -44,7 +49,7 @@ def token(opened):
 
 
 class Attack(threading.Thread):
-    """A neighbour's connections to one port, so many at once, for ATTACK_SECONDS. Each sends `first`, and then `more` each
+    """A neighbour's connections to one port, so many at once, for ATTACK_SECONDS and FLOOD. Each sends `first`, and then `more` each
     second. One that was refused is opened again, after a second if it is `patient`."""
 
     def __init__(self, machine, port, count, first=b"", more=b"", patient=True):
@@ -65,7 +70,7 @@ class Attack(threading.Thread):
             live, due = {}, collections.deque((0, None) for _ in range(self.count))
             now = time.monotonic()
             ends = now + ATTACK_SECONDS
-            while now < ends and not self.over.is_set():
+            while (now < ends or (self.made < FLOOD and not self.patient)) and not self.over.is_set():
                 now = time.monotonic()
                 while due and due[0][0] <= now:
                     _, number = due.popleft()
@@ -134,8 +139,7 @@ def test_a_neighbour_keeps_nobody_out(opened, token, figure, kind):
     local, others, states, memory = [], [], [], []
     with contextlib.ExitStack() as stack:
         attacks = [stack.enter_context(Attack(opened, INFERENCE, *attack)) for attack in ATTACKS[kind]]
-        ends = time.monotonic() + ATTACK_SECONDS
-        while time.monotonic() < ends:
+        while any(attack.is_alive() for attack in attacks):
             local.append(timed(lambda: opened.http("GET", INFERENCE, "/models", timeout=PATIENCE).status == 200))
             others.append(timed(lambda: from_other(opened, INFERENCE, "/models", token) == 200))
             states.append(timed(lambda: opened.is_active(*SOCKETS)))
@@ -145,6 +149,8 @@ def test_a_neighbour_keeps_nobody_out(opened, token, figure, kind):
     figure(f"{kind}: {sum(attack.made for attack in attacks)} connections from the network; {len(local)} requests from this machine, "
            f"at most {max(local):.1f} s; {len(others)} with a token, {max(others):.1f} s; systemctl is-active {max(states):.1f} s; "
            f"{max(memory)[0]:.0f} MB in {max(memory)[1]} processes")
+    if FLOOD:
+        assert max(local + others) < ANSWER_SECONDS and max(states) < SYSTEMCTL_SECONDS and max(memory)[0] < HANDLERS_MB
 
 
 def test_one_source_has_a_part_of_the_places(opened):
