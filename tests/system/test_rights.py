@@ -231,7 +231,8 @@ def test_nobody_of_its_user_writes_to_a_programs_memory(machine, port, service, 
     connection = machine.open(port)  # the process waits for a second request
     connection.request("GET", "/health")
     assert connection.getresponse().read()
-    pid = machine.sh(["pgrep", "--exact", service[:15]]).split()[0]
+    unit = f"{service}@*:{connection.sock.getsockname()[1]}*.service"  # not the worker, which ends when nobody asks
+    pid = machine.sh(["systemctl", "show", "--property=MainPID", "--value", unit]).strip()
     for file in "mem", "environ", "fd":
         done = machine.run(["python3", "-c", f"open('/proc/{pid}/{file}', 'r+b') if '{file}' == 'mem' else "
                             f"__import__('os').listdir('/proc/{pid}/fd') if '{file}' == 'fd' else open('/proc/{pid}/environ').read()"], user=user)
