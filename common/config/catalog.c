@@ -62,6 +62,7 @@ struct hl_model hl_model_copy(const struct hl_model *model)
         copy.health_path = hl_strdup(model->health_path);
         copy.port_error = hl_strdup(model->port_error);
         copy.aliases = hl_aliases_copy(model);
+        copy.claim = hl_claim_copy(&model->claim);
         return copy;
 }
 
@@ -72,6 +73,7 @@ void hl_model_free(struct hl_model *model)
         free(model->health_path);
         free(model->port_error);
         hl_aliases_free(model);
+        hl_claim_free(&model->claim);
 }
 
 /* 0, or -errno where its file cannot be read now. One that was removed as we looked is not there. */

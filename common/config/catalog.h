@@ -16,6 +16,7 @@
 #ifndef HL_CONFIG_CATALOG_H
 #define HL_CONFIG_CATALOG_H
 
+#include "claim.h"
 #include "config.h"
 
 #include <stddef.h>
@@ -38,6 +39,7 @@ struct hl_model {
         char **aliases;        /* further names, for /v1; NULL-terminated, NULL where there are none */
         unsigned aliases_line; /* where the file names them */
         char *port_error;      /* NULL, or what the file says in PORT's place: "FILE:LINE: …" */
+        struct hl_claim claim; /* what it needs to run; none where its file does not say */
         int read_error;        /* 0, or the errno: what the file says is not known, or not what systemd starts */
 };
 

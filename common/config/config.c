@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/str.h"
+#include "budget.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -76,6 +77,7 @@ struct raw_config {
         double active_minutes, idle_minutes, host_idle_minutes;
         const char *loopback, *models;
         const hl_json *hosts, *origins;
+        struct hl_raw_budget capacity;
 };
 
 /* "box.lan": what a client may call this host, without "http://", port or path. */
@@ -187,14 +189,19 @@ static void read_document(struct hl_config *c, struct raw_config *n, struct read
                 { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", .max = PATH_BYTES_MAX },
                 { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address" },
         };
+        struct hl_json_field capacity[HL_BUDGET_FIELDS];
+        hl_budget_fields(&n->capacity, capacity);
         const struct section sections[] = {
                 { "shutdown", shutdown, HL_COUNT(shutdown) },
                 { "inference", inference, HL_COUNT(inference) },
                 { "monitoring", monitoring, HL_COUNT(monitoring) },
                 { "auth", auth, HL_COUNT(auth) },
                 { "nginx", nginx, HL_COUNT(nginx) },
+                { "capacity", capacity, HL_COUNT(capacity) },
         };
         read_sections(c->document, sections, HL_COUNT(sections), reading);
+        c->capacity = hl_budget_finish(&n->capacity, note, reading);
+        c->capacity.is_set = hl_json_get_object(c->document, "capacity");
 }
 
 static uint64_t minutes_us(double minutes)
@@ -313,7 +320,8 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
                                 .idle_minutes = 30,
                                 .host_idle_minutes = NAN,
                                 .loopback = "trust",
-                                .models = "open" };
+                                .models = "open",
+                                .capacity = HL_RAW_BUDGET_INIT };
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",
@@ -323,6 +331,8 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
                 .host_idle_action = "poweroff",
                 .nginx_output = "/var/lib/home-lab-services/nginx/models.conf",
                 .upstream_host = "127.0.0.1",
+                .capacity = { .min_residency_us = HL_MIN_RESIDENCY_DEFAULT_SECONDS * HL_USEC_PER_SEC,
+                              .queue_us = HL_QUEUE_DEFAULT_SECONDS * HL_USEC_PER_SEC },
         };
 
         int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);

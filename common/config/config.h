@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/report.h"
+#include "claim.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ struct hl_config {
         const char **allowed_origins; /* NULL-terminated; base/origin.h compares them */
         const char *nginx_output;
         const char *upstream_host;
+        struct hl_capacity_budget capacity;
 
         hl_json *document; /* owns the strings that came from the file */
 };

@@ -71,6 +71,29 @@ static bool is_url_path(const char *text)
         return *text == '/';
 }
 
+/* A key of what the model needs: false, it is none of those. */
+static bool set_claim(struct reading *reading, unsigned line, const char *name, const char *value)
+{
+        static const struct {
+                const char *key;
+                int (*set)(struct hl_claim *claim, const char *value, char **ret_problem);
+        } keys[] = {
+                { "GPU_MEMORY", hl_claim_set_gpu_memory },
+                { "MEMORY", hl_claim_set_memory },
+                { "GROUP", hl_claim_set_groups },
+                { "KEEP", hl_claim_set_keep },
+        };
+        for (size_t i = 0; i < HL_COUNT(keys); i++) {
+                HL_CLEANUP(hl_free_pointer) char *problem = NULL;
+                if (strcmp(name, keys[i].key) != 0)
+                        continue;
+                if (keys[i].set(&reading->model->claim, value, &problem) < 0)
+                        tell_of_port(reading, reading->model->file_path, line, name, problem);
+                return true;
+        }
+        return false;
+}
+
 static void assign(void *data, unsigned line, const char *name, const char *value)
 {
         struct reading *reading = data;
@@ -105,6 +128,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                         tell_value(reading, line, name, "must be a time span from 1s to 1h", value);
         } else if (strcmp(name, "ALIASES") == 0) {
                 hl_aliases_read(model, line, value, reading->report);
+        } else if (set_claim(reading, line, name, value)) {
+                return;
         } else if (hl_names_want_expansion(name, value)) {
                 tell(reading, line, name,
                      "has a $ or ~, and nothing is expanded in this file: write it out, or write it in front of the "
@@ -115,9 +140,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
 /* What a name was meant for that is none of ours, where the one that it looks like is missing. */
 static void tell_of_typos(struct reading *reading)
 {
-        static const char *const keys[] = {
-                "PORT", "COMMAND", "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT", "ALIASES"
-        };
+        static const char *const keys[] = { "PORT",          "COMMAND", "HEALTH_PATH", "IDLE_TIMEOUT",
+                                            "START_TIMEOUT", "ALIASES", "GPU_MEMORY",  "GROUP" };
         for (size_t i = 0; i < HL_COUNT(keys); i++) {
                 const char *name = NULL;
                 unsigned line = hl_names_find_similar(&reading->seen, keys[i], &name);

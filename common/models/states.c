@@ -23,8 +23,9 @@ static void free_units(struct units *units)
         free(units->items);
 }
 
-static void add(void *data, const char *name, enum hl_unit_state active)
+static void add(void *data, const char *name, enum hl_unit_state active, const char *sub)
 {
+        (void)sub;
         struct units *units = data;
         units->items = hl_grow(units->items, units->count + 1, sizeof(*units->items));
         units->items[units->count++] = (struct unit){ hl_strdup(name), active };

@@ -11,8 +11,9 @@ struct strays {
         void *data;
 };
 
-static void on_loaded(void *data, const char *unit, enum hl_unit_state active)
+static void on_loaded(void *data, const char *unit, enum hl_unit_state active, const char *sub)
 {
+        (void)sub;
         const struct strays *s = data;
         if (active == HL_UNIT_INACTIVE || active == HL_UNIT_FAILED)
                 return;

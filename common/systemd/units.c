@@ -88,7 +88,7 @@ int hl_units_each_loaded(struct hl_bus *bus, const char *pattern, hl_unit_fn *ea
 {
         HL_CLEANUP(hl_bus_free_message) sd_bus_message *reply = NULL;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *name, *active;
+        const char *name, *active, *sub;
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
@@ -97,9 +97,9 @@ int hl_units_each_loaded(struct hl_bus *bus, const char *pattern, hl_unit_fn *ea
                                &reply, "asas", 0, 1, pattern);
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, NULL, NULL, NULL,
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &active, &sub, NULL, NULL,
                                                   NULL, NULL, NULL)) > 0)
-                each(data, name, parse_active(active));
+                each(data, name, parse_active(active), sub);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd what is loaded") : 0;
 }
 
@@ -157,8 +157,9 @@ static int drain(sd_bus *bus, const size_t *outstanding, size_t limit)
         return 0;
 }
 
-int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
-                          struct hl_err *err)
+/* One property of each unit, an instant. */
+static int ask_instants(struct hl_bus *bus, const char *property, const char *const *names, size_t count,
+                        uint64_t *ret_monotonic_us, struct hl_err *err)
 {
         if (count == 0)
                 return 0;
@@ -177,7 +178,7 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
                         break;
                 bus->calls++;
                 r = sd_bus_call_method_async(bus->bus, NULL, HL_SYSTEMD, path, HL_BUS_PROPERTIES, "Get", on_since,
-                                             &items[i], "ss", HL_SYSTEMD_UNIT, "ActiveEnterTimestampMonotonic");
+                                             &items[i], "ss", HL_SYSTEMD_UNIT, property);
                 if (r >= 0) {
                         outstanding++;
                         r = drain(bus->bus, &outstanding, PIPELINE_MAX - 1);
@@ -193,6 +194,18 @@ int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t c
         for (size_t i = 0; i < count; i++)
                 ret_monotonic_us[i] = items[i].us;
         return 0;
+}
+
+int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                          struct hl_err *err)
+{
+        return ask_instants(bus, "ActiveEnterTimestampMonotonic", names, count, ret_monotonic_us, err);
+}
+
+int hl_units_begun_at(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                      struct hl_err *err)
+{
+        return ask_instants(bus, "InactiveExitTimestampMonotonic", names, count, ret_monotonic_us, err);
 }
 
 /* The kernel's number of a control group is its folder's inode. */

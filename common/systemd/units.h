@@ -35,7 +35,8 @@ int hl_units_states(struct hl_bus *bus, const char *const *names, size_t count, 
                     struct hl_err *err);
 int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *ret_state, struct hl_err *err);
 
-typedef void hl_unit_fn(void *data, const char *name, enum hl_unit_state active);
+/* sub: systemd's own word for it, such as "running", "condition" or "auto-restart". */
+typedef void hl_unit_fn(void *data, const char *name, enum hl_unit_state active, const char *sub);
 
 /* Tells each unit that systemd has loaded and whose name fits the pattern: "model@*.service". Each that runs or has
  * failed is among them. Unlike hl_units_states() this loads none, so it costs nothing for units that nobody uses. */
@@ -50,6 +51,10 @@ uint64_t hl_unit_start_hint(const char *name);
  * only. */
 int hl_units_active_since(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
                           struct hl_err *err);
+
+/* The same of when each unit began to start. */
+int hl_units_begun_at(struct hl_bus *bus, const char *const *names, size_t count, uint64_t *ret_monotonic_us,
+                      struct hl_err *err);
 
 /* The kernel's number of a unit's control group; 0: the unit has none, or the host has no unified hierarchy. */
 int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, struct hl_err *err);
