@@ -19,7 +19,7 @@ readonly coordinator=home-lab-services.service
 # shellcheck source=services.sh
 . "$here/services.sh" # the services that have ports
 readonly workers=(model-router model-activity) # each a .service and its .socket
-readonly further_programs=(model-idle-sweep model-command nginx-config-updater)
+readonly further_programs=(model-idle-sweep model-command model-gate nginx-config-updater)
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
 readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it
@@ -171,6 +171,7 @@ uninstall_all() {
 	rm -f "$DESTDIR$port_of_nginx"
 	rmdir "$DESTDIR${port_of_nginx%/*}" 2>/dev/null || true
 	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,model-idle-sweep-host,ready,stopped} "$DESTDIR$nginx_files/new"
+	rmdir "$DESTDIR$unitdir/${gate%/*}" 2>/dev/null || true
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$wwwdir" "$DESTDIR${wwwdir%/*}" \
 		"$DESTDIR/etc/systemd/system/home-lab-services.target.wants" "$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0

@@ -115,45 +115,41 @@ bool hl_holder_is_in_the_way(const struct hl_holder *holder, const struct hl_mod
         return shares_group(holder, model);
 }
 
-/* What would be if those that are not kept were gone. */
-static bool fits_beside_kept(const struct hl_config *config, const struct hl_ledger *ledger,
-                             const struct hl_model *model, struct hl_fit *fit)
+/* Against those holders that are not ignored, or only those of them that are kept. */
+static struct hl_fit fit_beside(const struct hl_config *config, const struct hl_ledger *ledger,
+                                const struct hl_model *model, bool only_kept)
 {
-        uint64_t kept[HL_RESOURCES] = { 0 };
+        struct hl_fit fit = { .verdict = HL_FIT_NOW };
+        uint64_t used[HL_RESOURCES] = { 0 };
         for (size_t i = 0; i < ledger->count; i++) {
                 const struct hl_holder *holder = &ledger->holders[i];
-                if (holder->ignored || is_of(holder, model) || !holder->model->claim.keep)
+                if (holder->ignored || is_of(holder, model) || (only_kept && !holder->model->claim.keep))
                         continue;
                 for (size_t j = 0; j < HL_RESOURCES; j++)
-                        kept[j] += holder->model->claim.bytes[j];
-                if (!fit->keeper && shares_group(holder, model))
-                        fit->keeper = holder;
+                        used[j] += holder->model->claim.bytes[j];
+                if (!fit.rival && shares_group(holder, model))
+                        fit.rival = holder;
         }
-        for (size_t i = 0; i < HL_RESOURCES; i++)
-                if (fit->lacks[i] > 0 && kept[i] + model->claim.bytes[i] > config->capacity.bytes[i])
-                        return false;
-        return !fit->keeper;
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                uint64_t claim = model->claim.bytes[i], budget = config->capacity.bytes[i];
+                if (claim > 0 && budget > 0 && claim + used[i] > budget)
+                        fit.lacks[i] = claim + used[i] - budget;
+                if (fit.lacks[i] > 0)
+                        fit.verdict = HL_FIT_LATER;
+        }
+        if (fit.rival)
+                fit.verdict = HL_FIT_LATER;
+        return fit;
 }
 
 struct hl_fit hl_fit_of(const struct hl_config *config, const struct hl_ledger *ledger, const struct hl_model *model)
 {
-        struct hl_fit fit = { .verdict = HL_FIT_NOW };
-        for (size_t i = 0; i < HL_RESOURCES; i++) {
-                uint64_t claim = model->claim.bytes[i], budget = config->capacity.bytes[i];
-                uint64_t wanted = claim > 0 ? claim + hl_ledger_used(ledger, i, model) : 0;
-                if (budget > 0 && wanted > budget) {
-                        fit.lacks[i] = wanted - budget;
-                        fit.verdict = HL_FIT_LATER;
-                }
-        }
-        for (size_t i = 0; i < ledger->count && !fit.rival; i++) {
-                const struct hl_holder *holder = &ledger->holders[i];
-                if (!holder->ignored && !is_of(holder, model) && shares_group(holder, model)) {
-                        fit.rival = holder;
-                        fit.verdict = HL_FIT_LATER;
-                }
-        }
-        if (fit.verdict == HL_FIT_LATER && !fits_beside_kept(config, ledger, model, &fit))
-                fit.verdict = HL_FIT_NEVER;
-        return fit;
+        struct hl_fit fit = fit_beside(config, ledger, model, false);
+        if (fit.verdict == HL_FIT_NOW)
+                return fit;
+        struct hl_fit beside_kept = fit_beside(config, ledger, model, true);
+        if (beside_kept.verdict == HL_FIT_NOW)
+                return fit;
+        beside_kept.verdict = HL_FIT_NEVER;
+        return beside_kept;
 }

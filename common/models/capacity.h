@@ -55,9 +55,8 @@ enum hl_fit_verdict {
 
 struct hl_fit {
         enum hl_fit_verdict verdict;
-        uint64_t lacks[HL_RESOURCES];   /* what has to become free; 0: enough is */
-        const struct hl_holder *rival;  /* the first that shares a group with it; NULL: none */
-        const struct hl_holder *keeper; /* of NEVER: the first kept one that shares a group with it; NULL: none */
+        uint64_t lacks[HL_RESOURCES];  /* what has to become free; 0: enough is. Of NEVER: what no stop makes free */
+        const struct hl_holder *rival; /* the first that shares a group with it; NULL: none. Of NEVER: a kept one */
 };
 
 /* A holder of the model itself does not count: what it holds is its own. */

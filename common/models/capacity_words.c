@@ -22,23 +22,25 @@ static void add_state(struct hl_buf *out, const struct hl_holder *holder)
                 hl_buf_addf(out, ", %s", holder->note);
 }
 
-static bool counts(const struct hl_holder *holder, size_t resource, const struct hl_model *model)
+/* Of one that never fits: those that stay, whatever is stopped. */
+static bool counts(const struct hl_holder *holder, size_t resource, const struct hl_model *model,
+                   const struct hl_fit *fit)
 {
-        return !holder->ignored && holder->model->claim.bytes[resource] > 0 &&
-               strcmp(holder->model->unit, model->unit) != 0;
+        return !holder->ignored && (holder->model->claim.keep || fit->verdict != HL_FIT_NEVER) &&
+               holder->model->claim.bytes[resource] > 0 && strcmp(holder->model->unit, model->unit) != 0;
 }
 
 /* "gpu 0 has 23 GiB: whisper (2 GiB, kept); gemma-27b needs 18 GiB" */
 static void add_resource(struct hl_buf *out, const struct hl_config *config, const struct hl_ledger *ledger,
-                         const struct hl_model *model, size_t resource)
+                         const struct hl_model *model, const struct hl_fit *fit, size_t resource)
 {
         char name[HL_RESOURCE_TEXT], size[HL_SIZE_TEXT];
         size_t shown = 0, left = 0;
-        hl_buf_addf(out, "%s%s has %s", out->len > 0 ? "; " : "", hl_resource_name(resource, name),
+        hl_buf_addf(out, "%s has %s", hl_resource_name(resource, name),
                     hl_format_size(config->capacity.bytes[resource], size));
         for (size_t i = 0; i < ledger->count; i++) {
                 const struct hl_holder *holder = &ledger->holders[i];
-                if (!counts(holder, resource, model))
+                if (!counts(holder, resource, model, fit))
                         continue;
                 if (shown >= HOLDERS_SHOWN_MAX) {
                         left++;
@@ -58,8 +60,7 @@ static void add_group(struct hl_buf *out, const struct hl_model *model, const st
 {
         size_t len = 0;
         const char *group = hl_claim_shared_group(&model->claim, &holder->model->claim, &len);
-        hl_buf_addf(out, "%sgroup %.*s is %s's (running", out->len > 0 ? "; " : "", (int)len, group ? group : "",
-                    holder->model->name);
+        hl_buf_addf(out, "group %.*s is %s's (running", (int)len, group ? group : "", holder->model->name);
         add_state(out, holder);
         hl_buf_addf(out, "), and %s is in it, too", model->name);
 }
@@ -68,13 +69,19 @@ char *hl_fit_explain(const struct hl_config *config, const struct hl_ledger *led
                      const struct hl_fit *fit)
 {
         struct hl_buf out = { 0 };
+        if (fit->verdict == HL_FIT_NEVER)
+                hl_buf_addf(&out, "%s does not fit, whatever else is stopped: ", model->name);
+        size_t start = out.len;
         for (size_t i = 0; i < HL_RESOURCES; i++)
                 if (fit->lacks[i] > 0 ||
-                    (fit->verdict == HL_FIT_NOW && model->claim.bytes[i] > 0 && config->capacity.bytes[i] > 0))
-                        add_resource(&out, config, ledger, model, i);
-        const struct hl_holder *rival = fit->keeper ? fit->keeper : fit->rival;
-        if (rival)
-                add_group(&out, model, rival);
+                    (fit->verdict == HL_FIT_NOW && model->claim.bytes[i] > 0 && config->capacity.bytes[i] > 0)) {
+                        hl_buf_adds(&out, out.len > start ? "; " : "");
+                        add_resource(&out, config, ledger, model, fit, i);
+                }
+        if (fit->rival) {
+                hl_buf_adds(&out, out.len > start ? "; " : "");
+                add_group(&out, model, fit->rival);
+        }
         return out.data ? out.data : hl_strdup("");
 }
 

@@ -112,11 +112,15 @@ int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *r
  * journald. */
 #define STARTED_DIRECTORY "/run/systemd/units"
 
-uint64_t hl_unit_start_hint(const char *name)
+const char *hl_unit_start_folder(void)
 {
         const char *folder = getenv("HL_STARTED_DIRECTORY");
-        HL_CLEANUP(hl_free_pointer)
-        char *path = hl_format("%s/invocation:%s", folder ? folder : STARTED_DIRECTORY, name);
+        return folder ? folder : STARTED_DIRECTORY;
+}
+
+uint64_t hl_unit_start_hint(const char *name)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/invocation:%s", hl_unit_start_folder(), name);
         struct stat status;
         if (lstat(path, &status) < 0)
                 return 0;

@@ -46,6 +46,7 @@ int hl_units_each_loaded(struct hl_bus *bus, const char *pattern, hl_unit_fn *ea
  * when it starts a unit (in the folder HL_STARTED_DIRECTORY, where the environment has that). 0: not known. The mark is
  * a hint: ask hl_units_active_since() before anything is decided by it. */
 uint64_t hl_unit_start_hint(const char *name);
+const char *hl_unit_start_folder(void); /* of these marks */
 
 /* When each unit became active, CLOCK_MONOTONIC; 0 for never. One round of calls in a pipeline: for active units
  * only. */

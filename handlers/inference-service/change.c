@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "models/cause.h"
 #include "models/readiness.h"
+#include "models/refusal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,6 +92,8 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
                 r = wait_for_begin(job, wait.client_fd, &ended, &ctx->err);
         if (r == 0 && until == WAIT_READY)
                 r = hl_readiness_wait(&service->bus, model, &wait, &ctx->err);
+        if (r < 0 && verb != HL_JOB_STOP && hl_refusal_tell(&service->bus, &service->config, model, &ctx->err) < 0)
+                return -ctx->err.errnum;
         if (r < 0)
                 return verb == HL_JOB_STOP ? r : tell_cause(ctx, model, since_us, &wait, r);
 

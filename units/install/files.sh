@@ -14,10 +14,13 @@ trap 'rm -rf "$rendered"' EXIT
 render_all() {
 	local page
 	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
+	PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
 	done
 }
+
+readonly gate=model@.service.d/gate.conf # of the unit of models, whosever that is
 
 units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
 
@@ -35,6 +38,7 @@ files() { # prints mode, source, destination of each file but model@.service
 	for name in $(units); do
 		echo "0644 $rendered/$name $unitdir/$name"
 	done
+	echo "0644 $rendered/${gate##*/} $unitdir/$gate"
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"

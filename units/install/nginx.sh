@@ -151,7 +151,6 @@ keep_port_of_nginx() {
 	port=${port##*:}
 	if [[ -z $port ]] || foreign_model_unit >/dev/null; then
 		rm -f "$port_of_nginx"
-		rmdir "${port_of_nginx%/*}" 2>/dev/null || true
 	else
 		printf '# %s\n' 'SPDX-License-Identifier: MIT' "NGINX's, when install-services.sh ran: to run it again says what it is now." >"$rendered/${port_of_nginx##*/}"
 		printf '[Service]\nSocketBindDeny=tcp:%s\n' "$port" >>"$rendered/${port_of_nginx##*/}"

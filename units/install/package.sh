@@ -11,7 +11,7 @@ package_files() { # PACKAGE
 }
 
 if [[ ! -e $here/render ]]; then # this is the package's copy
-	units() { package_files home-lab-services | sed -n 's|^/usr/lib/systemd/system/||p' | grep -vxF model@.service; }
+	units() { package_files home-lab-services | sed -n 's|^/usr/lib/systemd/system/||p' | grep -v '^model@.service'; }
 fi
 
 # Where nothing runs, or a policy forbids to change what does, systemd is not asked for anything.
@@ -67,7 +67,6 @@ take_over() {
 		esac
 	done < <(package_files home-lab-services)
 	rm -f "/usr/local/${port_of_nginx#/usr/}"
-	rmdir "/usr/local/lib/systemd/system/model@.service.d" 2>/dev/null || true
 	for link in /etc/systemd/system/*.wants/*; do
 		file=$(readlink "$link") || continue
 		[[ $file != /usr/local/lib/systemd/system/* || ! -e $unitdir/${file##*/} ]] || ln -sfn "$unitdir/${file##*/}" "$link"
@@ -80,7 +79,7 @@ take_over() {
 package_note_files() { # before they are replaced
 	local file
 	for file in $(package_files home-lab-services | grep -E '/(systemd/system|libexec/home-lab-services)/'); do
-		sha256sum "$file"
+		[[ ! -f $file ]] || sha256sum "$file"
 	done >"$sums"
 }
 
@@ -95,6 +94,7 @@ package_configure() { # VERSION that was configured before, or nothing; units th
 	heed_policy
 	systemctl daemon-reload
 	rm -f "${former_units[@]}"
+	rmdir "/usr/local/lib/systemd/system/${gate%/*}" 2>/dev/null || true
 	(($# == 1)) || systemctl --quiet disable "${@:2}"
 	for name in $(units); do
 		! name=$(foreign_unit "$name") || say "beware: $name hides ours ($unitdir)."
