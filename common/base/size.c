@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DIGITS_MAX 15 /* of each part of a number: more than any amount has */
+#define DIGITS_MAX 16 /* of each part of a number: more than any amount has */
 
 static const char units[] = "KMGT"; /* each 1024 times the one before it */
 

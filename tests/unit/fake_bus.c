@@ -148,8 +148,8 @@ static int list_by_pattern(struct fake_systemd *s, sd_bus_message *call)
         for (size_t i = 0; loaded[i]; i++)
                 if (fnmatch(patterns[0], loaded[i], FNM_NOESCAPE) == 0)
                         must(sd_bus_message_append(reply, "(ssssssouso)", loaded[i], "a unit", "loaded",
-                                                   state_of(loaded[i]), "sub", "", SYSTEMD_PATH "/unit/x", 0, "",
-                                                   "/") >= 0);
+                                                   state_of(loaded[i]), s->sub_state ? s->sub_state : "sub", "",
+                                                   SYSTEMD_PATH "/unit/x", 0, "", "/") >= 0);
         free_words(states);
         free_words(patterns);
         must(sd_bus_message_close_container(reply) >= 0);

@@ -50,6 +50,7 @@ struct fake_systemd {
         const char *result;        /* NULL: "success" */
         const char *const *loaded; /* units that ListUnitsByPatterns knows, each in its name's state; NULL-terminated.
                                     * NULL: the one that it is asked for by its name */
+        const char *sub_state;     /* of those; NULL: "sub" */
         const char *control_group; /* of all units; NULL: they have none */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What fits starts, and what does not stays inactive and says why: the gate, whoever starts a model.
+
+A tmpfs is the card. The kernel gives no more of it than there is, so a model that is let in by mistake dies."""
+import contextlib
+
+import pytest
+
+from machines import ETC, INFERENCE, MODELS, PATIENCE, wait_until
+
+CARD = "/srv/card"
+MIB = 1024 * 1024
+CAPACITY = {"gpus": {"0": "23M"}}
+
+
+@pytest.fixture
+def card(machine):
+    machine.reset()
+    machine.sh(f"mkdir -p {CARD} && mount -t tmpfs -o size=23M,mode=1777 card {CARD}")
+    machine.config(capacity=CAPACITY)
+    try:
+        with machine.drop_in("model@.service", f"[Service]\nReadWritePaths=-{CARD}\n"):
+            yield machine
+            machine.sh("systemctl stop 'model@*.service'")
+    finally:
+        machine.sh(f"umount --lazy {CARD}")
+        machine.reset()
+
+
+def model(machine, name, port, mebibytes, extra=""):
+    machine.model(name, port, options=f"--load-seconds 0 --card {CARD} --card-bytes {mebibytes * MIB}",
+                  extra=f'GPU_MEMORY="{mebibytes}M"\n{extra}')
+
+
+def unit(name):
+    return f"model@{name}.service"
+
+
+def running(machine, *names):
+    return [name for name in names if machine.is_active(unit(name))]
+
+
+def reason(machine, name):
+    """What its status says, once the journal has it."""
+    def said():
+        text = machine.run(["systemctl", "status", "--no-pager", unit(name)]).stdout
+        return text if f"{name} is not started: " in text else None
+    text = wait_until(said, PATIENCE, f"the status of {name} says why it does not run")
+    return text.split(f"{name} is not started: ")[-1].split("\n")[0]
+
+
+def refused(machine, name):
+    properties = machine.properties(unit(name), "ActiveState", "Result")
+    return properties == {"ActiveState": "inactive", "Result": "exec-condition"}
+
+
+def test_what_does_not_fit_stays_inactive_and_says_why(card):
+    model(card, "large", 8401, 20)
+    model(card, "middle", 8402, 18)
+    model(card, "small", 8403, 2, 'KEEP="yes"\n')
+    model(card, "huge", 8404, 22)
+    card.sh(["systemctl", "start", unit("large"), unit("small")])
+    card.sh(["systemctl", "start", unit("middle")])
+    words = "gpu 0 has 23 MiB: large (20 MiB), small (2 MiB, kept); middle needs 18 MiB"
+    assert refused(card, "middle") and reason(card, "middle") == words
+    assert card.failed_units() == ""
+    answer = card.http("POST", INFERENCE, "/models/middle/start")
+    assert (answer.status, answer["error"]["code"]) == (503, "no_capacity"), answer
+    assert words in answer["error"]["message"]
+
+    never = "huge does not fit, whatever else is stopped: gpu 0 has 23 MiB: small (2 MiB, kept); huge needs 22 MiB"
+    answer = card.http("POST", INFERENCE, "/models/huge/start")
+    assert (answer.status, answer["error"]["code"]) == (409, "model_does_not_fit"), answer
+    assert never in answer["error"]["message"]
+    assert refused(card, "huge") and reason(card, "huge") == never
+
+    assert running(card, "large", "small") == ["large", "small"]
+    card.sh(["systemctl", "stop", unit("large")])
+    assert card.http("POST", INFERENCE, "/models/middle/start?wait=ready").status == 200
+    assert running(card, "large", "middle", "small", "huge") == ["middle", "small"]
+    card.sh(["systemctl", "restart", unit("middle")])  # its own place is free for it
+    assert running(card, "middle", "small") == ["middle", "small"]
+
+
+def test_of_those_that_start_at_once_as_many_run_as_fit(card):
+    names = ["one", "two", "three"]
+    for number, name in enumerate(names):
+        model(card, name, 8401 + number, 10)
+    for _ in range(6):
+        card.sh(" & ".join(f"systemctl start {unit(name)}" for name in names) + " & wait")
+        runs = running(card, *names)
+        assert len(runs) == 2, runs
+        (left,) = set(names) - set(runs)
+        assert refused(card, left)
+        for name in runs:  # the kernel has given them what they asked for
+            card.ready(8401 + names.index(name))
+        card.sh(["systemctl", "stop", *map(unit, names)])
+
+
+def test_a_group_has_one_that_runs(card):
+    card.config()
+    for number, name in enumerate(["one", "two"]):
+        card.model(name, 8401 + number, extra='GROUP="big other"\n' if number else 'GROUP="big"\n')
+    card.model("apart", 8403, extra='GROUP="bigger"\n')
+    for _ in range(3):
+        card.sh(f"systemctl start {unit('one')} & systemctl start {unit('two')} & systemctl start {unit('apart')} & wait")
+        assert running(card, "apart") and len(running(card, "one", "two")) == 1
+        card.sh("systemctl stop 'model@*.service'")
+    card.sh(["systemctl", "start", unit("one")])
+    answer = card.http("POST", INFERENCE, "/models/two/start")
+    assert (answer.status, answer["error"]["code"]) == (503, "no_capacity"), answer
+    assert "group big is one's (running), and two is in it, too" in answer["error"]["message"]
+
+
+@contextlib.contextmanager
+def own_unit(machine):
+    file = "/etc/systemd/system/model@.service"
+    machine.put(file, f"[Service]\nType=exec\nEnvironmentFile={MODELS}/%i\nExecStart=/bin/sh -c 'exec $COMMAND'\n")
+    machine.sh("systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        machine.sh(f"systemctl stop 'model@*.service'; rm {file} && systemctl daemon-reload")
+
+
+def test_a_unit_of_the_users_own_has_the_gate_too(card):
+    model(card, "large", 8401, 20)
+    model(card, "middle", 8402, 18)
+    with own_unit(card):
+        card.sh(["systemctl", "start", unit("large")])
+        card.sh(["systemctl", "start", unit("middle")])
+        assert running(card, "large", "middle") == ["large"] and refused(card, "middle")
+        assert "middle needs 18 MiB" in reason(card, "middle")
+
+
+def test_the_gate_is_nobody_and_has_nothing_of_the_models_environment(card):
+    """What it runs as, by a look from outside while it waits for its configuration."""
+    card.sh(f"rm {ETC}/config.json && mkfifo {ETC}/config.json")
+    model(card, "small", 8403, 2, 'LD_LIBRARY_PATH="/nowhere"\n')
+    try:
+        card.sh(["systemctl", "start", "--no-block", unit("small")])
+        pid = wait_until(lambda: card.run(["pgrep", "-x", "model-gate"]).stdout.strip(), PATIENCE, "the gate is asked")
+        status = dict(line.split(":\t") for line in card.path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+        group = card.sh(["getent", "group", "home-lab-services"]).split(":")[2]
+        assert status["Uid"].split() == ["65534"] * 4 and status["Gid"].split() == [group] * 4 and not status["Groups"].strip()
+        assert status["NoNewPrivs"] == "1" and set(status["CapEff"] + status["CapPrm"]) == {"0"}
+        assert card.path(f"/proc/{pid}/environ").read_bytes() == b""
+    finally:
+        card.sh(f"rm -f {ETC}/config.json; systemctl stop {unit('small')}")
