@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+void hl_ledger_add(struct hl_ledger *ledger, const struct hl_model *model, enum hl_unit_state state)
+{
+        if (state == HL_UNIT_INACTIVE || state == HL_UNIT_FAILED)
+                return;
+        ledger->holders = hl_grow(ledger->holders, ledger->count + 1, sizeof(*ledger->holders));
+        ledger->holders[ledger->count++] = (struct hl_holder){ .model = model, .state = state };
+}
+
 struct collected {
         const struct hl_catalog *catalog;
         struct hl_ledger *ledger;
@@ -16,15 +24,13 @@ static void collect(void *data, const char *name, enum hl_unit_state active, con
         struct collected *collected = data;
         const struct hl_catalog *catalog = collected->catalog;
         struct hl_ledger *ledger = collected->ledger;
-        if (active == HL_UNIT_INACTIVE || active == HL_UNIT_FAILED)
-                return;
+        size_t before = ledger->count;
         for (size_t i = 0; i < catalog->count; i++) {
                 if (strcmp(catalog->models[i].unit, name) != 0)
                         continue;
-                ledger->holders = hl_grow(ledger->holders, ledger->count + 1, sizeof(*ledger->holders));
-                ledger->holders[ledger->count++] = (struct hl_holder){ .model = &catalog->models[i],
-                                                                       .state = active,
-                                                                       .undecided = strcmp(sub, "condition") == 0 };
+                hl_ledger_add(ledger, &catalog->models[i], active);
+                if (ledger->count > before)
+                        ledger->holders[before].undecided = strcmp(sub, "condition") == 0;
                 return;
         }
 }

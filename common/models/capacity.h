@@ -32,6 +32,9 @@ struct hl_ledger {
         size_t count;
 };
 
+/* By a look of somebody else's: adds a model that is in this state, unless it holds nothing. */
+void hl_ledger_add(struct hl_ledger *ledger, const struct hl_model *model, enum hl_unit_state state);
+
 int hl_ledger_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                    struct hl_ledger *ret_ledger, struct hl_err *err);
 void hl_ledger_free(struct hl_ledger *ledger);
@@ -61,6 +64,8 @@ struct hl_fit {
 
 /* A holder of the model itself does not count: what it holds is its own. */
 struct hl_fit hl_fit_of(const struct hl_config *config, const struct hl_ledger *ledger, const struct hl_model *model);
+
+const char *hl_fit_name(enum hl_fit_verdict verdict); /* "now", "later", "never": stable, for programs */
 
 /* Why it does not fit, in words with numbers: "gpu 0 has 23 GiB: qwen3-32b (20 GiB, 1 request in flight for 40 s),
  * whisper (2 GiB, kept); gemma-27b needs 18 GiB". Of one that fits it says what is free. free() */

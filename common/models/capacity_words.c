@@ -12,6 +12,12 @@
 
 #define HOLDERS_SHOWN_MAX 6 /* of one resource, in a sentence */
 
+const char *hl_fit_name(enum hl_fit_verdict verdict)
+{
+        static const char *const names[] = { [HL_FIT_NOW] = "now", [HL_FIT_LATER] = "later", [HL_FIT_NEVER] = "never" };
+        return names[verdict];
+}
+
 static void add_state(struct hl_buf *out, const struct hl_holder *holder)
 {
         if (holder->model->claim.keep)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "capacity.h"
 #include "change.h"
 #include "kernel/sockets.h"
 #include "logs.h"
@@ -269,6 +270,9 @@ static const struct hl_route table[] = {
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, start_query,
           "Restart a model; ?wait=job, ready or none", HL_ROUTE_BEGINS, .reply = inference_reply_change,
           .errors = inference_errors_start },
+        { HL_GET, "/capacity", inference_run_capacity, HL_SCOPE_READ, NULL,
+          "What the host has for its models, and who holds it", .reply = inference_reply_capacity,
+          .errors = inference_errors_list },
         { HL_GET, "/v1/models", inference_run_openai_models, HL_SCOPE_READ | HL_SCOPE_USE, inference_openai_query,
           "All models as the OpenAI API lists them, with their status", HL_ROUTE_FOREIGN | HL_ROUTE_BARE,
           .reply = inference_reply_openai_models, .errors = inference_errors_list },

@@ -162,6 +162,45 @@ const struct hl_reply_field inference_reply_health[] = {
         { 0 },
 };
 
+static const struct hl_reply_field resource_fields[] = {
+        { "resource", HL_REPLY_STRING, "\"gpu 0\" or \"memory\"" },
+        { "capacity_bytes", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "What the configuration says there is" },
+        { "claimed_bytes", HL_REPLY_INTEGER, "What those models need of it that hold theirs" },
+        { "free_bytes", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "The difference" },
+        { 0 },
+};
+static const struct hl_schema resource = { "Resource", resource_fields };
+
+static const struct hl_reply_field claim_fields[] = {
+        { "resource", HL_REPLY_STRING, "\"gpu 0\" or \"memory\"" },
+        { "bytes", HL_REPLY_INTEGER, "What the model needs of it" },
+        { 0 },
+};
+static const struct hl_schema claim = { "Claim", claim_fields };
+
+static const struct hl_reply_field need_fields[] = {
+        NAME,
+        { "claims", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What its file says that it needs", .schema = &claim },
+        { "groups", HL_REPLY_STRING | HL_REPLY_ARRAY, "Of each one model runs at a time" },
+        { "keep", HL_REPLY_BOOL, "It makes no room for others" },
+        { "holds_as", HL_REPLY_STRING | HL_REPLY_NULLABLE, "null: it holds nothing",
+          .choices = "starting,running,stopping" },
+        { "holds_since", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When its start began" },
+        { "fits", HL_REPLY_STRING, "Whether it fits beside the others that hold theirs", .choices = "now,later,never" },
+        { "explanation", HL_REPLY_STRING | HL_REPLY_NULLABLE, "The numbers" },
+        { 0 },
+};
+static const struct hl_schema need = { "Need", need_fields };
+
+const struct hl_reply_field inference_reply_capacity[] = {
+        { "limited", HL_REPLY_BOOL, "Whether the configuration says what there is" },
+        { "min_residency_seconds", HL_REPLY_NUMBER, "A model that was loaded is not evicted before" },
+        { "queue_seconds", HL_REPLY_NUMBER, "How long a request waits for room" },
+        { "resources", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What there is and what is claimed", .schema = &resource },
+        { "models", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "Those that need something", .schema = &need },
+        { 0 },
+};
+
 /* ---- errors ---- */
 
 #define OF_A_CHANGE { 409, "job_canceled" }, { 503, "too_many_waiters" }, { 504, "still_working" }, HL_ERRORS_OF_THE_BUS
@@ -178,12 +217,14 @@ const struct hl_route_error inference_errors_openai_model[] = {
 
 const struct hl_route_error inference_errors_start[] = {
         HL_ERRORS_OF_A_MODEL,
+        { 409, "model_does_not_fit" },
         { 409, "model_file_unreadable" },
         { 409, "model_without_port" },
         { 409, "port_in_use" },
         { 502, "start_failed" },
         { 502, "stop_failed" },
         { 502, "wrong_port" },
+        { 503, "no_capacity" },
         { 504, "not_ready" },
         OF_A_CHANGE,
         { 0 },

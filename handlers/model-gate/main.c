@@ -13,7 +13,9 @@
 #include "models/capacity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +27,7 @@ enum answer { PASS = 0, NOT_NOW = 1, NEVER = 2, UNTOLD = 3 };
 
 #define GROUP "home-lab-services" /* which may read what the services read */
 #define NOBODY 65534
+#define NAMESPACE_OF_HOST "/proc/1/ns/mnt"
 #define UNDECIDED_MAX_US (10 * HL_USEC_PER_SEC) /* for the gates of those that began before */
 #define UNDECIDED_LOOK_US (20 * HL_USEC_PER_MSEC)
 
@@ -38,12 +41,20 @@ __attribute__((format(printf, 2, 3))) static enum answer say(enum answer answer,
         return answer;
 }
 
-/* systemd starts this as root and outside of the model's sandbox, in which there is no bus. From here on it is a user
- * that may do nothing, and no program that it ran could do more. */
+/* systemd starts this as root and without the model's sandbox, but for its TemporaryFileSystem=, with which a model sees
+ * no other model's file. */
+static int see_the_host(void)
+{
+        HL_CLEANUP(hl_close_fd) int fd = open(NAMESPACE_OF_HOST, O_RDONLY | O_CLOEXEC);
+        return fd < 0 || setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
+}
+
+/* From here on it is a user that may do nothing, and no program that it ran could do more. */
 static int become_nobody(void)
 {
-        if (geteuid() != 0)
-                return 0;
+        int r = geteuid() == 0 ? see_the_host() : 0;
+        if (r < 0 || geteuid() != 0)
+                return r;
         const struct group *group = getgrnam(GROUP);
         if (!group)
                 return -ENOENT;

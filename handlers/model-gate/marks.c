@@ -2,7 +2,6 @@
 #include "marks.h"
 
 #include "base/err.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,10 +18,8 @@ int gate_marks_read(const struct hl_catalog *catalog, struct hl_ledger *ret_ledg
                 uint64_t begun_us = hl_unit_start_hint(catalog->models[i].unit);
                 if (begun_us == 0)
                         continue;
-                ledger.holders = hl_grow(ledger.holders, ledger.count + 1, sizeof(*ledger.holders));
-                ledger.holders[ledger.count++] = (struct hl_holder){ .model = &catalog->models[i],
-                                                                     .state = HL_UNIT_ACTIVE,
-                                                                     .begun_us = begun_us };
+                hl_ledger_add(&ledger, &catalog->models[i], HL_UNIT_ACTIVE);
+                ledger.holders[ledger.count - 1].begun_us = begun_us;
         }
         *ret_ledger = ledger;
         return 0;

@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "models/capacity.h"
 #include "models/usage.h"
 #include "systemd/shutdown.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* What is told of a model; of one that does not run, nothing but the first three. */
@@ -112,6 +114,28 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
         }
 }
 
+/* What the host has for its models, and what those claim that hold it. */
+static void add_capacity(struct hl_buf *out, const struct hl_config *config, const struct hl_catalog *catalog,
+                         const struct model_numbers *numbers)
+{
+        HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
+        char name[HL_RESOURCE_TEXT];
+        if (!config->capacity.is_set)
+                return;
+        for (size_t i = 0; i < catalog->count; i++)
+                hl_ledger_add(&ledger, &catalog->models[i], numbers[i].usage.active);
+        head(out, "hls_capacity_bytes", "gauge", "What config.json says the host has, and what running models claim.");
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                if (config->capacity.bytes[i] == 0)
+                        continue;
+                hl_resource_name(i, name);
+                hl_buf_addf(out, "hls_capacity_bytes{resource=\"%s\",kind=\"capacity\"} %" PRIu64 "\n", name,
+                            config->capacity.bytes[i]);
+                hl_buf_addf(out, "hls_capacity_bytes{resource=\"%s\",kind=\"claimed\"} %" PRIu64 "\n", name,
+                            hl_ledger_used(&ledger, i, NULL));
+        }
+}
+
 static int add_shutdown(struct hl_buf *out, struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
@@ -156,6 +180,7 @@ int monitor_run_metrics(struct hl_context *ctx)
         if (r < 0)
                 return r;
         add_models(out, &catalog, numbers);
+        add_capacity(out, &((struct hl_service *)ctx->service)->config, &catalog, numbers);
         head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
         hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
         ctx->response->status = 200;

@@ -52,6 +52,13 @@ static const struct hl_reply_field decision_fields[] = {
 };
 static const struct hl_schema decision = { "Decision", decision_fields };
 
+static const struct hl_reply_field start_fields[] = {
+        { "fits", HL_REPLY_STRING, "Whether it fits beside the others that run", .choices = "now,later,never" },
+        { "explanation", HL_REPLY_STRING | HL_REPLY_NULLABLE, "The numbers" },
+        { 0 },
+};
+static const struct hl_schema start = { "Start", start_fields };
+
 const struct hl_reply_field monitor_reply_why[] = {
         { "model_name", HL_REPLY_STRING, "The model" },
         { "state", HL_REPLY_STRING, "What it is", .choices = "unloaded,loading,loaded,failed" },
@@ -63,6 +70,7 @@ const struct hl_reply_field monitor_reply_why[] = {
         { "threshold_seconds", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Its idle timeout; null: never" },
         { "in_flight", HL_REPLY_INTEGER, "Requests that it works on" },
         { "stops_at", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When it is stopped if nobody uses it" },
+        { "start", HL_REPLY_OBJECT, "What a start of it would do now", .schema = &start },
         { "decisions", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "The sweep's last ones", .schema = &decision },
         { 0 },
 };

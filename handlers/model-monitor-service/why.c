@@ -2,8 +2,10 @@
 #include "routes.h"
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/capacity.h"
 #include "models/cause.h"
 #include "models/verdict.h"
 #include "systemd/journal.h"
@@ -36,6 +38,28 @@ static void set_now(struct hl_service *service, hl_json *out, const struct hl_mo
         set_seconds(out, "threshold_seconds", v.threshold_us);
         hl_json_set_int(out, "in_flight", v.in_flight);
         hl_json_set_time(out, "stops_at", v.stops_in_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() + v.stops_in_us);
+}
+
+/* What a start of it would do now. */
+static int set_start(struct hl_service *service, hl_json *out, const struct hl_model *model, struct hl_err *err)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
+        int r = 0;
+        if (hl_claim_matters(&model->claim, &service->config.capacity)) {
+                r = hl_catalog_load(&service->config, NULL, NULL, &catalog, err);
+                if (r == 0)
+                        r = hl_ledger_read(&service->bus, &service->config, &catalog, &ledger, err);
+        }
+        if (r < 0)
+                return r;
+        struct hl_fit fit = hl_fit_of(&service->config, &ledger, model);
+        HL_CLEANUP(hl_free_pointer) char *words = hl_fit_explain(&service->config, &ledger, model, &fit);
+        hl_json *start = hl_json_new();
+        hl_json_set_string(start, "fits", hl_fit_name(fit.verdict));
+        hl_json_set_string(start, "explanation", *words ? words : NULL);
+        hl_json_set(out, "start", start);
+        return 0;
 }
 
 enum { MESSAGE, DECISION, REASON, IDLE_SECONDS, IN_FLIGHT, THRESHOLD_SECONDS, FIELDS };
@@ -92,5 +116,6 @@ int monitor_run_why(struct hl_context *ctx)
         if (r < 0)
                 return r;
         set_now(service, ctx->reply, model, usage);
-        return set_decisions(ctx, model->name);
+        r = set_start(service, ctx->reply, model, &ctx->err);
+        return r < 0 ? r : set_decisions(ctx, model->name);
 }

@@ -14,7 +14,7 @@ trap 'rm -rf "$rendered"' EXIT
 render_all() {
 	local page
 	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
-	PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
+	env PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
 	done

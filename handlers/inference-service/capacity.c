@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "capacity.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "models/capacity.h"
+
+#include <string.h>
+
+static double seconds(uint64_t us)
+{
+        return (double)us / (double)HL_USEC_PER_SEC;
+}
+
+static hl_json *resources(const struct hl_config *config, const struct hl_ledger *ledger)
+{
+        hl_json *list = hl_json_new_array();
+        char name[HL_RESOURCE_TEXT];
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                uint64_t budget = config->capacity.bytes[i], claimed = hl_ledger_used(ledger, i, NULL);
+                if (budget == 0 && claimed == 0)
+                        continue;
+                hl_json *json = hl_json_new();
+                hl_json_set_string(json, "resource", hl_resource_name(i, name));
+                hl_json_set_int_or_null(json, "capacity_bytes", budget > 0, budget);
+                hl_json_set_int(json, "claimed_bytes", (int64_t)claimed);
+                hl_json_set_int_or_null(json, "free_bytes", budget > 0, budget > claimed ? budget - claimed : 0);
+                hl_json_push(list, json);
+        }
+        return list;
+}
+
+static void set_claim(hl_json *json, const struct hl_claim *claim)
+{
+        hl_json *claims = hl_json_new_array(), *groups = hl_json_new_array();
+        char name[HL_RESOURCE_TEXT];
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                if (claim->bytes[i] == 0)
+                        continue;
+                hl_json *one = hl_json_new();
+                hl_json_set_string(one, "resource", hl_resource_name(i, name));
+                hl_json_set_int(one, "bytes", (int64_t)claim->bytes[i]);
+                hl_json_push(claims, one);
+        }
+        for (const char *group = claim->groups; group && *group; group += strspn(group, ",")) {
+                size_t len = strcspn(group, ",");
+                HL_CLEANUP(hl_free_pointer) char *word = hl_strndup(group, len);
+                hl_json_push_string(groups, word);
+                group += len;
+        }
+        hl_json_set(json, "claims", claims);
+        hl_json_set(json, "groups", groups);
+        hl_json_set_bool(json, "keep", claim->keep);
+}
+
+static hl_json *model_of(const struct hl_config *config, const struct hl_ledger *ledger, const struct hl_model *model)
+{
+        static const char *const words[] = {
+                [HL_UNIT_STARTING] = "starting", [HL_UNIT_ACTIVE] = "running", [HL_UNIT_STOPPING] = "stopping"
+        };
+        const struct hl_holder *holder = hl_ledger_find(ledger, model);
+        hl_json *json = hl_json_new();
+        hl_json_set_string(json, "model_name", model->name);
+        set_claim(json, &model->claim);
+        hl_json_set_string(json, "holds_as", holder ? words[holder->state] : NULL);
+        hl_json_set_time(json, "holds_since",
+                         holder ? hl_clock_realtime() - hl_us_minus(hl_clock_monotonic(), holder->begun_us) : 0);
+        struct hl_fit fit = hl_fit_of(config, ledger, model);
+        HL_CLEANUP(hl_free_pointer) char *why = hl_fit_explain(config, ledger, model, &fit);
+        hl_json_set_string(json, "fits", hl_fit_name(fit.verdict));
+        hl_json_set_string(json, "explanation", *why ? why : NULL);
+        return json;
+}
+
+int inference_run_capacity(struct hl_context *ctx)
+{
+        struct hl_service *service = ctx->service;
+        const struct hl_config *config = &service->config;
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
+        int r = hl_service_catalog(ctx, &catalog);
+        if (r == 0)
+                r = hl_ledger_read(&service->bus, config, &catalog, &ledger, &ctx->err);
+        if (r < 0)
+                return r;
+        hl_json *models = hl_json_new_array();
+        for (size_t i = 0; i < catalog.count; i++)
+                if (hl_claim_is_any(&catalog.models[i].claim))
+                        hl_json_push(models, model_of(config, &ledger, &catalog.models[i]));
+        hl_json_set_bool(ctx->reply, "limited", config->capacity.is_set);
+        hl_json_set_decimal(ctx->reply, "min_residency_seconds", seconds(config->capacity.min_residency_us), 3);
+        hl_json_set_decimal(ctx->reply, "queue_seconds", seconds(config->capacity.queue_us), 3);
+        hl_json_set(ctx->reply, "resources", resources(config, &ledger));
+        hl_json_set(ctx->reply, "models", models);
+        return 0;
+}
