@@ -6,6 +6,7 @@
 #include "models/ask.h"
 #include "models/cause.h"
 #include "models/readiness.h"
+#include "models/refusal.h"
 #include "systemd/jobs.h"
 #include "systemd/units.h"
 
@@ -187,11 +188,23 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         return 0;
 }
 
+/* Where the gate has refused the start, the failure is that. */
+static void tell_refusal(struct start *s)
+{
+        struct hl_config config;
+        struct hl_err ignored = { 0 };
+        if (s->err.kind != HL_ERR_UPSTREAM || hl_config_load(NULL, &config, &ignored) < 0)
+                return;
+        hl_refusal_tell(s->starter->bus, &config, &s->model, &s->err);
+        hl_config_free(&config);
+}
+
 static void on_job_ended(void *data)
 {
         struct start *s = data;
         struct hl_unit_detail detail;
         if (hl_job_result(&s->job, &detail, &s->err) < 0) {
+                tell_refusal(s);
                 fail_soon(s); /* not now: this is called by the job that finish() would free */
                 return;
         }
