@@ -217,6 +217,10 @@ static bool read_value(const hl_json *value, const struct hl_json_field *field)
                 return true;
         }
 
+        if (!value && field->nullable && field->kind == HL_JSON_OBJECT) {
+                *(const hl_json **)field->out = NULL;
+                return true;
+        }
         double number = type == json_type_int || type == json_type_double ? json_object_get_double(value) : NAN;
         if (type == json_type_string && field->in_text)
                 number = number_in_text(value);

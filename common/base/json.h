@@ -56,7 +56,7 @@ enum hl_json_kind {
         HL_JSON_NUMBER,  /* double; NaN where null is allowed and given */
         HL_JSON_STRING,  /* const char *; NULL where null is allowed and given */
         HL_JSON_STRINGS, /* const hl_json *: an array of strings, for hl_json_string_at() */
-        HL_JSON_OBJECT,  /* const hl_json * */
+        HL_JSON_OBJECT,  /* const hl_json *; NULL where null is allowed and given */
 };
 
 struct hl_json_field {

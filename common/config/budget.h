@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* budget.h - "capacity" in config.json: what the host has for its models. Used by config.c alone.
+/* budget.h - the amounts of "capacity" in config.json: what the host has for its models. Used by config.c alone.
  *
- * Errors   what is wrong is told to `note`, with its dotted key.
+ * Errors   what is wrong is told to `note`, with its dotted key, and left at 0: no limit.
  * Source   handlers/README.md, "Configuration".
  * Tests    tests/unit/config/test_claim.c
  */
@@ -11,23 +11,10 @@
 #include "base/json.h"
 #include "claim.h"
 
-/* As the file has it. */
-struct hl_raw_budget {
-        const hl_json *gpus;
-        const char *memory;
-        double min_residency_seconds, queue_seconds;
-};
+#define HL_SIZE_WORDS "an amount such as \"23G\", with K, M, G or T"
 
-#define HL_RAW_BUDGET_INIT                                                                                             \
-        {                                                                                                              \
-                .min_residency_seconds = HL_MIN_RESIDENCY_DEFAULT_SECONDS, .queue_seconds = HL_QUEUE_DEFAULT_SECONDS   \
-        }
-
-#define HL_BUDGET_FIELDS 4
-
-void hl_budget_fields(struct hl_raw_budget *raw, struct hl_json_field ret_fields[static HL_BUDGET_FIELDS]);
-
-/* Without is_set: that is for who knows whether the section is there. */
-struct hl_capacity_budget hl_budget_finish(const struct hl_raw_budget *raw, hl_json_problem_fn *note, void *data);
+/* gpus: an object with an amount for each number of a GPU; NULL: none. memory: an amount; NULL: none. */
+void hl_budget_read(const hl_json *gpus, const char *memory, uint64_t ret_bytes[static HL_RESOURCES],
+                    hl_json_problem_fn *note, void *data);
 
 #endif

@@ -21,10 +21,11 @@
 #define HL_RESOURCES (HL_MEMORY + 1)
 #define HL_GROUP_MAX 64 /* bytes of the name of one group */
 
+/* Two models of a group never run together. */
 struct hl_claim {
         uint64_t bytes[HL_RESOURCES];
-        char *groups; /* "big,chat": comma-separated, for hl_in_list(); NULL: none. Two models of a group exclude each other */
-        bool keep; /* never evicted */
+        char *groups; /* "big,chat": comma-separated, for hl_in_list(); NULL: none */
+        bool keep;    /* never evicted */
 };
 
 struct hl_capacity_budget {
@@ -33,9 +34,6 @@ struct hl_capacity_budget {
         uint64_t min_residency_us;    /* a model that was loaded is not evicted before */
         uint64_t queue_us;            /* a request waits for room at most this long */
 };
-
-#define HL_MIN_RESIDENCY_DEFAULT_SECONDS 30
-#define HL_QUEUE_DEFAULT_SECONDS 120
 
 /* Whether it claims memory or is in a group: a model that does neither excludes nobody, and nobody excludes it. */
 bool hl_claim_is_any(const struct hl_claim *claim);

@@ -77,7 +77,9 @@ struct raw_config {
         double active_minutes, idle_minutes, host_idle_minutes;
         const char *loopback, *models;
         const hl_json *hosts, *origins;
-        struct hl_raw_budget capacity;
+        const hl_json *gpus;
+        const char *memory;
+        double min_residency_seconds, queue_seconds;
 };
 
 /* "box.lan": what a client may call this host, without "http://", port or path. */
@@ -154,6 +156,7 @@ static void read_sections(const hl_json *document, const struct section *section
 #define ACTIONS "poweroff,reboot,halt"
 #define ACTION_WORDS "\"poweroff\", \"reboot\" or \"halt\""
 #define MINUTES_WORDS "a number of minutes above 0 and at most 525600"
+#define SECONDS_WORDS "a number of seconds from 0 to 3600"
 #define MINUTES_LEAST 1e-3
 #define PATH_BYTES_MAX 4000
 
@@ -189,8 +192,13 @@ static void read_document(struct hl_config *c, struct raw_config *n, struct read
                 { "output", HL_JSON_STRING, &c->nginx_output, "an absolute path", .max = PATH_BYTES_MAX },
                 { "upstream_host", HL_JSON_STRING, &c->upstream_host, "an IP address" },
         };
-        struct hl_json_field capacity[HL_BUDGET_FIELDS];
-        hl_budget_fields(&n->capacity, capacity);
+        const struct hl_json_field capacity[] = {
+                { "gpus", HL_JSON_OBJECT, &n->gpus, "null or an object such as {\"0\": \"23G\"}", .nullable = true },
+                { "memory", HL_JSON_STRING, &n->memory, "null or " HL_SIZE_WORDS, .nullable = true },
+                { "min_residency_seconds", HL_JSON_NUMBER, &n->min_residency_seconds, SECONDS_WORDS, 0,
+                  HL_START_TIMEOUT_MAX_SECONDS },
+                { "queue_seconds", HL_JSON_NUMBER, &n->queue_seconds, SECONDS_WORDS, 0, HL_START_TIMEOUT_MAX_SECONDS },
+        };
         const struct section sections[] = {
                 { "shutdown", shutdown, HL_COUNT(shutdown) },
                 { "inference", inference, HL_COUNT(inference) },
@@ -200,13 +208,18 @@ static void read_document(struct hl_config *c, struct raw_config *n, struct read
                 { "capacity", capacity, HL_COUNT(capacity) },
         };
         read_sections(c->document, sections, HL_COUNT(sections), reading);
-        c->capacity = hl_budget_finish(&n->capacity, note, reading);
+        hl_budget_read(n->gpus, n->memory, c->capacity.bytes, note, reading);
         c->capacity.is_set = hl_json_get_object(c->document, "capacity");
 }
 
 static uint64_t minutes_us(double minutes)
 {
         return isnan(minutes) ? HL_USEC_INFINITY : (uint64_t)(minutes * (double)HL_USEC_PER_MINUTE);
+}
+
+static uint64_t seconds_us(double seconds)
+{
+        return (uint64_t)(seconds * (double)HL_USEC_PER_SEC);
 }
 
 /* NULL-terminated; the strings stay the document's. free() */
@@ -228,6 +241,8 @@ static void finish(struct hl_config *c, const struct raw_config *n)
         c->active_threshold_us = minutes_us(n->active_minutes);
         c->idle_threshold_us = minutes_us(n->idle_minutes);
         c->host_idle_us = minutes_us(n->host_idle_minutes);
+        c->capacity.min_residency_us = seconds_us(n->min_residency_seconds);
+        c->capacity.queue_us = seconds_us(n->queue_seconds);
         c->trust_loopback = strcmp(n->loopback, "trust") == 0;
         c->models_need_token = strcmp(n->models, "token") == 0;
         c->allowed_hosts = strings(n->hosts);
@@ -321,7 +336,10 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
                                 .host_idle_minutes = NAN,
                                 .loopback = "trust",
                                 .models = "open",
-                                .capacity = HL_RAW_BUDGET_INIT };
+                                .gpus = NULL,
+                                .memory = NULL,
+                                .min_residency_seconds = 30,
+                                .queue_seconds = 120 };
         struct hl_config c = {
                 .default_minutes = 1,
                 .default_action = "poweroff",
@@ -331,8 +349,6 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
                 .host_idle_action = "poweroff",
                 .nginx_output = "/var/lib/home-lab-services/nginx/models.conf",
                 .upstream_host = "127.0.0.1",
-                .capacity = { .min_residency_us = HL_MIN_RESIDENCY_DEFAULT_SECONDS * HL_USEC_PER_SEC,
-                              .queue_us = HL_QUEUE_DEFAULT_SECONDS * HL_USEC_PER_SEC },
         };
 
         int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);

@@ -77,17 +77,17 @@ static bool set_claim(struct reading *reading, unsigned line, const char *name, 
         static const struct {
                 const char *key;
                 int (*set)(struct hl_claim *claim, const char *value, char **ret_problem);
-        } keys[] = {
+        } claims[] = {
                 { "GPU_MEMORY", hl_claim_set_gpu_memory },
                 { "MEMORY", hl_claim_set_memory },
                 { "GROUP", hl_claim_set_groups },
                 { "KEEP", hl_claim_set_keep },
         };
-        for (size_t i = 0; i < HL_COUNT(keys); i++) {
+        for (size_t i = 0; i < HL_COUNT(claims); i++) {
                 HL_CLEANUP(hl_free_pointer) char *problem = NULL;
-                if (strcmp(name, keys[i].key) != 0)
+                if (strcmp(name, claims[i].key) != 0)
                         continue;
-                if (keys[i].set(&reading->model->claim, value, &problem) < 0)
+                if (claims[i].set(&reading->model->claim, value, &problem) < 0)
                         tell_of_port(reading, reading->model->file_path, line, name, problem);
                 return true;
         }
@@ -140,8 +140,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
 /* What a name was meant for that is none of ours, where the one that it looks like is missing. */
 static void tell_of_typos(struct reading *reading)
 {
-        static const char *const keys[] = { "PORT",          "COMMAND", "HEALTH_PATH", "IDLE_TIMEOUT",
-                                            "START_TIMEOUT", "ALIASES", "GPU_MEMORY",  "GROUP" };
+        static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
+                                            "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
         for (size_t i = 0; i < HL_COUNT(keys); i++) {
                 const char *name = NULL;
                 unsigned line = hl_names_find_similar(&reading->seen, keys[i], &name);

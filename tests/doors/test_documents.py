@@ -132,7 +132,7 @@ def test_the_table_of_the_configuration():
         for key, member in re.findall(r'\{ "(\w+)", HL_JSON_\w+,\s+&\w->(\w+)', fields):
             value = defaults.get(member, "[]")
             macro = re.search(rf"^#define {value} (.*)$", header, re.M) if re.fullmatch(r"\w+", value) else None
-            keys[f"{section}.{key}"] = json.loads("null" if value == "NAN" else macro[1] if macro else value)
+            keys[f"{section}.{key}"] = json.loads("null" if value in ("NAN", "NULL") else macro[1] if macro else value)
     table = {code_in(row[0])[0]: json.loads(code_in(row[1])[0]) for row in documents.rows(API, "Configuration")}
     assert len(keys) >= 16 and table == keys
 

@@ -134,7 +134,7 @@ def test_defaults_of_the_configuration():
             if default == []:
                 continue
             assert said, key
-            program = constant if said[1] == "HL_MODELS_DIR" else None if said[1] == "NAN" else json.loads(said[1])
+            program = constant if said[1] == "HL_MODELS_DIR" else None if said[1] in ("NAN", "NULL") else json.loads(said[1])
             assert program == default, key
 
 

@@ -131,7 +131,7 @@ static void a_wrong_budget_is_told_with_its_line(void **state)
                 { "\"gpus\": {\n\"0\": \"23GB\"}", "config.json:3: capacity.gpus.0: must be an amount such as" },
                 { "\"gpus\": {\n\"00\": \"23G\"}", "config.json:3: capacity.gpus.00: is not a known key" },
                 { "\"gpus\": {\"0\": 23}", "capacity.gpus.0: must be an amount such as" },
-                { "\"gpus\": [\"23G\"]", "capacity.gpus: must be an object such as {\"0\": \"23G\"}" },
+                { "\"gpus\": [\"23G\"]", "capacity.gpus: must be null or an object such as {\"0\": \"23G\"}" },
                 { "\"memory\": \"80%\"", "capacity.memory: must be an amount such as" },
                 { "\"queue_seconds\": -1", "capacity.queue_seconds: must be a number of seconds from 0 to 3600" },
                 { "\"min_residency_seconds\": \"30\"", "capacity.min_residency_seconds: must be a number of seconds" },
