@@ -45,8 +45,8 @@ struct hl_holder *hl_ledger_find(const struct hl_ledger *ledger, const struct hl
 /* What all that are not ignored hold of one resource, without `except`, which may be NULL. */
 uint64_t hl_ledger_used(const struct hl_ledger *ledger, size_t resource, const struct hl_model *except);
 
-/* Whether the holder is in the way of the model: it shares a group with it, or holds of a resource that the model lacks.
- * Stopping one that is not never helps. */
+/* Whether the holder is in the way of the model: it shares a group with it, or holds of what the model lacks. Stopping
+ * one that is not never helps. */
 struct hl_fit;
 bool hl_holder_is_in_the_way(const struct hl_holder *holder, const struct hl_model *model, const struct hl_fit *fit);
 

@@ -5,10 +5,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "config/catalog.h"
 #include "holder.h"
 #include "home-lab-services/check/check.h"
 #include "home-lab-services/check/parts.h"
+#include "models/capacity.h"
 #include "models/cause.h"
 #include "models/readiness.h"
 #include "models/verdict.h"
@@ -152,6 +154,36 @@ static int load_as_services(const struct hl_config *config, unsigned *ret_findin
         return r;
 }
 
+/* What the host has for its models, and who holds it. */
+static void show_capacity(const struct hl_config *config, const struct hl_catalog *catalog,
+                          const struct hl_usage *usages)
+{
+        HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
+        char name[HL_RESOURCE_TEXT], size[HL_SIZE_TEXT], used[HL_SIZE_TEXT];
+        if (!config->capacity.is_set)
+                return;
+        for (size_t i = 0; i < catalog->count; i++)
+                hl_ledger_add(&ledger, &catalog->models[i], usages[i].active);
+        puts("\nCapacity");
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                if (config->capacity.bytes[i] == 0)
+                        continue;
+                printf("  %-22s %s of %s", hl_resource_name(i, name),
+                       hl_format_size(hl_ledger_used(&ledger, i, NULL), used),
+                       hl_format_size(config->capacity.bytes[i], size));
+                const char *before = ": ";
+                for (size_t j = 0; j < ledger.count; j++) {
+                        const struct hl_model *model = ledger.holders[j].model;
+                        if (model->claim.bytes[i] == 0)
+                                continue;
+                        printf("%s%s (%s%s)", before, model->name, hl_format_size(model->claim.bytes[i], size),
+                               model->claim.keep ? ", kept" : "");
+                        before = ", ";
+                }
+                putchar('\n');
+        }
+}
+
 static int show_models(struct hl_bus *bus, const struct hl_config *config, struct hl_err *err)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -183,6 +215,7 @@ static int show_models(struct hl_bus *bus, const struct hl_config *config, struc
         hl_check_strays(bus, config, &catalog, show_line, NULL);
         if (findings > 0)
                 printf("  %u error%s in model files: home-lab-services check\n", findings, findings == 1 ? "" : "s");
+        show_capacity(config, &catalog, usages);
         return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sysexits.h>
@@ -41,8 +42,8 @@ __attribute__((format(printf, 2, 3))) static enum answer say(enum answer answer,
         return answer;
 }
 
-/* systemd starts this as root and without the model's sandbox, but for its TemporaryFileSystem=, with which a model sees
- * no other model's file. */
+/* systemd starts this as root and without the model's sandbox, but for TemporaryFileSystem=, with which a model sees no
+ * other model's file. */
 static int see_the_host(void)
 {
         HL_CLEANUP(hl_close_fd) int fd = open(NAMESPACE_OF_HOST, O_RDONLY | O_CLOEXEC);
@@ -130,7 +131,8 @@ static enum answer ask(const struct hl_config *config, const struct hl_catalog *
  * of it. */
 static enum answer without_configuration(const char *name, const char *why)
 {
-        const struct hl_config usual = { .models_dir = HL_MODELS_DIR,
+        const char *folder = getenv("MODELS_CONFIG_DIR");
+        const struct hl_config usual = { .models_dir = folder ? folder : HL_MODELS_DIR,
                                          .unit_template = "model@%s.service",
                                          .health_path = "/health" };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
@@ -171,7 +173,7 @@ int main(int argc, char **argv)
         }
         int r = become_nobody();
         if (r < 0)
-                return say(PASS, "%s is started unasked: model-gate cannot become nobody of the group " GROUP ": %s",
-                           argv[1], strerror(-r));
-        return decide(argv[1]);
+                return (int)say(PASS, "%s is started unasked: model-gate cannot be nobody of group " GROUP ": %s",
+                                argv[1], strerror(-r));
+        return (int)decide(argv[1]);
 }

@@ -12,7 +12,7 @@ int gate_marks_read(const struct hl_catalog *catalog, struct hl_ledger *ret_ledg
         struct hl_ledger ledger = { 0 };
         const char *folder = hl_unit_start_folder();
         if (access(folder, R_OK | X_OK) < 0)
-                return hl_fail(err, HL_ERR_BUSY, errno, "bus_unreachable", "there is no bus, and %s: %s", folder,
+                return hl_fail(err, HL_ERR_BUSY, errno, "bus_unavailable", "there is no bus, and %s: %s", folder,
                                strerror(errno));
         for (size_t i = 0; i < catalog->count; i++) {
                 uint64_t begun_us = hl_unit_start_hint(catalog->models[i].unit);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* marks.h - what runs, where no bus can be asked: the marks that systemd leaves for the journal.
  *
- * Shape    as hl_ledger_read(), but each is taken for active. A mark is there from a unit's start until it is inactive or
- *          failed; this is of no published interface, so the bus comes first.
+ * Shape    as hl_ledger_read(), but each is taken for active. A mark is there from a unit's start until it is inactive
+ *          or failed; this is of no published interface, so the bus comes first.
  * Units    begun_us is CLOCK_REALTIME here: it compares with others of the same ledger alone.
  * Errors   -errno/BUSY: there is no folder of marks.
  * Tests    tests/doors/test_gate.py, tests/system/test_capacity.py

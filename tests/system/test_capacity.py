@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from machines import ETC, INFERENCE, MODELS, PATIENCE, wait_until
+from machines import INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
 
 CARD = "/srv/card"
 MIB = 1024 * 1024
@@ -81,6 +81,46 @@ def test_what_does_not_fit_stays_inactive_and_says_why(card):
     assert running(card, "middle", "small") == ["middle", "small"]
 
 
+def test_who_holds_what_can_be_seen(card):
+    card.config(capacity=CAPACITY | {"queue_seconds": 1.5})
+    model(card, "large", 8401, 20, 'MEMORY="1G"\n')
+    model(card, "middle", 8402, 18, 'GROUP="a b"\n')
+    card.model("plain", 8403)
+    card.sh(["systemctl", "start", unit("large"), unit("plain")])
+    seen = card.http("GET", INFERENCE, "/capacity").json
+    assert (seen["limited"], seen["min_residency_seconds"], seen["queue_seconds"]) == (True, 30, 1.5)
+    assert seen["resources"] == [
+        {"resource": "gpu 0", "capacity_bytes": 23 * MIB, "claimed_bytes": 20 * MIB, "free_bytes": 3 * MIB},
+        {"resource": "memory", "capacity_bytes": None, "claimed_bytes": 1024 * MIB, "free_bytes": None}]
+    large, middle = seen["models"]
+    assert (large["model_name"], large["holds_as"], large["fits"]) == ("large", "running", "now") and large["holds_since"]
+    words = "gpu 0 has 23 MiB: large (20 MiB); middle needs 18 MiB"
+    assert middle == {"model_name": "middle", "claims_bytes": {"gpu 0": 18 * MIB}, "groups": ["a", "b"], "keep": False,
+                      "holds_as": None, "holds_since": None, "fits": "later", "explanation": words}
+    assert card.http("GET", MONITOR, "/models/middle/why")["start"] == {"fits": "later", "explanation": words}
+    assert card.http("GET", MONITOR, "/models/plain/why")["start"] == {"fits": "now", "explanation": None}
+    metrics = card.http("GET", MONITOR, "/metrics").body.decode()
+    assert f'hls_capacity_bytes{{resource="gpu 0",kind="capacity"}} {23 * MIB}\n' in metrics
+    assert f'hls_capacity_bytes{{resource="gpu 0",kind="claimed"}} {20 * MIB}\n' in metrics
+    assert "gpu 0                  20 MiB of 23 MiB: large (20 MiB)\n" in card.sh("home-lab-services status")
+
+
+def test_check_names_what_can_never_be(card):
+    model(card, "huge", 8401, 24)
+    card.model("odd", 8402, extra='GPU_MEMORY="1:2M"\nGROUP="alone"\nKEEP="yes"\n')
+    model(card, "kept", 8403, 12, 'KEEP="yes"\n')
+    model(card, "kept-too", 8404, 12, 'KEEP="yes"\n')
+    done = card.run("home-lab-services check")
+    assert done.returncode == 65, done
+    assert f"error: {MODELS}/huge: GPU_MEMORY: it needs 24 MiB of gpu 0, which has 23 MiB, so it never starts\n" in done.stdout
+    assert f'note: {MODELS}/odd: GPU_MEMORY of gpu 1, of which "capacity" in config.json says nothing' in done.stdout
+    assert f"note: {MODELS}/odd: GROUP alone has no other member" in done.stdout
+    assert "note: models with KEEP=yes need 24 MiB of gpu 0, which has 23 MiB: they never run together\n" in done.stdout
+    assert "has no gate" not in done.stdout
+    card.config(inference={"unit_template": "llm@%s.service"}, capacity=CAPACITY)
+    assert "note: llm@.service has no gate" in card.run("home-lab-services check").stdout
+
+
 def test_of_those_that_start_at_once_as_many_run_as_fit(card):
     names = ["one", "two", "three"]
     for number, name in enumerate(names):
@@ -132,3 +172,42 @@ def test_a_unit_of_the_users_own_has_the_gate_too(card):
         assert "middle needs 18 MiB" in reason(card, "middle")
 
 
+@contextlib.contextmanager
+def undecided(machine, name):
+    """One whose own condition has not said yet whether it starts. Gives the function that lets it say."""
+    answer = "/run/answer"
+    machine.sh(f"rm -f {answer}")
+    with machine.drop_in(unit(name), "[Service]\nExecCondition=/bin/sh -c "
+                         f"'until test -e {answer}; do sleep 0.05; done; exec cat {answer} | grep -q yes'\n"):
+        machine.sh(["systemctl", "start", "--no-block", unit(name)])
+        wait_until(lambda: machine.properties(unit(name), "SubState") == {"SubState": "condition"}, PATIENCE,
+                   f"{name} is undecided")
+        yield lambda word: machine.put(answer, word)
+        machine.sh(f"rm -f {answer}")
+
+
+@pytest.mark.parametrize("answer", ["no", "yes"])
+def test_who_began_earlier_and_is_undecided_is_waited_for(card, answer):
+    model(card, "one", 8401, 20)
+    model(card, "two", 8402, 20)
+    with undecided(card, "one") as decide:
+        card.sh(["systemctl", "start", "--no-block", unit("two")])
+        pid = wait_until(lambda: card.run(["pgrep", "-x", "model-gate"]).stdout.strip(), PATIENCE, "its gate waits")
+        if answer == "no":
+            the_gate_is_nobody(card, pid)
+        decide(answer)
+        winner, loser = ("two", "one") if answer == "no" else ("one", "two")
+        wait_until(lambda: running(card, winner), PATIENCE, f"{winner} runs")
+        wait_until(lambda: refused(card, loser), PATIENCE, f"{loser} does not")
+        if answer == "yes":
+            assert reason(card, "two").startswith("gpu 0 has 23 MiB: one (20 MiB")
+        card.sh("systemctl stop 'model@*.service'")
+
+
+def the_gate_is_nobody(machine, pid):
+    lines = machine.sh(["cat", f"/proc/{pid}/status"]).splitlines()
+    status = {key: value.split() for key, value in (line.split(":", 1) for line in lines)}
+    group = machine.sh(["getent", "group", "home-lab-services"]).split(":")[2]
+    assert status["Uid"] == ["65534"] * 4 and status["Gid"] == [group] * 4 and status["Groups"] == []
+    assert status["NoNewPrivs"] == ["1"] and set("".join(status["CapEff"] + status["CapPrm"])) == {"0"}
+    assert machine.sh(f"tr '\\0' '\\n' </proc/{pid}/environ") == ""

@@ -131,6 +131,7 @@ static void check_files(struct hl_check *c, struct hl_catalog *ret_catalog)
         if (hl_catalog_load(&c->config, NULL, &report, ret_catalog, &err) < 0)
                 hl_check_problem(c, "%s", err.message);
         hl_check_models(c, ret_catalog);
+        hl_check_capacity(c, ret_catalog);
         if (hl_check_total(c) == before)
                 hl_check_line("ok", "%zu model%s in %s", ret_catalog->count, ret_catalog->count == 1 ? "" : "s",
                               c->config.models_dir);

@@ -51,6 +51,9 @@ bool hl_check_is_copy(const char *file, const char *message);
 /* models.c: the models' files, names, ports and units. */
 void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog);
 
+/* capacity.c: what models need, and what the host has. */
+void hl_check_capacity(struct hl_check *c, const struct hl_catalog *catalog);
+
 /* A sentence of each model's unit that runs and has no file. */
 void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                      void (*each)(void *data, const char *sentence), void *data);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of check.c that looks at what models need, and at what the host has. */
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "base/str.h"
+#include "parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GATE_DROP_IN "model@.service.d/gate.conf"
+
+static void note(struct hl_check *c, char *text)
+{
+        HL_CLEANUP(hl_free_pointer) char *owned = text;
+        hl_check_line("note", "%s", owned);
+        c->notes++;
+}
+
+static const char *key_of(size_t resource)
+{
+        return resource == HL_MEMORY ? "MEMORY" : "GPU_MEMORY";
+}
+
+static void check_amounts(struct hl_check *c, const struct hl_model *model)
+{
+        char name[HL_RESOURCE_TEXT], needs[HL_SIZE_TEXT], has[HL_SIZE_TEXT];
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                uint64_t claim = model->claim.bytes[i], budget = c->config.capacity.bytes[i];
+                hl_resource_name(i, name);
+                if (claim > 0 && budget == 0)
+                        note(c, hl_format("%s: %s of %s, of which \"capacity\" in config.json says nothing, so nobody "
+                                          "counts it: say there how much there is",
+                                          model->file_path, key_of(i), name));
+                else if (claim > budget)
+                        hl_check_problem(c, "%s: %s: it needs %s of %s, which has %s, so it never starts",
+                                         model->file_path, key_of(i), hl_format_size(claim, needs), name,
+                                         hl_format_size(budget, has));
+        }
+}
+
+static bool is_shared(const struct hl_catalog *catalog, size_t except, const char *group, size_t len)
+{
+        for (size_t i = 0; i < catalog->count; i++)
+                if (i != except && hl_in_list(catalog->models[i].claim.groups, group, len))
+                        return true;
+        return false;
+}
+
+static void note_lonely_groups(struct hl_check *c, const struct hl_catalog *catalog, size_t i)
+{
+        const struct hl_model *model = &catalog->models[i];
+        for (const char *group = model->claim.groups; group && *group; group += strspn(group, ",")) {
+                size_t len = strcspn(group, ",");
+                if (!is_shared(catalog, i, group, len))
+                        note(c, hl_format("%s: GROUP %.*s has no other member, so it excludes nobody: write it as the "
+                                          "others do, or remove it",
+                                          model->file_path, (int)len, group));
+                group += len;
+        }
+}
+
+/* Kept ones are for ever: who has to wait for one of them waits in vain. */
+static void note_kept(struct hl_check *c, const struct hl_catalog *catalog)
+{
+        char name[HL_RESOURCE_TEXT], all[HL_SIZE_TEXT], has[HL_SIZE_TEXT];
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                uint64_t kept = 0, budget = c->config.capacity.bytes[i];
+                for (size_t j = 0; j < catalog->count; j++)
+                        kept += catalog->models[j].claim.keep ? catalog->models[j].claim.bytes[i] : 0;
+                if (budget > 0 && kept > budget)
+                        note(c, hl_format("models with KEEP=yes need %s of %s, which has %s: they never run together",
+                                          hl_format_size(kept, all), hl_resource_name(i, name),
+                                          hl_format_size(budget, has)));
+        }
+}
+
+/* The gate is a drop-in of model@.service. Another template has it only where somebody has put it there. */
+static void note_missing_gate(struct hl_check *c)
+{
+        static const char *const folders[] = { "/etc/systemd/system", "/run/systemd/system",
+                                               "/usr/local/lib/systemd/system", "/usr/lib/systemd/system" };
+        const char *template = c->config.unit_template, *hole = strstr(template, "%s");
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%.*s%s", (int)(hole - template), template, hole + 2);
+        HL_CLEANUP(hl_free_pointer) char *ours = NULL;
+        for (size_t i = 0; i < HL_COUNT(folders); i++) {
+                HL_CLEANUP(hl_free_pointer) char *file = hl_format("%s/%s.d/gate.conf", folders[i], unit);
+                if (access(file, F_OK) == 0)
+                        return;
+                if (ours == NULL) {
+                        HL_CLEANUP(hl_free_pointer) char *gate = hl_format("%s/" GATE_DROP_IN, folders[i]);
+                        if (access(gate, F_OK) == 0)
+                                ours = hl_steal(gate);
+                }
+        }
+        note(c, ours ? hl_format("%s has no gate, so \"systemctl start\" gets past the capacity: mkdir -p "
+                                 "/etc/systemd/system/%s.d && ln -s %s /etc/systemd/system/%s.d/ && systemctl "
+                                 "daemon-reload",
+                                 unit, unit, ours, unit)
+                     : hl_format("%s has no gate, so \"systemctl start\" gets past the capacity: %s", unit,
+                                 hl_check_again()));
+}
+
+void hl_check_capacity(struct hl_check *c, const struct hl_catalog *catalog)
+{
+        bool is_used = false;
+        c->cause = CAUSE_MODELS;
+        for (size_t i = 0; i < catalog->count; i++) {
+                check_amounts(c, &catalog->models[i]);
+                note_lonely_groups(c, catalog, i);
+                is_used |= hl_claim_matters(&catalog->models[i].claim, &c->config.capacity);
+        }
+        note_kept(c, catalog);
+        if (is_used)
+                note_missing_gate(c);
+}
