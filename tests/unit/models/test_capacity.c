@@ -118,7 +118,7 @@ static void where_nothing_runs_one_call_is_enough(void **state)
 /* What a model fits, and what is said of it, beside these that run. */
 static struct hl_fit beside(const struct hl_config *c, int model, const int *others, size_t count, char **ret_words)
 {
-        struct hl_holder holders[MODELS] = { 0 };
+        static struct hl_holder holders[MODELS]; /* what a fit leads to */
         for (size_t i = 0; i < count; i++)
                 holders[i] = (struct hl_holder){ .model = &models[others[i]], .state = HL_UNIT_ACTIVE };
         const struct hl_ledger ledger = { holders, count };
