@@ -119,6 +119,9 @@ WHY = [
      f"tiny is loaded and runs since {clock(20)}, and works on 2 requests. It is not stopped while it does."),
     ("one_in_flight", model(in_flight=1), why("in_flight", in_flight=1),
      f"tiny is loaded and runs since {clock(20)}, and works on 1 request. It is not stopped while it does."),
+    ("no_room", model(state="unloaded", since=at(3)), why("stopped", start={"fits": "later", "explanation": "gpu 0 is full"}),
+     f"tiny is stopped since {clock(3)}, and not for being idle: somebody stopped it, or it ended by itself. "
+     "It does not fit beside what runs: gpu 0 is full. A request through NGINX or \"home-lab-services start tiny\" starts it."),
     ("used_of_late", model(), why("recently_used", idle_seconds=725, stops_at=at(-18)),
      f"tiny is loaded and runs since {clock(20)}, unused for 12 min. Unless it is used it is stopped at {clock(-18)}, "
      "after 30 min (IDLE_TIMEOUT)."),

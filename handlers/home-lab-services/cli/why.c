@@ -62,6 +62,15 @@ static const hl_json *stop_by_sweep(const struct facts *f)
         return NULL;
 }
 
+/* Of one that has no room beside those that run. */
+static void add_room(struct hl_buf *out, const struct facts *f)
+{
+        const hl_json *start = hl_json_get_object(f->why, "start");
+        const char *explanation = hl_json_get_string(start, "explanation");
+        if (explanation && !is(start, "fits", "now"))
+                hl_buf_addf(out, " It does not fit beside what runs: %s.", explanation);
+}
+
 static void tell_stopped(struct hl_buf *out, const struct facts *f)
 {
         char when[CLI_WHEN_SIZE], idle[CLI_SPAN_SIZE], limit[CLI_SPAN_SIZE];
@@ -79,6 +88,7 @@ static void tell_stopped(struct hl_buf *out, const struct facts *f)
         else
                 hl_buf_addf(out, "%s is stopped: the journal knows of no start of it.", f->name);
         add_cause(out, f);
+        add_room(out, f);
         hl_buf_addf(out, " A request through NGINX or \"home-lab-services start %s\" starts it.", f->name);
 }
 
