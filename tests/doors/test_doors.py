@@ -118,6 +118,7 @@ NEEDS_THE_BUS = [
     ("shutdown-service", "POST", "/shutdown/cancel"),
     ("shutdown-service", "GET", "/health"),
     ("inference-service", "GET", "/models/running"),
+    ("inference-service", "GET", "/capacity"),
     ("inference-service", "GET", "/models/tiny"),
     ("inference-service", "POST", "/models/tiny/start"),
     ("inference-service", "POST", "/models/tiny/stop"),

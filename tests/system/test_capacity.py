@@ -95,7 +95,7 @@ def test_who_holds_what_can_be_seen(card):
     large, middle = seen["models"]
     assert (large["model_name"], large["holds_as"], large["fits"]) == ("large", "running", "now") and large["holds_since"]
     words = "gpu 0 has 23 MiB: large (20 MiB); middle needs 18 MiB"
-    assert middle == {"model_name": "middle", "claims_bytes": {"gpu 0": 18 * MIB}, "groups": ["a", "b"], "keep": False,
+    assert middle == {"model_name": "middle", "claims": [{"resource": "gpu 0", "bytes": 18 * MIB}], "groups": ["a", "b"], "keep": False,
                       "holds_as": None, "holds_since": None, "fits": "later", "explanation": words}
     assert card.http("GET", MONITOR, "/models/middle/why")["start"] == {"fits": "later", "explanation": words}
     assert card.http("GET", MONITOR, "/models/plain/why")["start"] == {"fits": "now", "explanation": None}
