@@ -169,7 +169,6 @@ uninstall_all() {
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
 	rm -f "$DESTDIR$port_of_nginx"
-	rmdir "$DESTDIR${port_of_nginx%/*}" 2>/dev/null || true
 	rm -rf "$DESTDIR"/run/home-lab-services/{model-idle-sweep,model-idle-sweep-host,ready,stopped} "$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$unitdir/${gate%/*}" 2>/dev/null || true
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$wwwdir" "$DESTDIR${wwwdir%/*}" \
