@@ -36,10 +36,11 @@ int test_folder_setup(void **state)
         must(mkdtemp(path) != NULL);
         *state = path;
         must(mkdir(test_path(path, "models"), 0755) == 0 && mkdir(test_path(path, "activity"), 0755) == 0 &&
-             mkdir(test_path(path, "ready"), 0755) == 0);
+             mkdir(test_path(path, "ready"), 0755) == 0 && mkdir(test_path(path, "turnstile"), 0755) == 0);
         must(setenv("CONFIGURATION_DIRECTORY", path, 1) == 0 && setenv("STATE_DIRECTORY", path, 1) == 0 &&
              setenv("MODELS_CONFIG_DIR", test_path(path, "models"), 1) == 0 &&
-             setenv("HL_READY_DIRECTORY", test_path(path, "ready"), 1) == 0);
+             setenv("HL_READY_DIRECTORY", test_path(path, "ready"), 1) == 0 &&
+             setenv("HL_TURNSTILE_DIRECTORY", test_path(path, "turnstile"), 1) == 0);
         return 0;
 }
 
@@ -57,6 +58,7 @@ int test_folder_teardown(void **state)
         unsetenv("STATE_DIRECTORY");
         unsetenv("MODELS_CONFIG_DIR");
         unsetenv("HL_READY_DIRECTORY");
+        unsetenv("HL_TURNSTILE_DIRECTORY");
         must(nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
         free(*state);
         return 0;

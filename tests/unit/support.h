@@ -29,8 +29,9 @@ void test_must(bool condition, const char *text, const char *file, int line);
 
 uint64_t test_deadline(void); /* TEST_TIMEOUT_US from now */
 
-/* A fresh folder, which CONFIGURATION_DIRECTORY, STATE_DIRECTORY, MODELS_CONFIG_DIR (its "models") and
- * HL_READY_DIRECTORY (its "ready") name while it is there. For cmocka's setup and teardown; *state is its path. */
+/* A fresh folder, which CONFIGURATION_DIRECTORY, STATE_DIRECTORY, MODELS_CONFIG_DIR (its "models"), HL_READY_DIRECTORY
+ * (its "ready") and HL_TURNSTILE_DIRECTORY (its "turnstile") name while it is there. For cmocka's setup and teardown;
+ * *state is its path. */
 int test_folder_setup(void **state);
 int test_folder_teardown(void **state);
 

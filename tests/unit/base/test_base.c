@@ -305,7 +305,8 @@ static void replace_file_as_a_whole(void **state)
         /* A folder in the way: nothing is left behind. */
         assert_true(hl_replace_file(test_path(*state, "models"), "x", 1, 0600, (gid_t)-1) < 0);
         must(rmdir(test_path(*state, "ready")) == 0 && rmdir(test_path(*state, "models")) == 0 &&
-             rmdir(test_path(*state, "activity")) == 0 && unlink(path) == 0);
+             rmdir(test_path(*state, "activity")) == 0 && rmdir(test_path(*state, "turnstile")) == 0 &&
+             unlink(path) == 0);
         must(rmdir(*state) == 0 && mkdir(*state, 0700) == 0);
 }
 
