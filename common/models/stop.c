@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ready_mark.h"
 #include "systemd/units.h"
+#include "turnstile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,6 +105,8 @@ void hl_stop_free(struct hl_stop *stop)
         let_go(&stop->lock_fd);
         let_go(&stop->times_fd);
         hl_job_free(&stop->job);
+        if (stop->model)
+                hl_turnstile_lower(stop->model->name, &stop->turnstile_fd);
 }
 
 /* ---- what it cut ---- */
@@ -121,10 +124,15 @@ static uint64_t start_of(const char *unit)
         return start_us == 0 ? 0 : monotonic_of(start_us);
 }
 
-bool hl_stop_was_begun(const char *model, const char *unit)
+bool hl_stop_was_begun_since(const char *model, uint64_t since_us)
 {
         struct times times;
-        return read_times(model, &times) && start_of(unit) <= times.begin_us;
+        return read_times(model, &times) && since_us <= times.begin_us;
+}
+
+bool hl_stop_was_begun(const char *model, const char *unit)
+{
+        return hl_stop_was_begun_since(model, start_of(unit));
 }
 
 /* The process that was to see the end of the stop has died. */

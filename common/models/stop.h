@@ -4,8 +4,11 @@
  * Shape    whoever hands a request on notes the use first (last_use.h) and looks at the model's unit afterwards. The
  *          lock keeps such a note waiting from the last look until the stop is queued. So either the stop sees the use,
  *          or the other one sees the stop.
- *          A request of NGINX's may still come between the last look and the model's end. The stop cuts it, and nothing
- *          was done for it: it may be sent once more. Whether it was so is a question of times, whenever it is asked.
+ *          From before the last look until the job has ended, or this process has, the model's turnstile is up: what
+ *          comes by NGINX waits (turnstile.h).
+ *          A request that NGINX let through before, and that comes to the model behind the last look all the same, is
+ *          cut by the stop, and nothing was done for it: it may be sent once more. Whether it was so is a question of
+ *          times, whenever it is asked.
  *          The stop's begin and end are the two times of the file /run/home-lab-services/stopped/NAME
  *          (HL_STOPPED_DIRECTORY in the environment names another folder). A stop whose process has died has no end
  *          there: then systemd says what became of the model.
@@ -29,11 +32,12 @@ struct hl_stop {
 
         const struct hl_model *model;
         int lock_fd, times_fd; /* -1: the model is not held, and the stop is not noted */
+        int turnstile_fd;      /* -1: it is not up */
         bool is_quiet;         /* nothing was in flight at the last look */
         uint64_t begin_us;
 };
 
-#define HL_STOP_INIT ((struct hl_stop){ .lock_fd = -1, .times_fd = -1 })
+#define HL_STOP_INIT ((struct hl_stop){ .lock_fd = -1, .times_fd = -1, .turnstile_fd = -1 })
 
 /* Looks once more and, if the model is idle still, begins its stop in the same moment. *ret_verdict is what that look
  * gave. 1: the stop was begun; 0: the model is not idle. */
@@ -58,5 +62,8 @@ bool hl_stop_has_cut(struct hl_bus *bus, const struct hl_model *model, uint64_t 
 
 /* Whether such a stop was begun since the unit was started, so that its state must be asked for. */
 bool hl_stop_was_begun(const char *model, const char *unit);
+
+/* The same of any time on CLOCK_MONOTONIC. */
+bool hl_stop_was_begun_since(const char *model, uint64_t since_us);
 
 #endif

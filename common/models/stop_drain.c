@@ -7,6 +7,7 @@
 #include "last_use.h"
 #include "requests.h"
 #include "systemd/units.h"
+#include "turnstile.h"
 
 #include <errno.h>
 
@@ -23,7 +24,8 @@ struct drain {
         struct hl_stop *stop;
         const struct hl_wait *wait;
         uint64_t cgroup, hurry_at_us;
-        unsigned gap; /* looks without a request, one after the other */
+        uint64_t closed_us; /* since then nothing comes by NGINX, and who has announced a request has sent it */
+        unsigned gap;       /* looks without a request, one after the other */
 };
 
 static int look(const struct drain *d, unsigned *ret_left, struct hl_err *err)
@@ -47,7 +49,8 @@ static int look_held(const struct drain *d, bool hurry, bool is_deadline, unsign
         if (r < 0)
                 return r;
         hl_last_use_read(stop->model->name, &use);
-        stop->is_quiet = *left == 0 && (is_deadline || (hurry && d->gap >= GAP_LOOKS) || use.age_us > ANNOUNCED_US);
+        bool is_gap = d->gap >= GAP_LOOKS && (hurry || hl_clock_monotonic() >= d->closed_us);
+        stop->is_quiet = *left == 0 && (is_deadline || is_gap || use.age_us > ANNOUNCED_US);
         if (stop->is_quiet)
                 return 1;
         hl_close_fd(&stop->lock_fd);
@@ -91,5 +94,11 @@ int hl_stop_drain(struct hl_stop *stop, struct hl_bus *bus, const struct hl_mode
         if (wait->on_queued) /* nothing is lost if this process ends with its client */
                 wait->on_queued();
         int r = hl_units_cgroup(bus, model->unit, &d.cgroup, err);
-        return r < 0 ? r : drain(&d, ret_left, err);
+        if (r >= 0)
+                r = hl_turnstile_raise(model->name, &stop->turnstile_fd, err);
+        if (r < 0)
+                return r;
+        hl_sleep_or_hangup(wait->client_fd, HL_TURNSTILE_SETTLE_US);
+        d.closed_us = hl_clock_monotonic() + ANNOUNCED_US;
+        return drain(&d, ret_left, err);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "stop.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "last_use.h"
+#include "turnstile.h"
 
 #include <stdlib.h>
 
@@ -13,7 +15,11 @@ int hl_stop_if_idle(struct hl_stop *stop, struct hl_bus *bus, const struct hl_co
         HL_CLEANUP(hl_free_pointer) struct hl_usage *usage = NULL;
         *stop = HL_STOP_INIT;
         stop->model = model;
-        int r = hl_last_use_lock(model->name, &stop->lock_fd, err);
+        int r = hl_turnstile_raise(model->name, &stop->turnstile_fd, err);
+        if (r == 0) {
+                hl_sleep_or_hangup(-1, HL_TURNSTILE_SETTLE_US);
+                r = hl_last_use_lock(model->name, &stop->lock_fd, err);
+        }
         if (r >= 0)
                 r = hl_usage_ask(bus, config, &alone, &usage, err);
         if (r >= 0) {

@@ -6,6 +6,7 @@
 #include "models/cause.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
+#include "models/turnstile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,6 +57,22 @@ int inference_take_place(struct hl_context *ctx, int *ret_place)
                                 "%d requests wait for a model already", WAITERS_MAX);
 }
 
+/* A start ends a pause. Who wants to send a request sends none to a model that is about to be stopped. */
+static int pass_turnstile(struct hl_context *ctx, const struct hl_model *model, enum inference_wait until,
+                          const struct hl_wait *wait)
+{
+        int r = hl_turnstile_lease_left(model->name) > 0 ? hl_turnstile_lease(model->name, 0, &ctx->err) : 0;
+        if (r == 0 && until == WAIT_READY)
+                r = hl_turnstile_await(model->name, wait->client_fd, wait->deadline_us);
+        if (r == -ECANCELED)
+                return hl_fail(&ctx->err, HL_ERR_CANCELLED, ECANCELED, "client_left",
+                               "the client has left, and %s is not started", model->name);
+        if (r == -ETIMEDOUT)
+                return hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "model_paused", "%s is drained, and that takes longer",
+                               model->name);
+        return r;
+}
+
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
                      enum inference_wait until, struct hl_stop *stop)
 {
@@ -77,6 +94,10 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
                 return tell_cause(ctx, model, since_us, &wait, hl_model_has_port(model, &ctx->err));
         HL_CLEANUP(hl_close_fd) int place = -1;
         int r = until == WAIT_READY ? inference_take_place(ctx, &place) : 0;
+        if (r < 0)
+                return r;
+        if (verb == HL_JOB_START)
+                r = pass_turnstile(ctx, model, until, &wait);
         if (r < 0)
                 return r;
         HL_CLEANUP(hl_job_free)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/openai_list.h"
+#include "models/turnstile.h"
 #include "systemd/units.h"
 
 #include <errno.h>
@@ -125,6 +126,10 @@ void hl_router_answer_look(struct hl_router_request *request, const struct hl_mo
                 answer_list(request, model);
         } else if (look == HL_ROUTER_LOOK_ENTRY) {
                 answer_entry(request, model, rest);
+        } else if (hl_unit_start_hint(model->unit) > 0 && hl_turnstile_is_up(model->name)) {
+                hl_fail(&err, HL_ERR_BUSY, EAGAIN, "model_paused", "%s is paused, or is about to be stopped",
+                        model->name);
+                hl_router_refuse_unavailable(request, model->name, &err);
         } else {
                 hl_fail(&err, HL_ERR_BUSY, EAGAIN, "model_not_loaded",
                         "%s is not loaded, and is not started for a look at it", model->name);

@@ -7,6 +7,8 @@
 #include "models/cause.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
+#include "models/stop.h"
+#include "models/turnstile.h"
 #include "systemd/jobs.h"
 #include "systemd/units.h"
 
@@ -31,6 +33,8 @@ struct start {
         LIST_HEAD(waiter_list, hl_waiter) waiters;
         struct hl_model model;
         uint64_t deadline_us, watch_us; /* when its unit is looked at next */
+        uint64_t held_until_us;         /* by the model's turnstile; 0: it was let in */
+        uint64_t let_in_us;
         struct hl_job job;
         struct hl_ask ask;
         struct hl_readiness_watch watch;
@@ -49,6 +53,8 @@ struct hl_starter {
 };
 
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
+static void hold(struct start *s);
+static void let_in(struct start *s);
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data);
 
 static void end_asking(struct start *s)
@@ -99,10 +105,21 @@ static void fail_soon(struct start *s)
         set_timer(s, 0);
 }
 
+/* Whether the start failed only because somebody has stopped the model for having nothing to do. */
+static bool was_drained(const struct start *s)
+{
+        bool has_ended = s->err.kind == HL_ERR_UPSTREAM || s->err.kind == HL_ERR_CONFLICT;
+        return has_ended && s->let_in_us > 0 && hl_stop_was_begun_since(s->model.name, s->let_in_us);
+}
+
 /* Once there is something to be told of a failure, or it was waited for long enough. */
 static void finish_failure(struct start *s)
 {
         bool known = true;
+        if (was_drained(s)) {
+                hold(s);
+                return;
+        }
         if (s->err.kind == HL_ERR_TIMEOUT &&
             s->ask.epoll >= 0) /* it need not be asked once more, which may take long */
                 hl_cause_of_status(&s->model, s->watch.status, s->cause);
@@ -142,6 +159,8 @@ static void step(struct start *s)
                 if (judge(s, status, asked_us)) {
                         if (s->err.kind)
                                 finish_failure(s);
+                        else if (hl_turnstile_is_up(s->model.name)) /* it is to be stopped before it had a request */
+                                hold(s);
                         else
                                 finish(s);
                         return;
@@ -176,6 +195,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         (void)source;
         (void)now_us;
         struct start *s = data;
+        if (!s->err.kind && s->held_until_us) {
+                let_in(s);
+                return 0;
+        }
         if (!s->err.kind && !s->job.result)
                 hl_fail(&s->err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
                         "starting %s takes longer than its START_TIMEOUT; it goes on", s->model.name);
@@ -233,25 +256,51 @@ static int begin_job(struct start *s)
         return r < 0 ? r : hl_job_begin(&s->job, &s->err);
 }
 
-static struct start *begin_start(struct hl_starter *starter, const struct hl_model *model)
+/* Not before the turnstile is down: a model that is being stopped is to be gone, and a paused one stays as it is. */
+static void let_in(struct start *s)
 {
-        struct start *s = hl_alloc(sizeof(*s));
-        *s = (struct start){ .starter = starter,
-                             .model = hl_model_copy(model),
-                             .deadline_us = hl_clock_monotonic() + model->start_timeout_us,
-                             .since_us = hl_clock_realtime(),
-                             .ask.epoll = -1 };
-        LIST_INSERT_HEAD(&starter->starts, s, entry);
-        s->job = (struct hl_job){ .bus = starter->bus,
+        uint64_t now_us = hl_clock_monotonic();
+        if (hl_turnstile_is_up(s->model.name)) {
+                if (now_us < s->held_until_us) {
+                        set_timer(s, now_us + HL_TURNSTILE_LOOK_US);
+                        return;
+                }
+                hl_fail(&s->err, HL_ERR_BUSY, EBUSY, "model_paused",
+                        "%s is paused or drained, and that takes longer than a request waits", s->model.name);
+        }
+        s->held_until_us = 0;
+        s->let_in_us = now_us;
+        s->deadline_us = now_us + s->model.start_timeout_us;
+        s->job = (struct hl_job){ .bus = s->starter->bus,
                                   .verb = HL_JOB_START,
                                   .name = s->model.unit,
                                   .ended = on_job_ended,
                                   .data = s,
                                   .answer_us = s->model.start_timeout_us };
-        if (begin_job(s) < 0)
+        if (s->err.kind || begin_job(s) < 0)
                 fail_soon(s);
         else
                 set_timer(s, s->deadline_us);
+}
+
+static void hold(struct start *s)
+{
+        end_asking(s);
+        hl_job_free(&s->job);
+        s->job = (struct hl_job){ 0 };
+        s->err = (struct hl_err){ 0 };
+        s->held_until_us = hl_clock_monotonic() + HL_TURNSTILE_LEASE_MAX_US;
+        let_in(s);
+}
+
+static struct start *begin_start(struct hl_starter *starter, const struct hl_model *model)
+{
+        struct start *s = hl_alloc(sizeof(*s));
+        *s = (struct start){
+                .starter = starter, .model = hl_model_copy(model), .since_us = hl_clock_realtime(), .ask.epoll = -1
+        };
+        LIST_INSERT_HEAD(&starter->starts, s, entry);
+        hold(s);
         return s;
 }
 

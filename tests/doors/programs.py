@@ -38,6 +38,7 @@ class Lab:
         self.activity = folder / "state" / "activity"
         self.models.mkdir()
         self.activity.mkdir(parents=True)
+        (folder / "turnstile").mkdir()
         (self.models / "tiny").write_text('PORT="18191"\n')
         (self.models / "qwen2.5:0.5b").write_text('PORT="18192"\nIDLE_TIMEOUT=never\n')
         (self.models / "no-port").write_text("COMMAND=x\n")
@@ -48,6 +49,7 @@ class Lab:
             "CONFIGURATION_DIRECTORY": str(folder),
             "STATE_DIRECTORY": str(folder / "state"),
             "MODELS_CONFIG_DIR": str(self.models),
+            "HL_TURNSTILE_DIRECTORY": str(folder / "turnstile"),
             "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
         }
 

@@ -23,7 +23,7 @@ class Router(Listener):
             "CONFIGURATION_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder),
             "MODELS_CONFIG_DIR": str(folder / "models"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
             "HL_STARTED_DIRECTORY": str(folder / "started"), "HL_READY_DIRECTORY": str(folder),
-            "HL_STOPPED_DIRECTORY": str(folder / "stopped"), **environment})
+            "HL_STOPPED_DIRECTORY": str(folder / "stopped"), "HL_TURNSTILE_DIRECTORY": str(folder / "turnstile"), **environment})
 
     def start(self, name):
         """As if systemd ran it: there is its mark."""

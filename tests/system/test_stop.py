@@ -45,6 +45,12 @@ def begin_to_sweep(site, name="last"):
     time.sleep(IDLE_SECONDS + 0.1)
     site.sh(f"systemctl start --no-block {SWEEP}")
     wait_until(lambda: is_in(site, "deactivating", name), 10, "it is told to stop")
+    let_through(site, name)
+
+
+def let_through(site, name="last"):
+    """What comes now is as a request that NGINX has let through a moment before, and that comes to the model this late."""
+    site.path(f"/run/home-lab-services/turnstile/{name}").unlink()
 
 
 def send(site, name="last", port=PORT):
@@ -114,6 +120,8 @@ def test_it_is_served_as_well_when_the_model_was_drained(site, wait):
         draining = site.open(INFERENCE)
         draining.request("POST", f"/models/last/stop?drain=5&wait={wait}")
         wait_until(lambda: is_in(site, "deactivating"), 10, "it is told to stop")
+        if wait == "job":
+            let_through(site)
         held = send(site)
         answer = draining.getresponse()
         assert answer.status == (202 if wait == "none" else 200) and json.loads(answer.read())["cut_requests"] == 0

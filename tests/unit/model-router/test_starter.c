@@ -8,6 +8,7 @@
 #include "model-router/starter.h"
 #include "models/cause.h"
 #include "models/ready_mark.h"
+#include "models/turnstile.h"
 #include "systemd/units.h"
 
 #include <errno.h>
@@ -273,6 +274,55 @@ static void who_comes_after_a_stop_starts_it_again(void **state)
         fake_model_stop(&server);
         for (unsigned i = 0; i < 3; i++)
                 expect_told(&s.waiters[i], HL_ERR_UPSTREAM, "start_failed");
+}
+
+static void nobody_is_let_in_while_its_turnstile_is_up(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .job_result = "done" } };
+        struct hl_err err = { 0 };
+        struct fake_model server;
+        int fd;
+        fake_model_start(&server, FAKE_ANSWERS(READY));
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        must(hl_turnstile_raise("m", &fd, &err) == 0);
+        wait_for(&s, 0, &s.model);
+        for (int looks = 0; looks < 3; looks++)
+                must(sd_event_run(s.event, UINT64_MAX) > 0);
+        wait_for(&s, 1, &s.model); /* who comes meanwhile */
+        assert_int_equal(starts_of(&s), 0);
+        hl_turnstile_lower("m", &fd);
+        run(&s);
+        assert_int_equal(starts_of(&s), 1);
+        end(&s);
+        fake_model_stop(&server);
+        for (unsigned i = 0; i < 2; i++)
+                expect_told(&s.waiters[i], HL_ERR_NONE, NULL);
+}
+
+/* It is ready, and is to be stopped before it had the request that it was started for. */
+static void nobody_is_handed_on_while_its_turnstile_is_up(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .job_result = "done" } };
+        struct hl_err err = { 0 };
+        struct fake_model server;
+        int fd;
+        fake_model_start(&server, FAKE_ANSWERS(READY));
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        wait_for(&s, 0, &s.model);
+        must(hl_turnstile_raise("m", &fd, &err) == 0);
+        while (server.asked < 1)
+                must(sd_event_run(s.event, UINT64_MAX) >= 0);
+        for (int looks = 0; looks < 3; looks++)
+                must(sd_event_run(s.event, UINT64_MAX) > 0);
+        assert_int_equal(s.waiters[0].told, 0);
+        hl_turnstile_lower("m", &fd);
+        run(&s);
+        assert_int_equal(starts_of(&s), 2);
+        end(&s);
+        fake_model_stop(&server);
+        expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
 }
 
 /* Also where it has been running for long: the grace makes no wait longer than START_TIMEOUT. */
@@ -558,6 +608,10 @@ int main(void)
                 cmocka_unit_test(a_start_that_fails_is_told_to_all),
                 cmocka_unit_test(a_unit_that_ends_while_it_loads),
                 cmocka_unit_test(who_comes_after_a_stop_starts_it_again),
+                cmocka_unit_test_setup_teardown(nobody_is_let_in_while_its_turnstile_is_up, test_folder_setup,
+                                                test_folder_teardown),
+                cmocka_unit_test_setup_teardown(nobody_is_handed_on_while_its_turnstile_is_up, test_folder_setup,
+                                                test_folder_teardown),
                 cmocka_unit_test(never_ready_is_a_timeout),
                 cmocka_unit_test(a_job_that_does_not_end_is_a_timeout),
                 cmocka_unit_test(one_that_runs_for_long_gets_only_a_grace),

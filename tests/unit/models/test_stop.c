@@ -8,6 +8,7 @@
 #include "models/last_use.h"
 #include "models/ready_mark.h"
 #include "models/stop.h"
+#include "models/turnstile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +76,7 @@ struct stopping {
         }
 
 /* As it was when systemd was asked to stop the model. */
-static bool was_held, was_noted;
+static bool was_held, was_noted, was_up;
 
 static int answer(struct fake_bus *fake, sd_bus_message *call, const char *member)
 {
@@ -85,6 +86,7 @@ static int answer(struct fake_bus *fake, sd_bus_message *call, const char *membe
                 was_held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
                 close(fd);
                 was_noted = is_noted(&begin_us, &end_us);
+                was_up = hl_turnstile_is_up("m");
         }
         return fake_systemd_answer(fake, call, member);
 }
@@ -124,10 +126,12 @@ static void a_model_is_held_until_its_stop_is_queued(void **state)
         assert_int_equal(try_stop(&s), 1);
         assert_int_equal(s.verdict.reason, HL_VERDICT_IDLE);
         assert_int_equal(fake_count(&s.fake, "StopUnit"), 1);
-        assert_true(was_held);
+        assert_true(was_held && was_up);
+        assert_true(hl_turnstile_is_up("m"));                 /* until it has ended */
         assert_true(hl_last_use_at("m") == 0);                /* it was held, and not used */
         assert_int_equal(hl_last_use_record("m", &s.err), 0); /* and does not wait any more */
         end_stop(&s);
+        assert_false(hl_turnstile_is_up("m"));
 }
 
 static void what_is_in_use_is_not_stopped(void **state)
@@ -150,6 +154,7 @@ static void what_is_in_use_is_not_stopped(void **state)
                 assert_int_equal(s.verdict.reason, rows[i].reason);
                 assert_int_equal(fake_count(&s.fake, "StopUnit"), 0);
                 assert_false(is_noted(&begin_us, &end_us));
+                assert_false(hl_turnstile_is_up("m"));
                 end_stop(&s);
         }
 }

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""While somebody stops a model, or pauses it, nothing that comes by NGINX goes to it: neither from before a body was whole,
+nor from the router's hands, nor in the moments in which it ends. A process that is held at the point in question shows it."""
+import collections
+import contextlib
+import json
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from machines import INFERENCE, PATIENCE, wait_until
+from web import CHAT, LOADING, NGINX
+
+SWEEP = "model-idle-sweep.service"
+FOLDER = "/run/home-lab-services/turnstile"
+# name: its port, and its habits.
+CAST = {
+    "gate": (8451, "--logs"),
+    "lengthy": (8452, "--logs --answer-seconds 0.5"),
+    "loader": (8453, f"--logs --lock-file {LOADING}"),
+    "dying": (8454, "--logs --stop-seconds 1"),
+}
+IDLE_SECONDS = 0.1
+REQUESTS = int(os.environ.get("TURNSTILE_REQUESTS", 40))  # of the storm
+CLIENTS = int(os.environ.get("TURNSTILE_CLIENTS", 6))
+
+
+@pytest.fixture
+def site(web):
+    """The machine of the tests of NGINX, with these models besides, and no turnstile up."""
+    for name, (port, options) in CAST.items():
+        web.field_model(name, port, options)
+    web.update()
+    wait_until(lambda: web.routes(*CAST), PATIENCE, "NGINX knows the models")
+    web.sh(f"rm -f {FOLDER}/*")
+    web.began = web.mark()
+    return web
+
+
+def use(site, name="gate"):
+    assert site.ask("GET", f"/{name}/x").status == 200
+
+
+def is_in(site, state, name):
+    return site.properties(f"model@{name}.service", "ActiveState")["ActiveState"] == state
+
+
+def was_read(site, name="gate"):
+    """How often the model's processes have read each POST since the test began, by its path."""
+    site.sh("journalctl --sync")
+    lines = site.journal("--after-cursor", site.began, f"--unit=model@{name}.service").splitlines()
+    return collections.Counter(line.split()[1] for line in lines if line.startswith("POST "))
+
+
+@contextlib.contextmanager
+def raised(site, name="gate"):
+    """As its owner raises it; yields how to kill him. A lock of flock(1) is the same."""
+    file = f"{FOLDER}/{name}"
+    site.sh(f"setsid runuser -u home-lab-services -- flock --shared {file} sleep 1000 >/dev/null 2>&1 & echo $! >/run/owner")
+    wait_until(lambda: site.run(["flock", "--nonblock", file, "true"]).returncode == 1, PATIENCE, "it is held")
+
+    def die():
+        site.run("pkill -KILL --session $(cat /run/owner)")
+    try:
+        yield die
+    finally:
+        die()
+
+
+def is_up(site, name="gate"):
+    return site.path(f"{FOLDER}/{name}").exists()
+
+
+# ---- a request that comes while it is up ----
+
+def test_requests_wait_with_their_bodies_and_go_on_when_its_owner_has_died(site):
+    use(site)
+    large = "x" * 3_000_000
+    with raised(site) as die:
+        held = [site.hold("/gate/direct", json.dumps({"text": large})),
+                site.hold(CHAT, json.dumps({"model": "gate", "messages": [], "text": large})),
+                site.hold("/gate/page", headers={"Sec-Fetch-Site": "same-origin", "Origin": f"http://127.0.0.1:{NGINX}"}),
+                site.hold("/gate/get", b"", "GET")]
+        site.wait_for_waiting(len(held))
+        assert not was_read(site) and not any(each.done() for each in held)
+        look = site.ask("GET", "/gate/health")  # who only looks is told, and does not wait
+        assert (look.status, look["error"]["code"]) == (503, "model_paused"), look
+        die()
+        answers = [each.answer() for each in held]
+    assert [answer.status for answer in answers] == [200] * len(held), answers
+    assert [answer["length"] > len(large) for answer in answers] == [True, True, False, False]
+    assert not is_up(site)
+    assert was_read(site) == {"/direct": 1, CHAT: 1, "/page": 1}
+
+
+def test_one_that_was_left_is_removed_by_the_next_request(site):
+    """Nobody waited when its owner died."""
+    with raised(site) as die:
+        die()
+        assert is_up(site)
+        assert site.post("/gate/x", {}).status == 200
+    assert not is_up(site)
+
+
+# ---- a request that was on its way when it was raised ----
+
+def test_a_body_that_comes_slowly_is_asked_about_when_it_is_whole(site):
+    use(site)
+    before = site.last_used("gate")
+    with contextlib.closing(site.connect(NGINX, timeout=PATIENCE)) as client:
+        client.sendall(b"POST /gate/late HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                       b"Content-Length: 4\r\nConnection: close\r\n\r\n{}")
+        wait_until(lambda: site.last_used("gate") != before, PATIENCE, "NGINX has taken it up, and has told so")
+        with raised(site):
+            client.sendall(b"  ")
+            site.wait_for_waiting(1)
+            site.sh("systemctl stop model@gate.service")
+            assert not was_read(site)
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    assert was_read(site) == {"/late": 1}
+
+
+def test_a_request_is_not_handed_on_to_a_model_that_is_stopped_before_it(site):
+    """It waited for the model, and that was ready; in this moment somebody else makes room."""
+    site.put(LOADING, "")
+    held = site.hold("/loader/first")
+    site.wait_for_waiting(1)
+    wait_until(lambda: site.runs("loader"), PATIENCE, "it loads")
+    with raised(site, "loader"):
+        site.path(LOADING).unlink()
+        wait_until(lambda: site.path("/run/home-lab-services/ready/loader").exists(), PATIENCE, "the router knows that it is ready")
+        site.wait_for_waiting(1)  # it was handed on, and is back
+        site.sh("systemctl stop model@loader.service")
+    assert held.answer().status == 200
+    assert was_read(site, "loader") == {"/first": 1} and len(site.seen(CAST["loader"][0], "/first")) == 1  # by the fresh start
+
+
+@pytest.mark.parametrize("way", ["sweep", "drain"])
+def test_nothing_goes_into_a_dying_model(site, way):
+    """It takes requests for a second after it was told to end, and answers none of them."""
+    use(site, "dying")
+    with idle_at_once(site) if way == "sweep" else contextlib.nullcontext():
+        time.sleep(IDLE_SECONDS * 2)  # it is to be idle
+        stop = ["systemctl", "start", "--no-block", SWEEP] if way == "sweep" else \
+            f"setsid curl -sX POST 'http://127.0.0.1:{INFERENCE}/models/dying/stop?drain=60' >/dev/null 2>&1 &"
+        site.sh(stop)
+        wait_until(lambda: is_in(site, "deactivating", "dying"), PATIENCE, "it is told to stop")
+        held = [site.hold("/dying/direct"), site.hold(CHAT, json.dumps({"model": "dying", "messages": []}))]
+        answers = [each.answer() for each in held]
+    assert [answer.status for answer in answers] == [200, 200], answers
+    assert was_read(site, "dying") == {"/direct": 1, CHAT: 1}
+
+
+# ---- who raises it ----
+
+@contextlib.contextmanager
+def idle_at_once(site):
+    site.config(monitoring={"idle_threshold_minutes": IDLE_SECONDS / 60})
+    try:
+        yield
+    finally:
+        site.path("/etc/home-lab-services/config.json").unlink()
+
+
+class Load:
+    """Clients that ask without a pause between two requests. Each request has a path of its own."""
+
+    def __init__(self, site, name, pause=lambda: 0):
+        self.site, self.name, self.pause = site, name, pause
+        self.answers, self.over = {}, threading.Event()
+        self.threads = [threading.Thread(target=self.ask, args=[number]) for number in range(CLIENTS)]
+
+    def ask(self, number):
+        count = 0
+        while not self.over.is_set():
+            path = f"/{number}-{count}"
+            time.sleep(self.pause())
+            try:
+                answer = self.site.post(f"/{self.name}{path}", {})
+                self.answers[path] = 200 if answer.status == 200 else answer
+            except Exception as error:
+                self.answers[path] = error
+            count += 1
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def is_whole(self):
+        """Each request was answered, and the model has read each once."""
+        assert not {path: it for path, it in self.answers.items() if it != 200}
+        assert was_read(self.site, self.name) == dict.fromkeys(self.answers, 1)
+        return True
+
+
+def test_a_drain_ends_however_many_ask(site):
+    """Who comes meanwhile waits, and starts the model again."""
+    use(site, "lengthy")
+    with Load(site, "lengthy") as load:
+        wait_until(lambda: len(load.answers) > CLIENTS, PATIENCE, "there is a load")
+        answer = site.http("POST", INFERENCE, "/models/lengthy/stop?drain=60", timeout=PATIENCE)
+        assert (answer.status, answer["cut_requests"]) == (200, 0), answer
+        done = len(load.answers)
+        wait_until(lambda: len(load.answers) > done + CLIENTS, PATIENCE, "and it goes on")
+    assert load.is_whole()
+
+
+def test_a_storm_of_requests_against_one_of_stops(site):
+    """No request is cut, and none is sent twice. TURNSTILE_REQUESTS says how many there are."""
+    random.seed(7)
+    with Load(site, "dying", lambda: random.uniform(0, 0.3)) as load:
+        while len(load.answers) < REQUESTS:
+            stop = site.http("POST", INFERENCE, "/models/dying/stop?drain=60", timeout=PATIENCE)
+            assert (stop.status, stop["cut_requests"]) == (200, 0), stop
+            done = len(load.answers)
+            wait_until(lambda: len(load.answers) > done, PATIENCE, "it goes on")
+    assert load.is_whole()
+
+
+def test_no_model_raises_one(site):
+    assert site.properties("model@gate.service", "User")["User"] != "home-lab-services"
+    assert site.run(["touch", f"{FOLDER}/gate"], user="nobody").returncode != 0
