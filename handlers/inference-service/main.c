@@ -11,6 +11,7 @@
 #include "models/last_use.h"
 #include "models/readiness.h"
 #include "models/stop.h"
+#include "models/turnstile.h"
 #include "openai.h"
 #include "routes.h"
 #include "service/service.h"
@@ -22,6 +23,8 @@
 #include <string.h>
 
 #define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
+#define PAUSE_SECONDS 60
+#define PAUSE_MAX_SECONDS (HL_TURNSTILE_LEASE_MAX_US / HL_USEC_PER_SEC)
 
 /* Only where there is one. */
 static void set_file_error(hl_json *json, const struct hl_model *model)
@@ -94,6 +97,7 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         hl_json_set_int_or_null(out, "last_exit_status", d->exit_code != 0, (uint64_t)d->exit_status);
         hl_json_set_time(out, "last_activity", hl_last_use_at(model->name));
         hl_json_set_int_or_null(out, "in_flight", model->port != 0, traffic->in_flight);
+        hl_service_set_pause(out, model);
         set_file_error(out, model);
 }
 
@@ -167,6 +171,27 @@ static int run_stop(struct hl_context *ctx)
         return r < 0 ? r : inference_change(ctx, model, HL_JOB_STOP, wait_of(ctx), stop);
 }
 
+/* Its end needs nobody: neither this process nor another has to live so long. */
+static int run_pause(struct hl_context *ctx)
+{
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_model *model = NULL;
+        uint64_t seconds = hl_context_number(ctx, "seconds", PAUSE_SECONDS);
+        int r = hl_context_read_body(ctx, NULL);
+        if (r == 0)
+                r = hl_service_model(ctx, &catalog, &model);
+        if (r == 0)
+                r = hl_turnstile_lease(model->name, seconds * HL_USEC_PER_SEC, &ctx->err);
+        if (r < 0)
+                return r;
+        HL_CLEANUP(hl_free_pointer)
+        char *message = hl_format("Model %s %s", model->name, seconds > 0 ? "is paused" : "goes on");
+        hl_json_set_string(ctx->reply, "model_name", model->name);
+        hl_service_set_pause(ctx->reply, model);
+        hl_json_set_string(ctx->reply, "message", message);
+        return 0;
+}
+
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
 
 struct switch_request {
@@ -236,6 +261,12 @@ static const struct hl_parameter stop_query[] = {
         { 0 },
 };
 
+static const struct hl_parameter pause_query[] = {
+        { "seconds", "For how long, 60 if it is not said; 0 ends it",
+          .expected = "a whole number of seconds, at most 600", .max = PAUSE_MAX_SECONDS },
+        { 0 },
+};
+
 static const struct hl_parameter models_query[] = {
         { "reload", "Taken for llama.cpp's clients; it changes nothing" },
         { 0 },
@@ -267,6 +298,9 @@ static const struct hl_route table[] = {
         { HL_POST, "/models/{model}/stop", run_stop, HL_SCOPE_CONTROL, stop_query,
           "Stop a model; ?wait=job or none, ?drain=SECONDS", HL_ROUTE_BEGINS, .reply = inference_reply_stop,
           .errors = inference_errors_stop },
+        { HL_POST, "/models/{model}/pause", run_pause, HL_SCOPE_CONTROL, pause_query,
+          "Hold new requests, while those in flight finish; ?seconds=0 to 600, 0 ends it, as a start does",
+          .reply = inference_reply_pause, .errors = inference_errors_pause },
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, start_query,
           "Restart a model; ?wait=job, ready or none", HL_ROUTE_BEGINS, .reply = inference_reply_change,
           .errors = inference_errors_start },

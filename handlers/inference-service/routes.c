@@ -78,6 +78,11 @@ const struct hl_reply_field inference_reply_openai_models[] = {
                 "message", HL_REPLY_STRING, "What was done"                                                            \
         }
 
+#define PAUSED_UNTIL                                                                                                   \
+        {                                                                                                              \
+                "paused_until", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When requests for it go on"                        \
+        }
+
 static const struct hl_reply_field listed_fields[] = { NAME, FILE_PATH, PORT, UNIT, FILE_ERROR, { 0 } };
 static const struct hl_schema listed = { "Model", listed_fields };
 
@@ -111,6 +116,7 @@ const struct hl_reply_field inference_reply_model[] = {
         { "last_exit_status", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Of the main process that ended last" },
         { "last_activity", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When it was used last" },
         { "in_flight", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Requests that the kernel sees on its port" },
+        PAUSED_UNTIL,
         FILE_ERROR,
         { 0 },
 };
@@ -137,6 +143,8 @@ const struct hl_reply_field inference_reply_stop[] = {
         { "cut_requests", HL_REPLY_INTEGER | HL_REPLY_OPTIONAL, "With drain: how many had not finished" },
         { 0 },
 };
+
+const struct hl_reply_field inference_reply_pause[] = { NAME, MESSAGE, PAUSED_UNTIL, { 0 } };
 
 static const struct hl_reply_field line_fields[] = {
         { "time", HL_REPLY_TIME, "When it was logged" },
@@ -224,11 +232,14 @@ const struct hl_route_error inference_errors_start[] = {
         { 502, "start_failed" },
         { 502, "stop_failed" },
         { 502, "wrong_port" },
+        { 503, "model_paused" },
         { 503, "no_capacity" },
         { 504, "not_ready" },
         OF_A_CHANGE,
         { 0 },
 };
+
+const struct hl_route_error inference_errors_pause[] = { HL_ERRORS_OF_A_MODEL, { 0 } };
 
 const struct hl_route_error inference_errors_stop[] = {
         HL_ERRORS_OF_A_MODEL,

@@ -69,6 +69,7 @@ const struct hl_reply_field monitor_reply_why[] = {
         { "idle_seconds", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "For how long it is unused" },
         { "threshold_seconds", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Its idle timeout; null: never" },
         { "in_flight", HL_REPLY_INTEGER, "Requests that it works on" },
+        { "paused_until", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When requests for it go on" },
         { "stops_at", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When it is stopped if nobody uses it" },
         { "start", HL_REPLY_OBJECT, "What a start of it would do now", .schema = &start },
         { "decisions", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "The sweep's last ones", .schema = &decision },

@@ -115,6 +115,9 @@ WHY = [
     ("never_used", model("unloaded", since=None), why("stopped"),
      "tiny is stopped: the journal knows of no start of it. "
      'A request through NGINX or "home-lab-services start tiny" starts it.'),
+    ("paused", model(in_flight=1), why("in_flight", in_flight=1, paused_until=at(-18)),
+     f"tiny is loaded and runs since {clock(20)}, and works on 1 request. It is not stopped while it does. "
+     f"It is paused: its requests are held until {clock(-18)}."),
     ("in_flight", model(in_flight=2), why("in_flight", in_flight=2),
      f"tiny is loaded and runs since {clock(20)}, and works on 2 requests. It is not stopped while it does."),
     ("one_in_flight", model(in_flight=1), why("in_flight", in_flight=1),

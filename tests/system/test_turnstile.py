@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, PATIENCE, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, wait_until
 from web import CHAT, LOADING, NGINX
 
 SWEEP = "model-idle-sweep.service"
@@ -225,6 +225,51 @@ def test_a_storm_of_requests_against_one_of_stops(site):
             done = len(load.answers)
             wait_until(lambda: len(load.answers) > done, PATIENCE, "it goes on")
     assert load.is_whole()
+
+
+# ---- a pause ----
+
+def pause(site, query="", name="gate"):
+    answer = site.http("POST", INFERENCE, f"/models/{name}/pause{query}")
+    assert answer.status == 200, answer
+    return answer
+
+
+def paused_until(site, name="gate"):
+    said = [site.http("GET", INFERENCE, f"/models/{name}")["paused_until"], site.http("GET", MONITOR, f"/models/{name}/why")["paused_until"]]
+    assert [it is None for it in said] in ([True, True], [False, False]), said
+    return said[0]
+
+
+@pytest.mark.parametrize("end", ["pause?seconds=0", "start", "start?wait=ready"])
+def test_a_pause_holds_what_is_new_and_lets_finish_what_runs(site, end):
+    use(site, "lengthy")
+    assert paused_until(site, "lengthy") is None
+    running = site.hold("/lengthy/running")
+    wait_until(lambda: was_read(site, "lengthy"), PATIENCE, "it runs")
+    assert pause(site, "?seconds=600", "lengthy")["paused_until"]
+    held = site.hold("/lengthy/held")
+    site.wait_for_waiting(1)
+    assert running.answer().status == 200
+    assert paused_until(site, "lengthy") and site.runs("lengthy")
+    assert site.waiting() == 1 and was_read(site, "lengthy") == {"/running": 1}
+    assert site.http("POST", INFERENCE, f"/models/lengthy/{end}").status == 200
+    assert held.answer().status == 200 and paused_until(site, "lengthy") is None
+    assert was_read(site, "lengthy") == {"/running": 1, "/held": 1}
+
+
+def test_a_pause_ends_by_itself(site):
+    use(site)
+    pause(site, "?seconds=1")
+    site.sh("systemctl stop model@gate.service")  # which a pause does not mind
+    assert site.hold("/gate/held").answer().status == 200
+    assert not is_up(site) and was_read(site) == {"/held": 1}
+
+
+@pytest.mark.parametrize("query", ["?seconds=601", "?seconds=-1", "?seconds=", "?minutes=1"])
+def test_what_is_no_pause(site, query):
+    assert site.http("POST", INFERENCE, f"/models/gate/pause{query}").status == 400
+    assert site.http("POST", INFERENCE, "/models/nobody/pause").status == 404
 
 
 def test_no_model_raises_one(site):

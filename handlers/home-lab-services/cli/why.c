@@ -167,6 +167,10 @@ static void tell(struct hl_buf *out, const struct facts *f)
                 tell_running(out, f);
         else
                 tell_stopped(out, f);
+        const char *paused_until = hl_json_get_string(f->why, "paused_until");
+        char when[CLI_WHEN_SIZE];
+        if (paused_until)
+                hl_buf_addf(out, " It is paused: its requests are held until %s.", cli_when(paused_until, when));
         hl_buf_adds(out, "\n");
 }
 
