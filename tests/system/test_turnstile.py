@@ -30,12 +30,11 @@ CLIENTS = int(os.environ.get("TURNSTILE_CLIENTS", 6))
 
 @pytest.fixture
 def site(web):
-    """The machine of the tests of NGINX, with these models besides, and no turnstile up."""
+    """The machine of the tests of NGINX, with these models besides."""
     for name, (port, options) in CAST.items():
         web.field_model(name, port, options)
     web.update()
     wait_until(lambda: web.routes(*CAST), PATIENCE, "NGINX knows the models")
-    web.sh(f"rm -f {FOLDER}/*")
     web.began = web.mark()
     return web
 
