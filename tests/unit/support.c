@@ -40,7 +40,8 @@ int test_folder_setup(void **state)
         must(setenv("CONFIGURATION_DIRECTORY", path, 1) == 0 && setenv("STATE_DIRECTORY", path, 1) == 0 &&
              setenv("MODELS_CONFIG_DIR", test_path(path, "models"), 1) == 0 &&
              setenv("HL_READY_DIRECTORY", test_path(path, "ready"), 1) == 0 &&
-             setenv("HL_TURNSTILE_DIRECTORY", test_path(path, "turnstile"), 1) == 0);
+             setenv("HL_TURNSTILE_DIRECTORY", test_path(path, "turnstile"), 1) == 0 &&
+             setenv("HL_QUEUE_DIRECTORY", test_path(path, "queue"), 1) == 0);
         return 0;
 }
 
@@ -59,6 +60,7 @@ int test_folder_teardown(void **state)
         unsetenv("MODELS_CONFIG_DIR");
         unsetenv("HL_READY_DIRECTORY");
         unsetenv("HL_TURNSTILE_DIRECTORY");
+        unsetenv("HL_QUEUE_DIRECTORY");
         must(nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
         free(*state);
         return 0;
