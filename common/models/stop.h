@@ -50,6 +50,11 @@ int hl_stop_if_idle(struct hl_stop *stop, struct hl_bus *bus, const struct hl_co
 int hl_stop_drain(struct hl_stop *stop, struct hl_bus *bus, const struct hl_model *model, const struct hl_wait *wait,
                   unsigned *ret_left, struct hl_err *err);
 
+/* Holds a model that has no request in flight for hl_stop_begin(), however shortly ago it was used. The caller has had
+ * its turnstile up for HL_TURNSTILE_SETTLE_US (turnstile.h), so nothing that NGINX let through is on its way. 1: it is
+ * held; 0: it has a request. */
+int hl_stop_hold(struct hl_stop *stop, struct hl_bus *bus, const struct hl_model *model, struct hl_err *err);
+
 /* Queues the job, and lets go of the model. */
 int hl_stop_begin(struct hl_stop *stop, struct hl_err *err);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "models/capacity.h"
+#include "models/queue.h"
 
 #include <string.h>
 
@@ -72,6 +73,25 @@ static hl_json *model_of(const struct hl_config *config, const struct hl_ledger 
         return json;
 }
 
+/* In the order in which they came. What runs waits for nothing any more. */
+static hl_json *waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger)
+{
+        HL_CLEANUP(hl_free_pointer) struct hl_queued *queued = NULL;
+        size_t count = hl_queue_read(NULL, &queued);
+        hl_json *list = hl_json_new_array();
+        for (size_t i = 0; i < count; i++) {
+                const struct hl_model *model = hl_catalog_find_named(catalog, queued[i].model);
+                if (!model || hl_ledger_find(ledger, model))
+                        continue;
+                uint64_t age_us = hl_us_minus(hl_clock_monotonic(), queued[i].since_us);
+                hl_json *json = hl_json_new();
+                hl_json_set_string(json, "model_name", model->name);
+                hl_json_set_time(json, "waits_since", hl_clock_realtime() - age_us);
+                hl_json_push(list, json);
+        }
+        return list;
+}
+
 int inference_run_capacity(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
@@ -92,5 +112,6 @@ int inference_run_capacity(struct hl_context *ctx)
         hl_json_set_decimal(ctx->reply, "queue_seconds", seconds(config->capacity.queue_us), 3);
         hl_json_set(ctx->reply, "resources", resources(config, &ledger));
         hl_json_set(ctx->reply, "models", models);
+        hl_json_set(ctx->reply, "waiting", waiting(&catalog, &ledger));
         return 0;
 }

@@ -2,10 +2,13 @@
 #include "change.h"
 
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "models/cause.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
+#include "models/room.h"
 #include "models/turnstile.h"
 
 #include <errno.h>
@@ -73,6 +76,110 @@ static int pass_turnstile(struct hl_context *ctx, const struct hl_model *model, 
         return r;
 }
 
+/* One change on its way. */
+struct change {
+        struct hl_context *ctx;
+        struct hl_service *service;
+        const struct hl_model *model;
+        enum hl_job_verb verb;
+        enum inference_wait until;
+        struct hl_stop *stop;
+        struct hl_job own, *job; /* the stop's, or its own */
+        struct hl_room *room;    /* NULL: the model competes for nothing */
+        bool has_no_room;        /* that is why it failed, and no cause is to be looked for */
+        uint64_t asked_us;
+        int place; /* -1: none is taken yet */
+};
+
+static void free_change(struct change *c)
+{
+        hl_job_free(&c->own);
+        hl_room_free(c->room);
+        hl_close_fd(&c->place);
+}
+
+static bool waits_for_end(const struct change *c)
+{
+        return c->until == WAIT_JOB || c->until == WAIT_READY;
+}
+
+static void on_evicts(void *data, const char *model, const char *why)
+{
+        const struct hl_context *ctx = data;
+        const struct hl_log_field fields[] = { { "MESSAGE_ID", HL_EVICTION_MESSAGE_ID },
+                                               { "HL_MODEL", model },
+                                               { "HL_REQUEST_ID", ctx->request->id },
+                                               { NULL, NULL } };
+        hl_log(LOG_NOTICE, fields, "%s", why);
+}
+
+/* Who does not wait for the job's end does not wait for others to end their requests, either. */
+static int make_room(struct change *c)
+{
+        struct hl_context *ctx = c->ctx;
+        for (;;) {
+                uint64_t again_us = 0;
+                int r = hl_room_step(c->room, &again_us, &ctx->err);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+                uint64_t now_us = hl_clock_monotonic(), late_us = c->asked_us + hl_room_queue_us(c->room);
+                if (!hl_room_is_evicting(c->room) && (now_us >= late_us || !waits_for_end(c)))
+                        return hl_room_fail(c->room, &ctx->err);
+                if (c->place < 0 && (r = inference_take_place(ctx, &c->place)) < 0)
+                        return r;
+                bool is_late_first = late_us < again_us && !hl_room_is_evicting(c->room);
+                if (hl_sleep_or_hangup(ctx->request->client_fd,
+                                       hl_us_minus(is_late_first ? late_us : again_us, now_us)))
+                        return hl_fail_client_left(&ctx->err, c->model->unit);
+        }
+}
+
+/* *ret_ended: the job has. */
+static int run_job(struct change *c, const struct hl_wait *wait, bool *ret_ended)
+{
+        struct hl_context *ctx = c->ctx;
+        int r = c->stop ? hl_stop_begin(c->stop, &ctx->err) : hl_job_begin(c->job, &ctx->err);
+        *ret_ended = waits_for_end(c);
+        if (r == 0 && *ret_ended)
+                r = hl_job_wait(c->job, wait, &ctx->err);
+        else if (r == 0 && c->until == WAIT_BEGUN)
+                r = wait_for_begin(c->job, wait->client_fd, ret_ended, &ctx->err);
+        if (r < 0 && c->verb != HL_JOB_STOP)
+                c->has_no_room = hl_refusal_tell(&c->service->bus, &c->service->config, c->model, &ctx->err) < 0;
+        return c->has_no_room ? -ctx->err.errnum : r;
+}
+
+/* Whether somebody else was faster, so that it waits on. */
+static bool waits_on(struct change *c, int r)
+{
+        struct hl_err *err = &c->ctx->err;
+        if (r == 0 || !c->has_no_room || !c->room || err->kind != HL_ERR_BUSY || !waits_for_end(c))
+                return false;
+        c->has_no_room = false;
+        *err = (struct hl_err){ 0 };
+        hl_job_free(c->job);
+        hl_room_refused(c->room);
+        return true;
+}
+
+static int carry_out(struct change *c, struct hl_wait *wait, bool *ret_ended)
+{
+        struct hl_context *ctx = c->ctx;
+        int r;
+        do {
+                r = c->room ? make_room(c) : 0;
+                c->has_no_room = r < 0;
+                if (r < 0)
+                        return r;
+                wait->deadline_us = hl_clock_monotonic() + (c->verb == HL_JOB_START ? 0 : STOP_TIMEOUT_US) +
+                                    (c->verb == HL_JOB_STOP ? 0 : c->model->start_timeout_us);
+                r = run_job(c, wait, ret_ended);
+        } while (waits_on(c, r));
+        if (r == 0 && c->until == WAIT_READY)
+                r = hl_readiness_wait(&c->service->bus, c->model, wait, &ctx->err);
+        return r;
+}
+
 int inference_change(struct hl_context *ctx, const struct hl_model *model, enum hl_job_verb verb,
                      enum inference_wait until, struct hl_stop *stop)
 {
@@ -83,40 +190,39 @@ int inference_change(struct hl_context *ctx, const struct hl_model *model, enum 
                 [HL_JOB_START] = "is starting", [HL_JOB_STOP] = "is stopping", [HL_JOB_RESTART] = "is restarting"
         };
         struct hl_service *service = ctx->service;
-        uint64_t stop_us = verb == HL_JOB_START ? 0 : STOP_TIMEOUT_US,
-                 start_us = verb == HL_JOB_STOP ? 0 : model->start_timeout_us;
         uint64_t since_us = hl_clock_realtime();
-        const struct hl_wait wait = { hl_clock_monotonic() + stop_us + start_us, ctx->request->client_fd,
-                                      ctx->request->on_queued };
+        struct hl_wait wait = { hl_clock_monotonic() + model->start_timeout_us, ctx->request->client_fd,
+                                ctx->request->on_queued };
 
         hl_json_set_string(ctx->reply, "model_name", model->name);
         if (until == WAIT_READY && model->port == 0) /* found before anything is started */
                 return tell_cause(ctx, model, since_us, &wait, hl_model_has_port(model, &ctx->err));
-        HL_CLEANUP(hl_close_fd) int place = -1;
-        int r = until == WAIT_READY ? inference_take_place(ctx, &place) : 0;
+        HL_CLEANUP(free_change)
+        struct change c = { .ctx = ctx,
+                            .service = service,
+                            .model = model,
+                            .verb = verb,
+                            .until = until,
+                            .stop = stop,
+                            .place = -1,
+                            .asked_us = hl_clock_monotonic() };
+        int r = until == WAIT_READY ? inference_take_place(ctx, &c.place) : 0;
         if (r < 0)
                 return r;
         if (verb == HL_JOB_START)
                 r = pass_turnstile(ctx, model, until, &wait);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_job_free)
-        struct hl_job own = { .bus = &service->bus, .verb = verb, .name = model->unit };
-        struct hl_job *job = stop ? &stop->job : &own;
+        c.own = (struct hl_job){ .bus = &service->bus, .verb = verb, .name = model->unit };
+        c.job = stop ? &stop->job : &c.own;
         r = verb == HL_JOB_STOP ? 0 : hl_readiness_check_port(&service->bus, model, &ctx->err);
-        bool ended = until == WAIT_JOB || until == WAIT_READY;
+        if (r == 0 && verb != HL_JOB_STOP && hl_claim_matters(&model->claim, &service->config.capacity))
+                c.room = hl_room_new(&service->bus, model, on_evicts, ctx);
+        bool ended = false;
         if (r == 0)
-                r = stop ? hl_stop_begin(stop, &ctx->err) : hl_job_begin(job, &ctx->err);
-        if (r == 0 && ended)
-                r = hl_job_wait(job, &wait, &ctx->err);
-        else if (r == 0 && until == WAIT_BEGUN)
-                r = wait_for_begin(job, wait.client_fd, &ended, &ctx->err);
-        if (r == 0 && until == WAIT_READY)
-                r = hl_readiness_wait(&service->bus, model, &wait, &ctx->err);
-        if (r < 0 && verb != HL_JOB_STOP && hl_refusal_tell(&service->bus, &service->config, model, &ctx->err) < 0)
-                return -ctx->err.errnum;
+                r = carry_out(&c, &wait, &ended);
         if (r < 0)
-                return verb == HL_JOB_STOP ? r : tell_cause(ctx, model, since_us, &wait, r);
+                return verb == HL_JOB_STOP || c.has_no_room ? r : tell_cause(ctx, model, since_us, &wait, r);
 
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Model %s %s", model->name,

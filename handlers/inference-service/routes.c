@@ -200,12 +200,21 @@ static const struct hl_reply_field need_fields[] = {
 };
 static const struct hl_schema need = { "Need", need_fields };
 
+static const struct hl_reply_field waiting_fields[] = {
+        NAME,
+        { "waits_since", HL_REPLY_TIME, "When the start was asked for" },
+        { 0 },
+};
+static const struct hl_schema waiting = { "Waiting", waiting_fields };
+
 const struct hl_reply_field inference_reply_capacity[] = {
         { "limited", HL_REPLY_BOOL, "Whether the configuration says what there is" },
         { "min_residency_seconds", HL_REPLY_NUMBER, "A model that was loaded is not evicted before" },
         { "queue_seconds", HL_REPLY_NUMBER, "How long a request waits for room" },
         { "resources", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What there is and what is claimed", .schema = &resource },
         { "models", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "Those that need something", .schema = &need },
+        { "waiting", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "Starts that wait for room, the first come first",
+          .schema = &waiting },
         { 0 },
 };
 

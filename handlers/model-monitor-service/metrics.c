@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "models/capacity.h"
+#include "models/evicted.h"
+#include "models/queue.h"
 #include "models/usage.h"
 #include "systemd/shutdown.h"
 
@@ -89,6 +91,13 @@ static bool get_memory(const struct hl_model *model, const struct model_numbers 
         return n->runs && n->detail.memory_bytes != HL_UNIT_UNKNOWN;
 }
 
+static bool get_evicted(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)n;
+        *ret = (double)hl_evicted_of(model->name);
+        return hl_claim_is_any(&model->claim);
+}
+
 static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, const struct model_numbers *numbers)
 {
         static const struct {
@@ -103,6 +112,9 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
                 { "hls_model_idle_seconds", "gauge", "For how long a running model is unused.", get_idle },
                 { "hls_model_cpu_seconds_total", "counter", "CPU time since a running model was started.", get_cpu },
                 { "hls_model_memory_bytes", "gauge", "Memory of a running model, with its page cache.", get_memory },
+                { "hls_model_evicted_total", "counter",
+                  "How often the model had to make room for another since boot; where it claims anything.",
+                  get_evicted },
         };
         add_states(out, catalog, numbers);
         for (size_t m = 0; m < HL_COUNT(metrics); m++) {
@@ -112,6 +124,18 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
                         if (metrics[m].get(&catalog->models[i], &numbers[i], &value))
                                 number(out, metrics[m].name, &catalog->models[i], value);
         }
+}
+
+/* Who waits for room still: a model that runs has it. */
+static size_t count_waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger)
+{
+        HL_CLEANUP(hl_free_pointer) struct hl_queued *queued = NULL;
+        size_t count = hl_queue_read(NULL, &queued), waiting = 0;
+        for (size_t i = 0; i < count; i++) {
+                const struct hl_model *model = hl_catalog_find_named(catalog, queued[i].model);
+                waiting += model && !hl_ledger_find(ledger, model);
+        }
+        return waiting;
 }
 
 /* What the host has for its models, and what those claim that hold it. */
@@ -134,6 +158,8 @@ static void add_capacity(struct hl_buf *out, const struct hl_config *config, con
                 hl_buf_addf(out, "hls_capacity_bytes{resource=\"%s\",kind=\"claimed\"} %" PRIu64 "\n", name,
                             hl_ledger_used(&ledger, i, NULL));
         }
+        head(out, "hls_capacity_waiting", "gauge", "Starts that wait for room.");
+        hl_buf_addf(out, "hls_capacity_waiting %zu\n", count_waiting(catalog, &ledger));
 }
 
 static int add_shutdown(struct hl_buf *out, struct hl_context *ctx)

@@ -31,7 +31,8 @@ void hl_router_refuse(struct hl_router_request *request, const struct hl_err *er
 /* What is wrong with the model: 503 whatever the kind, because clients try that again; model may be "". */
 void hl_router_refuse_unavailable(struct hl_router_request *request, const char *model, const struct hl_err *err);
 
-/* The model had the request and did not answer it: the status of the kind, 502 or 504. */
+/* The same with the status of the kind: the model had the request and did not answer it, 502 or 504; or it will never
+ * fit, 409. */
 void hl_router_refuse_interrupted(struct hl_router_request *request, const char *model, const struct hl_err *err);
 
 #endif

@@ -3,57 +3,23 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "models/ask.h"
 #include "models/cause.h"
+#include "models/load_time.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
 #include "models/stop.h"
 #include "models/turnstile.h"
-#include "systemd/jobs.h"
+#include "start.h"
 #include "systemd/units.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/queue.h>
 
 #define ACCURACY_US HL_USEC_PER_MSEC
 
-struct hl_waiter {
-        LIST_ENTRY(hl_waiter) entry;
-        hl_starter_fn *on_done;
-        void *data;
-};
-
-/* One model on its way up. */
-struct start {
-        struct hl_starter *starter;
-        LIST_ENTRY(start) entry;
-        LIST_HEAD(waiter_list, hl_waiter) waiters;
-        struct hl_model model;
-        uint64_t deadline_us, watch_us; /* when its unit is looked at next */
-        uint64_t held_until_us;         /* by the model's turnstile; 0: it was let in */
-        uint64_t let_in_us;
-        struct hl_job job;
-        struct hl_ask ask;
-        struct hl_readiness_watch watch;
-        sd_event_source *io, *timer;
-        struct hl_err err;
-        uint64_t since_us; /* of the start, CLOCK_REALTIME */
-        int cause_tries;
-        char cause[HL_CAUSE_SIZE];
-};
-
-struct hl_starter {
-        sd_event *event;
-        struct hl_bus *bus;
-        uint64_t grace_us;
-        LIST_HEAD(start_list, start) starts;
-};
-
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
-static void hold(struct start *s);
 static void let_in(struct start *s);
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data);
 
@@ -70,26 +36,30 @@ static void free_start(struct start *s)
         end_asking(s);
         sd_event_source_disable_unref(s->timer);
         hl_job_free(&s->job);
+        hl_room_free(s->room);
         hl_model_free(&s->model);
         free(s);
 }
 
+void hl_start_tell(struct hl_waiter *waiter, const struct hl_err *err, const char *cause)
+{
+        hl_starter_fn *on_done = waiter->on_done;
+        void *data = waiter->data;
+        hl_starter_leave(waiter);
+        on_done(data, err, cause);
+}
+
 /* Calls every waiter. A callback may cancel other waiters, or start the model again. */
-static void finish(struct start *s)
+void hl_start_finish(struct start *s)
 {
         LIST_REMOVE(s, entry);
-        while (!LIST_EMPTY(&s->waiters)) {
-                struct hl_waiter *waiter = LIST_FIRST(&s->waiters);
-                hl_starter_fn *on_done = waiter->on_done;
-                void *data = waiter->data;
-                hl_starter_leave(waiter);
-                on_done(data, &s->err, s->cause);
-        }
+        while (!LIST_EMPTY(&s->waiters))
+                hl_start_tell(LIST_FIRST(&s->waiters), &s->err, s->cause);
         free_start(s);
 }
 
 /* Calls on_timer() at that time: of the next step, or of the end. */
-static void set_timer(struct start *s, uint64_t at_us)
+void hl_start_set_timer(struct start *s, uint64_t at_us)
 {
         int r;
         if (!s->timer)
@@ -102,7 +72,7 @@ static void set_timer(struct start *s, uint64_t at_us)
 
 static void fail_soon(struct start *s)
 {
-        set_timer(s, 0);
+        hl_start_set_timer(s, 0);
 }
 
 /* Whether the start failed only because somebody has stopped the model for having nothing to do. */
@@ -117,7 +87,7 @@ static void finish_failure(struct start *s)
 {
         bool known = true;
         if (was_drained(s)) {
-                hold(s);
+                hl_start_hold(s);
                 return;
         }
         if (s->err.kind == HL_ERR_TIMEOUT &&
@@ -127,11 +97,11 @@ static void finish_failure(struct start *s)
                 known = hl_cause_of_failure(s->starter->bus, &s->model, s->since_us, &s->err, s->cause);
         if (!known && s->cause_tries++ < HL_CAUSE_TRIES) {
                 end_asking(s);
-                set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);
+                hl_start_set_timer(s, hl_clock_monotonic() + HL_CAUSE_LAG_US);
                 return;
         }
         hl_cause_tell(&s->err, s->cause);
-        finish(s);
+        hl_start_finish(s);
 }
 
 /* 1: the wait has come to its end; 0: it goes on. A systemd that does not answer just now ends nothing. */
@@ -148,6 +118,13 @@ static int judge(struct start *s, int status, uint64_t asked_us)
         return 1;
 }
 
+static void finish_ready(struct start *s)
+{
+        if (s->room && s->begun_us > 0)
+                hl_load_time_record(s->model.name, hl_us_minus(hl_clock_monotonic(), s->begun_us));
+        hl_start_finish(s);
+}
+
 /* Asks on until something has to be waited for. */
 static void step(struct start *s)
 {
@@ -160,14 +137,14 @@ static void step(struct start *s)
                         if (s->err.kind)
                                 finish_failure(s);
                         else if (hl_turnstile_is_up(s->model.name)) /* it is to be stopped before it had a request */
-                                hold(s);
+                                hl_start_hold(s);
                         else
-                                finish(s);
+                                finish_ready(s);
                         return;
                 }
         }
         uint64_t next_us = again_us < s->watch_us ? again_us : s->watch_us;
-        set_timer(s, next_us < s->deadline_us ? next_us : s->deadline_us);
+        hl_start_set_timer(s, next_us < s->deadline_us ? next_us : s->deadline_us);
 }
 
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -199,6 +176,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
                 let_in(s);
                 return 0;
         }
+        if (s->is_queued || hl_start_is_refused(s)) {
+                hl_start_queue(s);
+                return 0;
+        }
         if (!s->err.kind && !s->job.result)
                 hl_fail(&s->err, HL_ERR_TIMEOUT, ETIMEDOUT, "still_working",
                         "starting %s takes longer than its START_TIMEOUT; it goes on", s->model.name);
@@ -228,7 +209,7 @@ static void on_job_ended(void *data)
         struct hl_unit_detail detail;
         if (hl_job_result(&s->job, &detail, &s->err) < 0) {
                 tell_refusal(s);
-                fail_soon(s); /* not now: this is called by the job that finish() would free */
+                fail_soon(s); /* not now: this is called by the job that hl_start_finish() would free */
                 return;
         }
         uint64_t now_us = hl_clock_monotonic(), grace_end_us = now_us + s->starter->grace_us;
@@ -236,7 +217,9 @@ static void on_job_ended(void *data)
         if (detail.active == HL_UNIT_ACTIVE && detail.active_since_monotonic_us + s->model.start_timeout_us < now_us &&
             grace_end_us < s->deadline_us)
                 s->deadline_us = grace_end_us;
-        set_timer(s, 0);
+        if (detail.active_since_monotonic_us >= s->let_in_us)
+                s->begun_us = detail.active_since_monotonic_us;
+        hl_start_set_timer(s, 0);
 }
 
 static int begin_job(struct start *s)
@@ -256,37 +239,50 @@ static int begin_job(struct start *s)
         return r < 0 ? r : hl_job_begin(&s->job, &s->err);
 }
 
-/* Not before the turnstile is down: a model that is being stopped is to be gone, and a paused one stays as it is. */
-static void let_in(struct start *s)
+void hl_start_job(struct start *s)
 {
-        uint64_t now_us = hl_clock_monotonic();
-        if (hl_turnstile_is_up(s->model.name)) {
-                if (now_us < s->held_until_us) {
-                        set_timer(s, now_us + HL_TURNSTILE_LOOK_US);
-                        return;
-                }
-                hl_fail(&s->err, HL_ERR_BUSY, EBUSY, "model_paused",
-                        "%s is paused or drained, and that takes longer than a request waits", s->model.name);
-        }
-        s->held_until_us = 0;
-        s->let_in_us = now_us;
-        s->deadline_us = now_us + s->model.start_timeout_us;
+        s->let_in_us = hl_clock_monotonic();
+        s->deadline_us = s->let_in_us + s->model.start_timeout_us;
         s->job = (struct hl_job){ .bus = s->starter->bus,
                                   .verb = HL_JOB_START,
                                   .name = s->model.unit,
                                   .ended = on_job_ended,
                                   .data = s,
                                   .answer_us = s->model.start_timeout_us };
-        if (s->err.kind || begin_job(s) < 0)
+        if (begin_job(s) < 0)
                 fail_soon(s);
         else
-                set_timer(s, s->deadline_us);
+                hl_start_set_timer(s, s->deadline_us);
 }
 
-static void hold(struct start *s)
+/* Not before the turnstile is down: a model that is being stopped is to be gone, and a paused one stays as it is. */
+static void let_in(struct start *s)
+{
+        uint64_t now_us = hl_clock_monotonic();
+        bool is_up = hl_turnstile_is_up(s->model.name);
+        if (is_up && now_us < s->held_until_us) {
+                hl_start_set_timer(s, now_us + HL_TURNSTILE_LOOK_US);
+                return;
+        }
+        s->held_until_us = 0;
+        if (is_up) {
+                hl_fail(&s->err, HL_ERR_BUSY, EBUSY, "model_paused",
+                        "%s is paused or drained, and that takes longer than a request waits", s->model.name);
+                fail_soon(s);
+        } else if (hl_claim_is_any(&s->model.claim)) {
+                hl_start_ask_for_room(s);
+        } else {
+                hl_start_job(s);
+        }
+}
+
+/* Who is held stands in nobody's way. */
+void hl_start_hold(struct start *s)
 {
         end_asking(s);
         hl_job_free(&s->job);
+        s->room = hl_room_free(s->room);
+        s->is_queued = false;
         s->job = (struct hl_job){ 0 };
         s->err = (struct hl_err){ 0 };
         s->held_until_us = hl_clock_monotonic() + HL_TURNSTILE_LEASE_MAX_US;
@@ -300,14 +296,14 @@ static struct start *begin_start(struct hl_starter *starter, const struct hl_mod
                 .starter = starter, .model = hl_model_copy(model), .since_us = hl_clock_realtime(), .ask.epoll = -1
         };
         LIST_INSERT_HEAD(&starter->starts, s, entry);
-        hold(s);
+        hl_start_hold(s);
         return s;
 }
 
 struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us)
 {
         struct hl_starter *starter = hl_alloc(sizeof(*starter));
-        *starter = (struct hl_starter){ .event = event, .bus = bus, .grace_us = grace_us };
+        *starter = (struct hl_starter){ .event = event, .bus = bus, .room_bus = HL_BUS_INIT, .grace_us = grace_us };
         return starter;
 }
 
@@ -318,6 +314,7 @@ void hl_starter_free(struct hl_starter *starter)
                 LIST_REMOVE(s, entry);
                 free_start(s);
         }
+        hl_bus_free(&starter->room_bus);
         free(starter);
 }
 
@@ -347,13 +344,16 @@ struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_mo
         if (!s || was_stopped(s))
                 s = begin_start(starter, model);
         struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));
-        *waiter = (struct hl_waiter){ .on_done = on_done, .data = data };
+        *waiter = (struct hl_waiter){ .start = s, .since_us = hl_clock_monotonic(), .on_done = on_done, .data = data };
         LIST_INSERT_HEAD(&s->waiters, waiter, entry);
         return waiter;
 }
 
 void hl_starter_leave(struct hl_waiter *waiter)
 {
+        struct start *s = waiter->start;
         LIST_REMOVE(waiter, entry);
         free(waiter);
+        if (s->is_queued && LIST_EMPTY(&s->waiters)) /* its place is the next one's */
+                hl_start_set_timer(s, 0);
 }

@@ -2,8 +2,9 @@
 /* starter.h - starts models for those who wait for them: each model once, however many wait.
  *
  * Shape    a hl_starter belongs to one event loop. hl_starter_wait() joins the start of a model that is under way, or
- *          begins one: systemd's job first, then the model's health path until it says that it has loaded.
- * Errors   how it went comes to `on_done`: an err of kind NONE when the model is ready, else as in jobs.h and
+ *          begins one: systemd's job first, then the model's health path until it says that it has loaded. A model that
+ *          competes for room gets that first, in its turn (room.h); who has waited for queue_seconds is told so.
+ * Errors   how it went comes to `on_done`: an err of kind NONE when the model is ready, else as in jobs.h, room.h and
  *          readiness.h, and then with the cause (cause.h), or "". A model that has been running for longer than its
  *          START_TIMEOUT is not waited for that long again, only for grace_us.
  * Owner    a hl_waiter is gone once it was told; hl_starter_leave() ends it unreported. The start goes on either way:

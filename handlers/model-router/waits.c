@@ -125,7 +125,9 @@ static void on_done(void *data, const struct hl_err *err, const char *cause)
 {
         struct waiting *w = data;
         w->request->cause = cause;
-        if (err->kind)
+        if (err->kind == HL_ERR_CONFLICT && err->errnum == ENOSPC) /* it will never fit: nobody is to try again */
+                hl_router_refuse_interrupted(hl_steal(w->request), w->model, err);
+        else if (err->kind)
                 hl_router_refuse_unavailable(hl_steal(w->request), w->model, err);
         else
                 pass_on(w);

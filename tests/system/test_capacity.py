@@ -10,7 +10,7 @@ from machines import INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
 
 CARD = "/srv/card"
 MIB = 1024 * 1024
-CAPACITY = {"gpus": {"0": "23M"}}
+CAPACITY = {"gpus": {"0": "23M"}, "queue_seconds": 0}
 
 
 @pytest.fixture
@@ -65,12 +65,13 @@ def test_what_does_not_fit_stays_inactive_and_says_why(card):
     assert card.failed_units() == ""
     answer = card.http("POST", INFERENCE, "/models/middle/start")
     assert (answer.status, answer["code"]) == (503, "no_capacity"), answer
-    assert words in answer["message"]
+    assert answer["message"].startswith("gpu 0 has 23 MiB: large (20 MiB") and "middle needs 18 MiB" in answer["message"]
 
     never = "huge does not fit, whatever else is stopped: gpu 0 has 23 MiB: small (2 MiB, kept); huge needs 22 MiB"
     answer = card.http("POST", INFERENCE, "/models/huge/start")
     assert (answer.status, answer["code"]) == (409, "model_does_not_fit"), answer
     assert never in answer["message"]
+    card.sh(["systemctl", "start", unit("huge")])
     assert refused(card, "huge") and reason(card, "huge") == never
 
     assert running(card, "large", "small") == ["large", "small"]
@@ -137,7 +138,7 @@ def test_of_those_that_start_at_once_as_many_run_as_fit(card):
 
 
 def test_a_group_has_one_that_runs(card):
-    card.config()
+    card.config(capacity={"queue_seconds": 0})
     for number, name in enumerate(["one", "two"]):
         card.model(name, 8401 + number, extra='GROUP="big other"\n' if number else 'GROUP="big"\n')
     card.model("apart", 8403, extra='GROUP="bigger"\n')
@@ -148,7 +149,7 @@ def test_a_group_has_one_that_runs(card):
     card.sh(["systemctl", "start", unit("one")])
     answer = card.http("POST", INFERENCE, "/models/two/start")
     assert (answer.status, answer["code"]) == (503, "no_capacity"), answer
-    assert "group big is one's (running), and two is in it, too" in answer["message"]
+    assert "group big is one's (running" in answer["message"] and "), and two is in it, too" in answer["message"]
 
 
 @contextlib.contextmanager
