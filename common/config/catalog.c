@@ -26,9 +26,10 @@ bool hl_model_name_valid(const char *name)
         return len <= HL_MODEL_NAME_MAX;
 }
 
-static char *unit_name(const char *template, const char *model)
+char *hl_model_unit_name(const struct hl_config *config, const char *model)
 {
-        const char *hole = strstr(template, "%s"); /* one, as config.c made sure of */
+        const char *template = config->unit_template,
+                   *hole = strstr(template, "%s"); /* one, as config.c made sure of */
         return hl_format("%.*s%s%s", (int)(hole - template), template, model, hole + 2);
 }
 
@@ -83,7 +84,7 @@ static int add_model(struct hl_catalog *catalog, int dir_fd, const struct hl_con
         catalog->models = hl_grow(catalog->models, catalog->count + 1, sizeof(*catalog->models));
         struct hl_model *model = &catalog->models[catalog->count++];
         *model = (struct hl_model){ .file_path = hl_format("%s/%s", config->models_dir, name),
-                                    .unit = unit_name(config->unit_template, name),
+                                    .unit = hl_model_unit_name(config, name),
                                     .changed_us = hl_timespec_us(status->st_mtim) };
         memcpy(model->name, name, strlen(name) + 1);
         int r = hl_model_file_read(dir_fd, config, model, report);

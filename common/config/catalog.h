@@ -52,6 +52,9 @@ struct hl_catalog {
 /* [A-Za-z0-9][A-Za-z0-9._:-]*, at most HL_MODEL_NAME_MAX bytes. */
 bool hl_model_name_valid(const char *name);
 
+/* The unit of the model of this name, for free(). */
+char *hl_model_unit_name(const struct hl_config *config, const char *model);
+
 /* only: read no other model's file than this one's; NULL: all. Where all are read, each alias is
  * one model's alone; where one is, its aliases are those of its file, also what another model has. */
 int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,

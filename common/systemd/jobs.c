@@ -22,6 +22,7 @@ static const struct {
         [HL_JOB_STOP] = { "StopUnit", "replace", "stopping", "stop_failed" },
         [HL_JOB_RESTART] = { "RestartUnit", "replace", "restarting", "start_failed" },
         [HL_JOB_RELOAD] = { "ReloadUnit", "fail", "reloading", "reload_failed" },
+        [HL_JOB_RUN] = { "StartUnit", "replace", "running", "run_failed" },
 };
 
 static void set_result(struct hl_job *job, const char *result)
@@ -127,6 +128,13 @@ int hl_job_begin(struct hl_job *job, struct hl_err *err)
         return r;
 }
 
+static bool is_as_asked(enum hl_job_verb verb, const struct hl_unit_detail *detail)
+{
+        if (verb == HL_JOB_RUN)
+                return detail->active != HL_UNIT_FAILED && strcmp(detail->result, "success") == 0;
+        return verb == HL_JOB_STOP || detail->active == HL_UNIT_ACTIVE || detail->active == HL_UNIT_STARTING;
+}
+
 /* The job's end says little: "done" also ends the start of a unit that failed at once. */
 int hl_job_result(const struct hl_job *job, struct hl_unit_detail *ret_detail, struct hl_err *err)
 {
@@ -139,8 +147,7 @@ int hl_job_result(const struct hl_job *job, struct hl_unit_detail *ret_detail, s
         if (r < 0)
                 return r;
         bool done = strcmp(job->result, "done") == 0 || strcmp(job->result, "skipped") == 0;
-        if (done &&
-            (job->verb == HL_JOB_STOP || detail.active == HL_UNIT_ACTIVE || detail.active == HL_UNIT_STARTING)) {
+        if (done && is_as_asked(job->verb, &detail)) {
                 if (ret_detail)
                         *ret_detail = detail;
                 return 0;

@@ -23,7 +23,8 @@
 
 struct hl_unit_detail;
 
-enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD };
+/* HL_JOB_RUN: the start of a oneshot, which is as asked once it has ended well. */
+enum hl_job_verb { HL_JOB_START, HL_JOB_STOP, HL_JOB_RESTART, HL_JOB_RELOAD, HL_JOB_RUN };
 
 /* Queues the job, waits for its end, and checks that the unit then is as asked. */
 int hl_jobs_run(struct hl_bus *bus, enum hl_job_verb verb, const char *name, const struct hl_wait *wait,

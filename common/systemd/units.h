@@ -88,6 +88,9 @@ int hl_socket_addresses(struct hl_bus *bus, const char *name, struct hl_buf *out
 /* When a timer unit elapses next, CLOCK_MONOTONIC; 0: it does not. */
 int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_monotonic_us, struct hl_err *err);
 
+/* What a service has said of itself in its last run; "": nothing. free() */
+int hl_units_status_text(struct hl_bus *bus, const char *name, char **ret_text, struct hl_err *err);
+
 /* How a unit ended, for people: "exit-code, status 3". free() */
 char *hl_units_describe(const struct hl_unit_detail *detail);
 

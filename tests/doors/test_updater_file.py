@@ -190,6 +190,43 @@ def test_a_broken_configuration_leaves_the_file(updater):
     assert updater.output.read_text() == before
 
 
+def names_and_ports(updater):
+    """What would be proposed. Without a bus nobody is asked to look at it."""
+    file = updater.folder / "proposal"
+    says(updater.run("--propose", file, status=1), "")
+    return file
+
+
+def test_a_proposal_is_names_and_ports_and_gives_the_same(updater):
+    updater.model("Beta:q4.x", 18200)
+    (updater.models / "portless").write_text('COMMAND="sleep 1"\n')
+    file = names_and_ports(updater)
+    assert file.read_text() == "Beta:q4.x 18200\ntiny 18191\n"
+    assert list(updater.output.parent.iterdir()) == [], "the updater writes nothing else"
+    says(updater.run("--accept", file), "has the locations of 2 models")
+    assert updater.output.read_text() == updater.run("--print").stdout
+    assert (updater.folder / "nginx/upstreams/models.conf").read_text() == updater.run("--print-upstreams").stdout
+    assert updater.run("--propose", file).stderr == "", "it is in force: nobody is asked"
+
+
+def test_a_new_proposal_comes_after_a_refused_one_also_where_nothing_is_new(updater):
+    file = names_and_ports(updater)
+    updater.run("--accept", file)
+    file.write_text("nonsense")
+    says(updater.run("--propose", file, status=1), "bus")
+    assert file.read_text() == "tiny 18191\n"
+
+
+@pytest.mark.parametrize("line", ["load_module x.so;", "location / { root /; }", "tiny 18191;", "tiny 0", "tiny", "", "zeta 1\nalpha 1"])
+def test_a_proposal_that_is_something_else_changes_nothing(updater, line):
+    file = names_and_ports(updater)
+    updater.run("--accept", file)
+    before = updater.output.read_text()
+    file.write_text(f"{line}\n")
+    says(updater.run("--accept", file, status=1), "line 1 of what is proposed" if "zeta" not in line else "line 2 of what is proposed")
+    assert updater.output.read_text() == before
+
+
 def test_wrong_arguments_are_told_the_usage_and_change_nothing(updater):
     assert "--print" in updater.run("--help").stdout
     assert "--print" in updater.run("--nonsense", status=os.EX_USAGE).stderr

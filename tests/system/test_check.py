@@ -136,7 +136,7 @@ def test_the_folder_of_activity(broken):
 
 
 @pytest.mark.parametrize("owner, folder", [("home-lab-services", STATE), ("home-lab-services", STATE + "/nginx"),
-                                           ("root", STATE + "/nginx")])
+                                           ("home-lab-nginx", STATE + "/nginx"), ("home-lab-nginx", STATE + "/nginx/upstreams")])
 def test_who_may_write_what_nginx_includes(broken, owner, folder):
     broken.sh(f"chown {owner} {folder}")
     status, text = check(broken)

@@ -219,7 +219,7 @@ def test_what_is_lost_is_made_again(web):
     assert locations(web) == before
     status = web.path(LOCATIONS).stat()
     assert status.st_mode & 0o777 == 0o644
-    assert web.sh(["stat", "-c", "%U", LOCATIONS]).strip() == "home-lab-nginx"
+    assert web.sh(["stat", "-c", "%U", LOCATIONS]).strip() == "root"
     assert "nginx-config-updater.timer" in web.sh("systemctl list-timers --no-legend")
 
 

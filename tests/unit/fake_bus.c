@@ -213,6 +213,8 @@ static int get(struct fake_systemd *s, sd_bus_message *call, const char *unit)
         must(sd_bus_message_read(call, "ss", &interface, &property) >= 0);
         if (strcmp(property, "ControlGroup") == 0)
                 return sd_bus_reply_method_return(call, "v", "s", s->control_group ? s->control_group : "");
+        if (strcmp(property, "StatusText") == 0)
+                return sd_bus_reply_method_return(call, "v", "s", s->status_text ? s->status_text : "");
         return sd_bus_reply_method_return(call, "v", "t", since_of(unit));
 }
 

@@ -52,6 +52,7 @@ struct fake_systemd {
                                     * NULL: the one that it is asked for by its name */
         const char *sub_state;     /* of those; NULL: "sub" */
         const char *control_group; /* of all units; NULL: they have none */
+        const char *status_text;   /* likewise */
         int exit_code, exit_status;
         unsigned list_fails_after; /* calls of ListUnitsByNames that say "active", then "failed"; 0: by the name */
         bool list_stops;           /* they say "inactive" then */

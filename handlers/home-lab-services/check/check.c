@@ -18,7 +18,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define NGINX_USER "home-lab-nginx"
+#define NGINX_USER "home-lab-nginx" /* of nginx-config-updater */
 
 static const int exit_statuses[CAUSE_COUNT] = { EX_CONFIG,      EX_NOPERM,  EX_TEMPFAIL,
                                                 EX_UNAVAILABLE, EX_DATAERR, EX_DATAERR };
@@ -174,7 +174,7 @@ const char *hl_check_again(void)
         return "run \"make install\" again";
 }
 
-/* A folder that a program of ours, and nobody else, writes. */
+/* A folder below that of the state, which one user writes and nobody else. */
 static void check_folder(struct hl_check *c, const char *name, const char *user_name)
 {
         HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", hl_state_dir(), name);
@@ -187,6 +187,16 @@ static void check_folder(struct hl_check *c, const char *name, const char *user_
         else if (!S_ISDIR(status.st_mode) || status.st_uid != user->pw_uid || (status.st_mode & 022))
                 hl_check_problem(c, "%s: must belong to %s and be writable by nobody else: chown %s %s; chmod go-w %s",
                                  path, user_name, user_name, path, path);
+}
+
+/* NGINX's master is root, and does what stands there. */
+static void check_what_nginx_includes(struct hl_check *c)
+{
+        HL_CLEANUP(hl_free_pointer) char *upstreams = hl_format("%s/nginx/upstreams", hl_state_dir());
+        if (!getpwnam(NGINX_USER))
+                hl_check_problem(c, "there is no user " NGINX_USER ": %s", hl_check_again());
+        check_folder(c, "nginx", "root");
+        hl_check_owned_by_root(c, upstreams);
 }
 
 static void check_tokens_file(struct hl_check *c)
@@ -212,7 +222,7 @@ static void check_permissions(struct hl_check *c)
         check_tokens_file(c);
         hl_check_owned_by_root(c, hl_state_dir());
         check_folder(c, "activity", HL_CHECK_USER);
-        check_folder(c, "nginx", NGINX_USER);
+        check_what_nginx_includes(c);
         if (hl_check_total(c) == before)
                 hl_check_line("ok", "permissions and ownership");
 }

@@ -24,7 +24,7 @@ struct job_case {
 
 static void expect_job(const struct job_case *c)
 {
-        static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit", "ReloadUnit" };
+        static const char *const methods[] = { "StartUnit", "StopUnit", "RestartUnit", "ReloadUnit", "StartUnit" };
         struct fake_host host;
         fake_host_start(&host, &c->systemd);
         const struct hl_wait wait = hl_wait_until(test_deadline());
@@ -48,6 +48,8 @@ static void jobs_that_succeed(void **state)
                 { HL_JOB_START, { .job_result = "skipped", .state_after = "active" } },
                 { HL_JOB_RESTART, { .job_result = "done", .state_after = "active" } },
                 { HL_JOB_RELOAD, { .job_result = "done", .state_after = "active" } },
+                { HL_JOB_RUN, { .job_result = "done", .state_after = "inactive" } },
+                { HL_JOB_RUN, { .job_result = "done", .state_after = "activating" } }, /* it runs once more */
                 { HL_JOB_STOP, { .job_result = "done", .state_after = "inactive" } },
                 { HL_JOB_STOP, { .job_result = "done", .state_after = "failed" } }, /* it is stopped, too */
         };
@@ -133,6 +135,18 @@ static void jobs_that_fail(void **state)
                   HL_ERR_UPSTREAM,
                   "reload_failed",
                   "reloading model@x.service failed: job failed" },
+                { HL_JOB_RUN,
+                  { .job_result = "failed", .state_after = "failed", .result = "exit-code" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "run_failed",
+                  "running model@x.service failed: job failed" },
+                { HL_JOB_RUN,
+                  { .job_result = "done", .state_after = "inactive", .result = "timeout" },
+                  -EIO,
+                  HL_ERR_UPSTREAM,
+                  "run_failed",
+                  "unit timeout" },
                 { HL_JOB_START,
                   { .job_result = "failed", .load_state = "not-found" },
                   -EIO,

@@ -171,6 +171,26 @@ static void no_bus_is_busy(void **state)
         hl_bus_free(&bus);
 }
 
+static void what_a_service_says_of_itself(void **state)
+{
+        (void)state;
+        struct fake_host host;
+        HL_CLEANUP(hl_free_pointer) char *nothing = NULL;
+        HL_CLEANUP(hl_free_pointer) char *said = NULL;
+        char *unknown = NULL;
+        fake_host_start(&host, &(struct fake_systemd){ 0 });
+        assert_int_equal(hl_units_status_text(&host.bus, "x.service", &nothing, &host.err), 0);
+        assert_string_equal(nothing, "");
+        host.systemd.status_text = "it is refused";
+        assert_int_equal(hl_units_status_text(&host.bus, "x.service", &said, &host.err), 0);
+        assert_string_equal(said, "it is refused");
+        host.systemd.list_error = SD_BUS_ERROR_NO_REPLY;
+        assert_true(hl_units_status_text(&host.bus, "x.service", &unknown, &host.err) < 0);
+        assert_null(unknown);
+        assert_int_equal(host.err.kind, HL_ERR_BUSY);
+        fake_host_stop(&host);
+}
+
 static void the_control_group(void **state)
 {
         struct fake_host host;
@@ -204,6 +224,7 @@ int main(void)
                 cmocka_unit_test(no_units_take_no_call),
                 ON_FAKE_HOST(starts_are_asked_in_a_pipeline),
                 ON_FAKE_HOST(detail_of_a_unit),
+                cmocka_unit_test(what_a_service_says_of_itself),
                 cmocka_unit_test_setup_teardown(the_control_group, test_folder_setup, test_folder_teardown),
                 ON_FAKE_HOST(ended_units_say_why),
                 ON_FAKE_HOST(questions_that_fail),
