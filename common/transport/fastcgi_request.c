@@ -16,6 +16,7 @@
 
 struct hl_fastcgi_request {
         FCGX_Request fcgi;
+        struct timeval patience; /* with the web server, for the next piece */
         int fd;
 };
 
@@ -40,11 +41,10 @@ static void let_go(struct hl_fastcgi_request *request)
 
 struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
 {
-        struct timeval receive = { .tv_sec = (time_t)(receive_us / HL_USEC_PER_SEC),
-                                   .tv_usec = (suseconds_t)(receive_us % HL_USEC_PER_SEC) };
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive));
-
         struct hl_fastcgi_request *request = hl_alloc(sizeof(*request));
+        request->patience = (struct timeval){ .tv_sec = (time_t)(receive_us / HL_USEC_PER_SEC),
+                                              .tv_usec = (suseconds_t)(receive_us % HL_USEC_PER_SEC) };
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &request->patience, sizeof(request->patience));
         request->fd = fd;
         FCGX_InitRequest(&request->fcgi, -1, 0); /* no socket to accept from: it fails where it would try to */
         request->fcgi.ipcFd = fd;
@@ -83,6 +83,7 @@ static void pass_over_body(struct hl_fastcgi_request *request)
 
 int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len)
 {
+        setsockopt(request->fd, SOL_SOCKET, SO_SNDTIMEO, &request->patience, sizeof(request->patience));
         pass_over_body(request);
         FCGX_PutStr(bytes, (int)len, request->fcgi.out);
         return FCGX_FFlush(request->fcgi.out) < 0 || FCGX_GetError(request->fcgi.out) != 0 ? -EPIPE : 0;

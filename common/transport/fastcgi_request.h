@@ -3,7 +3,7 @@
  *
  * Shape    hl_fastcgi_read() takes the parameters in. The request may then be kept for any time, until
  *          hl_fastcgi_finish() answers it.
- * Units    receive_us: how long the web server may take for the next piece of a request.
+ * Units    receive_us: how long the web server may take for the next piece of a request, and of an answer that goes on.
  * Owner    the request owns its connection. hl_fastcgi_finish() frees both. Values of parameters live as long as it.
  * Process  hl_fastcgi_init() once, before anything else. Different requests may be used by different threads.
  * Source   FastCGI 1.0; libfcgi's fcgiapp.h. Connections are accepted outside of libfcgi, whose own accept could be
@@ -32,7 +32,7 @@ size_t hl_fastcgi_body(struct hl_fastcgi_request *request, void *bytes, size_t s
 /* The connection, to see whether the web server has closed it. */
 int hl_fastcgi_fd(const struct hl_fastcgi_request *request);
 
-/* Sends a piece of an answer at once, for one that takes long. -EPIPE: nobody listens any more. */
+/* Sends a piece of an answer at once, for one that takes long. -EPIPE: nobody listens any more, or takes it in time. */
 int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len);
 
 /* Sends the answer in CGI's form, or the rest of it; text NULL: nothing. The unread rest of the body is passed over. */

@@ -272,6 +272,23 @@ static void an_aborted_request_is_not_answered(void **state)
         end_talk(&talk);
 }
 
+static void who_does_not_read_is_not_waited_for(void **state)
+{
+        (void)state;
+        static const char piece[60000]; /* a socket holds a few of these */
+        struct talk talk = begin_talk();
+        send_parameters(&talk);
+        send_body(&talk, "");
+        struct hl_fastcgi_request *request = hl_fastcgi_read(talk.server, HASTY_US);
+        must(request != NULL);
+        int r = 0;
+        for (unsigned i = 0; i < 1000 && r == 0; i++)
+                r = hl_fastcgi_write(request, piece, sizeof(piece));
+        assert_int_equal(r, -EPIPE);
+        hl_fastcgi_finish(request, "", 0);
+        end_talk(&talk);
+}
+
 static void what_is_not_fastcgi(void **state)
 {
         (void)state;
@@ -295,6 +312,7 @@ int main(void)
                 cmocka_unit_test(who_goes_silent_is_not_waited_for),
                 cmocka_unit_test(a_body_that_does_not_come),
                 cmocka_unit_test(an_aborted_request_is_not_answered),
+                cmocka_unit_test(who_does_not_read_is_not_waited_for),
                 cmocka_unit_test(what_is_not_fastcgi),
         };
         must(hl_fastcgi_init() == 0);
