@@ -97,6 +97,8 @@ static int seek(sd_journal *journal, const struct hl_journal_query *query)
                 r = sd_journal_previous(journal);
                 if (r == 0)
                         return sd_journal_seek_head(journal);
+                if (r > 0 && query->after && sd_journal_test_cursor(journal, query->after) > 0)
+                        break;
                 if (r > 0 && query->bytes)
                         value_of(journal, query->fields[0], &len);
                 bytes += len;
@@ -141,7 +143,7 @@ int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data,
         return r < 0 ? fail(r, err) : 0;
 }
 
-int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us)
+int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, int other_fd, uint64_t deadline_us)
 {
         int fd = sd_journal_get_fd(journal->journal);
         uint64_t wake_us = UINT64_MAX, now_us = hl_clock_monotonic();
@@ -158,7 +160,8 @@ int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint
                 wake_us = deadline_us;
         struct pollfd fds[] = { { .fd = fd, .events = (short)sd_journal_get_events(journal->journal) },
                                 { .fd = client_fd, .events = POLLRDHUP },
-                                { .fd = stop_fd, .events = POLLIN } };
+                                { .fd = stop_fd, .events = POLLIN },
+                                { .fd = other_fd, .events = POLLIN } };
         uint64_t left_ms = wake_us > now_us ? (wake_us - now_us) / HL_USEC_PER_MSEC + 1 : 0;
         r = poll(fds, HL_COUNT(fds), (int)(left_ms < POLL_MAX_MS ? left_ms : POLL_MAX_MS));
         if (r < 0 && errno != EINTR)
@@ -167,6 +170,12 @@ int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint
                 return 0;
         r = sd_journal_process(journal->journal);
         return r < 0 ? r : hl_clock_monotonic() < deadline_us ? 1 : -ETIMEDOUT;
+}
+
+char *hl_journal_cursor(const struct hl_journal *journal)
+{
+        char *cursor;
+        return sd_journal_get_cursor(journal->journal, &cursor) < 0 ? NULL : cursor;
 }
 
 int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, void *data, struct hl_err *err)

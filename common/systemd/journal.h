@@ -24,6 +24,7 @@ struct hl_err;
 struct hl_journal_query {
         const char *const *matches; /* NULL-terminated */
         const char *const *fields;  /* at most HL_JOURNAL_FIELDS_MAX, NULL-terminated */
+        const char *after;          /* NULL, or of hl_journal_cursor(): none up to that entry, if it is among these */
         uint64_t last;              /* at most so many entries */
         uint64_t bytes;             /* and of these the newest whose first fields have so many bytes in all; 0: all */
         uint64_t piece;       /* hl_journal_tell() ends once it has told so many bytes of those; 0: it tells all */
@@ -47,8 +48,12 @@ struct hl_journal *hl_journal_free(struct hl_journal *journal); /* returns NULL 
 /* Tells the entries that were not told yet. 0; 1: there may be more, beyond the query's piece; or -errno. */
 int hl_journal_tell(struct hl_journal *journal, hl_journal_fn *each, void *data, struct hl_err *err);
 
-/* Waits for more. 1: there may be new entries. 0: the wait is over, because client_fd has hung up, or stop_fd (-1:
- * none) is readable. -ETIMEDOUT: deadline_us, CLOCK_MONOTONIC, has passed. Or -errno. */
-int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, uint64_t deadline_us);
+/* Waits for more. 1: there may be new entries, or other_fd (-1: none) is readable. 0: the wait is over, because
+ * client_fd has hung up, or stop_fd (-1: none) is readable. -ETIMEDOUT: deadline_us, CLOCK_MONOTONIC, has passed. Or
+ * -errno. */
+int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, int other_fd, uint64_t deadline_us);
+
+/* Where it is: the entry that was told last, or the one behind which it begins. NULL: before the first. free() */
+char *hl_journal_cursor(const struct hl_journal *journal);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "routes.h"
+#include "service/follow.h"
 #include "systemd/journal.h"
 
 #include <errno.h>
@@ -13,11 +14,8 @@
 
 #define LINES_DEFAULT 200
 #define LINES_MAX 10000
-#define BYTES_MAX (4 * 1024 * 1024)         /* of all messages of an answer: the newest */
-#define PIECE (256 * 1024)                  /* bytes that are read of a followed log before they are sent */
-#define FOLLOW_US (60 * HL_USEC_PER_MINUTE) /* below RuntimeMaxSec= of the unit that follows */
-#define FOLLOWERS_MAX 16                    /* in all: at the port each has a connection, behind FastCGI a thread */
-#define LOOK_US (2 * HL_USEC_PER_SEC)       /* how often it is asked whether a follower's token is still one */
+#define BYTES_MAX (4 * 1024 * 1024) /* of all messages of an answer: the newest */
+#define PIECE (256 * 1024)          /* bytes that are read of a followed log before they are sent */
 
 enum { MESSAGE, PRIORITY, FIELDS };
 
@@ -77,23 +75,21 @@ static void add_text_line(void *data, const struct hl_journal_entry *entry)
 /* ---- a log that is followed ---- */
 
 struct follower {
-        const struct hl_request *request; /* whose answer it is */
+        struct hl_follow follow;
         struct hl_journal *journal;
         hl_journal_fn *add_line;
-        int place;
 };
 
-static void free_follower(void *data)
+static void free_follower(struct hl_follow *follow)
 {
-        struct follower *f = data;
+        struct follower *f = (struct follower *)follow;
         hl_journal_free(f->journal);
-        hl_close_fd(&f->place);
         free(f);
 }
 
-/* Sends what there is by now. 0, or -errno: nobody listens any more. */
-static int send_news(const struct follower *f, const struct hl_stream *stream, uint64_t until_us)
+static int tell(struct hl_follow *follow, const struct hl_stream *stream, uint64_t until_us)
 {
+        const struct follower *f = (const struct follower *)follow;
         struct hl_err err = { 0 };
         int r;
         do {
@@ -106,40 +102,26 @@ static int send_news(const struct follower *f, const struct hl_stream *stream, u
         return r < 0 ? r : 0;
 }
 
-static void follow(void *data, const struct hl_stream *stream)
+static int wait_for_more(struct hl_follow *follow, const struct hl_stream *stream, uint64_t until_us)
 {
-        const struct follower *f = data;
-        uint64_t deadline_us = hl_clock_monotonic() + FOLLOW_US, look_us;
-        int r = 1;
-        while ((r > 0 || r == -ETIMEDOUT) && (look_us = hl_clock_monotonic() + LOOK_US) < deadline_us &&
-               hl_service_still_admits(f->request, HL_SCOPE_LOGS)) {
-                do {
-                        if (send_news(f, stream, look_us) < 0)
-                                return;
-                        r = hl_journal_wait(f->journal, stream->client_fd, stream->stop_fd, look_us);
-                } while (r > 0);
-        }
+        const struct follower *f = (const struct follower *)follow;
+        return hl_journal_wait(f->journal, stream->client_fd, stream->stop_fd, -1, until_us);
 }
 
 static int begin_following(struct hl_context *ctx, const struct hl_journal_query *query, hl_journal_fn *add_line)
 {
         struct follower *f = hl_alloc(sizeof(*f));
-        *f = (struct follower){ .request = ctx->request, .add_line = add_line, .place = -1 };
-        int r = hl_service_take(ctx->service, "follower", FOLLOWERS_MAX, &f->place);
-        if (r < 0)
-                hl_fail(&ctx->err, HL_ERR_BUSY, EBUSY, "too_many_followers", "%d logs are being followed already",
-                        FOLLOWERS_MAX);
+        *f = (struct follower){ .follow = { HL_SCOPE_LOGS, tell, wait_for_more, free_follower }, .add_line = add_line };
+        int r = hl_follow_take(ctx, &f->follow);
         if (r == 0)
                 r = hl_journal_open(query, &f->journal, &ctx->err);
         if (r == 0)
                 r = hl_journal_tell(f->journal, add_line, &ctx->response->body, &ctx->err);
         if (r < 0) {
-                free_follower(f);
+                hl_follow_free(&f->follow);
                 return r;
         }
-        ctx->response->stream = follow;
-        ctx->response->stream_free = free_follower;
-        ctx->response->stream_data = f;
+        hl_follow_begin(ctx, &f->follow);
         return 0;
 }
 
