@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "routes.h"
 #include "service/service.h"
+#include "service/shutdown_json.h"
 #include "systemd/shutdown.h"
 
 #include <errno.h>
@@ -29,25 +30,6 @@ static int get(struct hl_context *ctx, struct hl_shutdown *ret_shutdown, struct 
 {
         struct hl_service *service = ctx->service;
         return or_advise(hl_shutdown_get(&service->bus, ret_shutdown, err), err);
-}
-
-/* "next_shutdown", "cancelled_shutdown", …: one shape for all of them; null where nothing is scheduled. */
-static void set_shutdown(hl_json *out, const char *key, const struct hl_shutdown *s)
-{
-        if (!s->scheduled) {
-                hl_json_set(out, key, NULL);
-                return;
-        }
-        uint64_t now_us = hl_clock_realtime(), left_us = hl_us_minus(s->at_us, now_us);
-        hl_json *json = hl_json_new();
-        hl_json_set_time(json, "scheduled_time", s->at_us);
-        hl_json_set_decimal(json, "minutes_from_now", (double)left_us / HL_USEC_PER_MINUTE, 2);
-        hl_json_set_time(json, "created_at", s->created_us);
-        hl_json_set_string(json, "action", s->action);
-        hl_json_set_int(json, "remaining_seconds", (int64_t)((left_us + HL_USEC_PER_SEC - 1) / HL_USEC_PER_SEC));
-        hl_json_set_string(json, "source", s->ours ? "api" : "external");
-        hl_json_set_string(json, "message", *s->message ? s->message : NULL);
-        hl_json_set(out, key, json);
 }
 
 struct schedule_request {
@@ -123,7 +105,7 @@ static int schedule(struct hl_context *ctx, const struct schedule_request *wante
         int r = hl_shutdown_schedule(&service->bus, wanted->action, at_us, wanted->message, wanted->replace, &replaced,
                                      &ctx->err);
         if (r == -EEXIST && hl_shutdown_get(&service->bus, &shutdown, &(struct hl_err){ 0 }) == 0)
-                set_shutdown(ctx->reply, "shutdown", &shutdown);
+                hl_shutdown_json_set(ctx->reply, "shutdown", &shutdown);
         if (r < 0)
                 return or_advise(r, &ctx->err);
         r = get(ctx, &shutdown, &ctx->err);
@@ -134,9 +116,9 @@ static int schedule(struct hl_context *ctx, const struct schedule_request *wante
         HL_CLEANUP(hl_free_pointer)
         char *message = hl_format("Shutdown (%s) scheduled for %s", wanted->action, hl_format_rfc3339(at_us, at));
         hl_json_set_string(ctx->reply, "message", message);
-        set_shutdown(ctx->reply, "shutdown", &shutdown);
+        hl_shutdown_json_set(ctx->reply, "shutdown", &shutdown);
         if (replaced.scheduled)
-                set_shutdown(ctx->reply, "replaced", &replaced);
+                hl_shutdown_json_set(ctx->reply, "replaced", &replaced);
         return 0;
 }
 
@@ -156,7 +138,7 @@ static int run_next(struct hl_context *ctx)
         if (r < 0)
                 return r;
         if (shutdown.scheduled)
-                set_shutdown(ctx->reply, "shutdown", &shutdown);
+                hl_shutdown_json_set(ctx->reply, "shutdown", &shutdown);
         else
                 hl_json_set_string(ctx->reply, "message", "No shutdown scheduled");
         return 0;
@@ -170,7 +152,7 @@ static int cancel(struct hl_context *ctx)
         if (r < 0)
                 return or_advise(r, &ctx->err);
         hl_json_set_string(ctx->reply, "message", "Shutdown cancelled");
-        set_shutdown(ctx->reply, "cancelled_shutdown", &cancelled);
+        hl_shutdown_json_set(ctx->reply, "cancelled_shutdown", &cancelled);
         return 0;
 }
 
@@ -189,7 +171,7 @@ static int run_get(struct hl_context *ctx)
         if (r < 0)
                 return r;
         hl_json_set_bool(ctx->reply, "scheduled", shutdown.scheduled);
-        set_shutdown(ctx->reply, "shutdown", &shutdown);
+        hl_shutdown_json_set(ctx->reply, "shutdown", &shutdown);
         return 0;
 }
 
@@ -224,7 +206,7 @@ static int run_status(struct hl_context *ctx)
         if (r < 0)
                 return r;
         hl_json_set_bool(ctx->reply, "has_shutdown", shutdown.scheduled);
-        set_shutdown(ctx->reply, "next_shutdown", &shutdown);
+        hl_shutdown_json_set(ctx->reply, "next_shutdown", &shutdown);
         return 0;
 }
 
