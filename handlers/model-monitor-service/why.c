@@ -4,15 +4,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/str.h"
+#include "decisions.h"
 #include "models/capacity.h"
 #include "models/cause.h"
 #include "models/verdict.h"
-#include "systemd/journal.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define DECISIONS_MAX 20
 
@@ -63,43 +60,19 @@ static int set_start(struct hl_service *service, hl_json *out, const struct hl_m
         return 0;
 }
 
-enum { MESSAGE, DECISION, REASON, IDLE_SECONDS, IN_FLIGHT, THRESHOLD_SECONDS, FIELDS };
-
-static const char *const fields[] = { [MESSAGE] = "MESSAGE",
-                                      [DECISION] = "HL_DECISION",
-                                      [REASON] = "HL_REASON",
-                                      [IDLE_SECONDS] = "HL_IDLE_SECONDS",
-                                      [IN_FLIGHT] = "HL_IN_FLIGHT",
-                                      [THRESHOLD_SECONDS] = "HL_THRESHOLD_SECONDS",
-                                      [FIELDS] = NULL };
-
-static void set_number(hl_json *json, const char *key, const char *text)
-{
-        uint64_t number = 0;
-        bool is_known = text && hl_parse_uint(text, INT64_MAX, &number) == 0;
-        hl_json_set_int_or_null(json, key, is_known, number);
-}
-
 static void add_decision(void *data, const struct hl_journal_entry *entry)
 {
-        hl_json *json = hl_json_new();
-        hl_json_set_time(json, "time", entry->at_us);
-        hl_json_set_string(json, "decision", entry->values[DECISION]);
-        hl_json_set_string(json, "reason", entry->values[REASON]);
-        hl_json_set_string(json, "message", entry->values[MESSAGE]);
-        set_number(json, "idle_seconds", entry->values[IDLE_SECONDS]);
-        set_number(json, "threshold_seconds", entry->values[THRESHOLD_SECONDS]);
-        set_number(json, "in_flight", entry->values[IN_FLIGHT]);
-        hl_json_push(data, json);
+        hl_json_push(data, monitor_decision_json(entry));
 }
 
-/* _UID is journald's own word: nobody else's lines look like decisions of ours. */
 static int set_decisions(struct hl_context *ctx, const char *model)
 {
         HL_CLEANUP(hl_free_pointer) char *by_model = hl_format("HL_MODEL=%s", model);
-        HL_CLEANUP(hl_free_pointer) char *by_user = hl_format("_UID=%u", (unsigned)getuid());
-        const char *const matches[] = { "MESSAGE_ID=" HL_SWEEP_MESSAGE_ID, by_user, by_model, NULL };
-        const struct hl_journal_query query = { .matches = matches, .fields = fields, .last = DECISIONS_MAX };
+        HL_CLEANUP(hl_free_pointer) char *by_user = monitor_decision_user();
+        const char *const matches[] = { MONITOR_DECISION_ID, by_user, by_model, NULL };
+        const struct hl_journal_query query = { .matches = matches,
+                                                .fields = monitor_decision_fields,
+                                                .last = DECISIONS_MAX };
         hl_json *decisions = hl_json_new_array();
         hl_json_set(ctx->reply, "decisions", decisions);
         return hl_journal_read(&query, add_decision, decisions, &ctx->err);
