@@ -13,6 +13,7 @@ ELSEWHERE = {
     ("README.md", "Install it"): "tests/system/test_package.py",
     ("handlers/README.md", "Command line"): "tests/system/test_cli.py",
     ("handlers/MODELS.md", "At boot, and around a load"): "tests/system/test_hooks.py",
+    ("handlers/CLIENTS.md", "Events"): "tests/system/test_events.py",
     ("handlers/CLIENTS.md", "Home Assistant"): "tests/system/test_pages.py",
     ("handlers/CLIENTS.md", "Open WebUI"): "tests/system/test_pages.py",
     ("handlers/CLIENTS.md", "Prometheus"): "tests/system/test_pages.py",

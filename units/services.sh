@@ -7,5 +7,5 @@ declare -Ar port_of=([shutdown-service]=5001 [inference-service]=5002 [model-mon
 # Who may switch off the host is no user who may do anything else.
 declare -Ar user_of=([shutdown-service]=home-lab-power [inference-service]=home-lab-services
 	[model-monitor-service]=home-lab-services)
-# Seconds that one request takes at most: who waits for a model to start may do so for an hour.
-declare -Ar longest_of=([shutdown-service]=60 [inference-service]=3800 [model-monitor-service]=60)
+# Seconds that one request takes at most: who waits for a model to start, or follows events, may do so for an hour.
+declare -Ar longest_of=([shutdown-service]=60 [inference-service]=3800 [model-monitor-service]=3800)

@@ -54,6 +54,7 @@ void hl_request_free(struct hl_request *request)
         free(request->content_encoding);
         free(request->accept);
         free(request->authorization);
+        free(request->last_event_id);
         free(request->x_api_key);
         free(request->api_key);
         free(request->ac_request_method);
@@ -96,6 +97,7 @@ static const struct {
         { "Content-Encoding", offsetof(struct hl_request, content_encoding) },
         { "Accept", offsetof(struct hl_request, accept), .may_repeat = true },
         { "Authorization", offsetof(struct hl_request, authorization) },
+        { "Last-Event-ID", offsetof(struct hl_request, last_event_id), .may_repeat = true },
         { "X-Api-Key", offsetof(struct hl_request, x_api_key) },
         { "Api-Key", offsetof(struct hl_request, api_key) },
         { "Access-Control-Request-Method", offsetof(struct hl_request, ac_request_method) },

@@ -54,6 +54,7 @@ struct hl_request {
         char *content_encoding;
         char *accept;
         char *authorization;
+        char *last_event_id;       /* of a stream of events: where its client stopped */
         char *x_api_key, *api_key; /* where Anthropic's and Azure's clients send their token */
         /* Access-Control-Request-…: what a page asks to be allowed. */
         char *ac_request_method, *ac_request_headers, *ac_request_private_network;

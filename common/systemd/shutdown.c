@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEDULED_FILE "/run/systemd/shutdown/scheduled"
+#define SCHEDULED_FILE HL_SHUTDOWN_FOLDER "/scheduled"
 #define SCHEDULED_FILE_SIZE_MAX 16384 /* bytes */
 
 /* Who schedules one; and who did before an upgrade that was installed since. */

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HL_SHUTDOWN_FOLDER "/run/systemd/shutdown" /* what is in it changes with each schedule */
 #define HL_SHUTDOWN_ACTION_SIZE 32
 #define HL_SHUTDOWN_MESSAGE_MAX 200                  /* bytes of a wall message */
 #define HL_SHUTDOWN_LEAST_US (UINT64_C(1) * 1000000) /* from now: logind takes the past for "at once" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* decisions.h - what the sweep has decided, as the journal has it.
  *
- * Tests    tests/system/test_sweep.py
+ * Tests    tests/system/test_sweep.py, tests/system/test_events.py
  */
 #ifndef HL_MODEL_MONITOR_SERVICE_DECISIONS_H
 #define HL_MODEL_MONITOR_SERVICE_DECISIONS_H

@@ -42,6 +42,7 @@ const struct hl_reply_field monitor_reply_activity[] = {
 
 static const struct hl_reply_field decision_fields[] = {
         { "time", HL_REPLY_TIME, "When it was made" },
+        { "model_name", HL_REPLY_STRING | HL_REPLY_NULLABLE, "About which model; null: about the host" },
         { "decision", HL_REPLY_STRING | HL_REPLY_NULLABLE, "What was decided" },
         { "reason", HL_REPLY_STRING | HL_REPLY_NULLABLE, "Why, in a word" },
         { "message", HL_REPLY_STRING | HL_REPLY_NULLABLE, "Why, in a sentence" },
@@ -94,4 +95,7 @@ const struct hl_reply_field monitor_reply_health[] = {
 
 const struct hl_route_error monitor_errors_all[] = { HL_ERRORS_OF_MODELS, HL_ERRORS_OF_THE_BUS, { 0 } };
 const struct hl_route_error monitor_errors_why[] = { HL_ERRORS_OF_A_MODEL, HL_ERRORS_OF_THE_BUS, { 0 } };
+const struct hl_route_error monitor_errors_events[] = {
+        HL_ERRORS_OF_MODELS, HL_ERRORS_OF_THE_BUS, { 503, "too_many_followers" }, { 0 }
+};
 const struct hl_route_error monitor_errors_report[] = { HL_ERRORS_OF_A_MODEL, { 0 } };
