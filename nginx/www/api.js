@@ -41,6 +41,14 @@ async function ask(method, path, body, limit) {
     throw new Refusal(response.status, code, message.replace(/^./, (first) => first.toUpperCase()));
 }
 
+// An answer that goes on.
+export async function stream(path, signal) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const response = await fetch(path, { headers, cache: "no-store", signal });
+    if (!response.ok) throw new Refusal(response.status, "", `${path} answered ${response.status}.`);
+    return response;
+}
+
 export const look = (path) => ask("GET", path, null, LOOK_MS);
 export const change = (path, body) => ask("POST", path, body, CHANGE_MS);
 

@@ -120,6 +120,9 @@ class Row {
     }
 }
 
+// Whether somebody reads what a model does, and logs.
+export const isOneOpen = () => [...rows.values()].some((row) => row.isOpen);
+
 // Whether something moves, so that the next look should come soon.
 export async function refresh() {
     const [{ models, data }, { activity_status: uses, timestamp }] =

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// page.js - the page: asks every few seconds while somebody sees it, and not at all else.
+// page.js - the page: looks when it hears of a change, and now and then, while somebody sees it; and not at all else.
 import { look } from "./api.js";
+import { forget, hush, isListening, listen } from "./events.js";
 import * as models from "./models.js";
 import * as shutdown from "./shutdown.js";
 import { askForToken } from "./token.js";
 import * as use from "./use.js";
 import { moment, span, write } from "./words.js";
 
-const REST_MS = 3000; // from one look to the next
+const REST_MS = 3000; // from one look to the next, where no change is heard of
+const QUIET_MS = 10000; // where it is: nobody tells of requests and of time that goes by
 const MOVING_MS = 1000; // while something starts or stops
 const TROUBLE_MS = 6000; // where there was no answer
 
@@ -40,7 +42,8 @@ async function once() {
         since = new Date();
         isTroubled = false;
         write(trouble, "");
-        return isMoving ? MOVING_MS : REST_MS;
+        listen(go);
+        return isMoving ? MOVING_MS : isListening() && !models.isOneOpen() ? QUIET_MS : REST_MS;
     } catch (refusal) {
         head = null; // it may have been started anew
         isTroubled = true;
@@ -61,17 +64,24 @@ async function go() {
     }
     if (document.hidden) return;
     isLooking = true;
-    const pause = await once();
+    let pause;
+    do {
+        isAgain = false;
+        pause = await once();
+    } while (isAgain && !document.hidden);
     isLooking = false;
-    if (isAgain || pause !== null) timer = setTimeout(go, isAgain ? 0 : pause);
-    isAgain = false;
+    if (pause !== null) timer = setTimeout(go, pause);
 }
 
-document.addEventListener("visibilitychange", go);
+document.addEventListener("visibilitychange", () => {
+    if (document.hidden) hush();
+    go();
+});
 addEventListener("online", go);
 addEventListener("changed", go);
 addEventListener("token", () => {
     hasAsked = false;
+    forget();
     go();
 });
 go();

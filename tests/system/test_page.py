@@ -9,6 +9,7 @@ import pytest
 
 import real
 from browser import browser_in, program
+from followers import Follower
 from machines import ETC, MODELS, PATIENCE, SOURCE, wait_until
 from neighbours import HERE, neighbour_of, wait_until_reached
 from web import NGINX
@@ -20,6 +21,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGE_BYTES_MAX = 60_000
 ROW = "document.querySelectorAll('.model')"
 FOCUSED = "document.activeElement.getAttribute('aria-label')"
+MONITOR_SOCKET = "/run/home-lab-services/model-monitor-service.sock"
 DIALOG = "document.getElementById('token-dialog').open"
 LEAVER = """#!/usr/bin/python3
 import http.server, os, sys
@@ -364,11 +366,47 @@ def test_an_idle_model_is_stopped_beside_the_open_page(web, here):
         web.sh("systemctl start model-idle-sweep.timer")
 
 
-def test_it_asks_nothing_while_nobody_sees_it(here):
+def listeners(web):
+    """How many connections the monitor has from NGINX: a page that looks has one for a moment, one that listens for long."""
+    return len(web.sh(["ss", "-Hxn", "state", "established", "src", MONITOR_SOCKET]).splitlines())
+
+
+def test_it_listens_instead_of_asking(web, here):
+    see(here)
+    wait_until(lambda: listeners(web) == 1, PATIENCE, "the page listens")
+    here.js("window.setTimeout = () => 0; document.dispatchEvent(new Event('visibilitychange'))")  # from now on it asks by itself no more
+    web.sh("systemctl start model@quick.service")
+    here.says(row("quick", ".word"), "Ready")
+    web.http("POST", 5001, "/shutdown/schedule", {"minutes": 600, "action": "halt"})
+    here.says("#scheduled", "Halt")
+    web.http("POST", 5001, "/shutdown/cancel")
+    here.says("#unscheduled", "No shutdown is scheduled.")
+    web.sh("systemctl stop model@quick.service")
+    here.says(row("quick", ".word"), "Stopped")
+
+
+def test_where_no_place_is_left_to_listen_it_asks(web, here):
+    with contextlib.ExitStack() as stack:
+        def listen():
+            follower = Follower(web.network)
+            stack.callback(follower.close)
+            return follower.status
+        here.open("about:blank")
+        wait_until(lambda: listeners(web) == 0, PATIENCE, "the page of before has left")
+        wait_until(lambda: listen() != 200, PATIENCE, "others have all places")
+        see(here)
+        web.sh("systemctl start model@quick.service")
+        here.says(row("quick", ".word"), "Ready")
+        assert listen() == 503
+
+
+def test_it_asks_nothing_while_nobody_sees_it(web, here):
     looks = "performance.getEntriesByType('resource').filter((it) => it.startTime > window.hid && it.name.endsWith('/activity')).length"
     see(here)
+    wait_until(lambda: listeners(web) == 1, PATIENCE, "the page listens")
     here.js("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true }); window.hid = performance.now();"
             "document.dispatchEvent(new Event('visibilitychange'))")
+    wait_until(lambda: listeners(web) == 0, PATIENCE, "the page listens no more")
     time.sleep(4)  # longer than from one look to the next
     assert here.js(looks) == 0
     here.js("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
