@@ -87,6 +87,15 @@ static int fail(int r, struct hl_err *err)
         return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "the journal: %s", strerror(-r));
 }
 
+/* Whether nothing from here on backwards is wanted. */
+static bool is_before(sd_journal *journal, const struct hl_journal_query *query)
+{
+        uint64_t at_us;
+        if (query->after && sd_journal_test_cursor(journal, query->after) > 0)
+                return true;
+        return query->since_us && sd_journal_get_realtime_usec(journal, &at_us) >= 0 && at_us < query->since_us;
+}
+
 /* Before the first of the last entries. Where there is none yet, the first one that comes is next. */
 static int seek(sd_journal *journal, const struct hl_journal_query *query)
 {
@@ -97,7 +106,7 @@ static int seek(sd_journal *journal, const struct hl_journal_query *query)
                 r = sd_journal_previous(journal);
                 if (r == 0)
                         return sd_journal_seek_head(journal);
-                if (r > 0 && query->after && sd_journal_test_cursor(journal, query->after) > 0)
+                if (r > 0 && is_before(journal, query))
                         break;
                 if (r > 0 && query->bytes)
                         value_of(journal, query->fields[0], &len);

@@ -25,6 +25,7 @@ struct hl_journal_query {
         const char *const *matches; /* NULL-terminated */
         const char *const *fields;  /* at most HL_JOURNAL_FIELDS_MAX, NULL-terminated */
         const char *after;          /* NULL, or of hl_journal_cursor(): none up to that entry, if it is among these */
+        uint64_t since_us;          /* and none that is older */
         uint64_t last;              /* at most so many entries */
         uint64_t bytes;             /* and of these the newest whose first fields have so many bytes in all; 0: all */
         uint64_t piece;       /* hl_journal_tell() ends once it has told so many bytes of those; 0: it tells all */

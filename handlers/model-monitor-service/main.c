@@ -157,6 +157,8 @@ static const struct hl_route table[] = {
         { HL_GET, "/models/{model}/why", monitor_run_why, HL_SCOPE_READ, NULL,
           "Whether the sweep would stop the model now, and its last decisions", .reply = monitor_reply_why,
           .errors = monitor_errors_why },
+        { HL_GET, "/models/{model}/history", monitor_run_history, HL_SCOPE_READ, monitor_history_query,
+          "When the model ran; ?hours=1 to 168", .reply = monitor_reply_history, .errors = monitor_errors_why },
         { HL_GET, "/events", monitor_run_events, HL_SCOPE_READ, NULL,
           "What changes, as server-sent events: models, decisions of the sweep, the shutdown",
           .types = MONITOR_EVENTS_TYPE, .errors = monitor_errors_events },

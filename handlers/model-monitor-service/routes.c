@@ -77,6 +77,23 @@ const struct hl_reply_field monitor_reply_why[] = {
         { 0 },
 };
 
+static const struct hl_reply_field run_fields[] = {
+        { "started", HL_REPLY_TIME | HL_REPLY_NULLABLE, "Its start; null: before the first of these hours" },
+        { "ended", HL_REPLY_TIME | HL_REPLY_NULLABLE, "Its end; null: it goes on" },
+        { "result", HL_REPLY_STRING | HL_REPLY_NULLABLE, "As systemd says it; null: nobody has seen an end" },
+        { 0 },
+};
+static const struct hl_schema run = { "Run", run_fields };
+
+const struct hl_reply_field monitor_reply_history[] = {
+        { "model_name", HL_REPLY_STRING, "The model" },
+        { "from", HL_REPLY_TIME, "The first of these hours" },
+        { "to", HL_REPLY_TIME, "Now" },
+        { "runs", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "Oldest first", .schema = &run },
+        { "complete", HL_REPLY_BOOL, "false: there were too many to tell" },
+        { 0 },
+};
+
 const struct hl_reply_field monitor_reply_report[] = {
         { "message", HL_REPLY_STRING, "What was done" },
         { "model_name", HL_REPLY_STRING, "The model" },

@@ -3,8 +3,9 @@
 //
 // What a model has chosen itself (names, causes, lines of its log) is written as text and never as HTML.
 import { look } from "./api.js";
+import { Day } from "./day.js";
 import { change } from "./token.js";
-import { isSecond, moment, part, requests, span, tell, write } from "./words.js";
+import { bytes, isSecond, moment, part, requests, span, tell, write } from "./words.js";
 
 const WORDS = { unloaded: "Stopped", loading: "Loading", loaded: "Ready", failed: "Failed", stopping: "Stopping" };
 const ENDS = ["recently_used", "idle"]; // reasons with which an idle time ends in a stop
@@ -24,6 +25,8 @@ class Row {
         this.element = document.getElementById("model").content.cloneNode(true).firstElementChild;
         this.at = (selector) => this.element.querySelector(selector);
         this.at("h3").textContent = name;
+        this.day = new Day(this.at(".day svg"), name);
+        this.at(".day svg").setAttribute("aria-label", `The last 24 hours of ${name}`);
         this.at("progress").setAttribute("aria-label", `Idle time of ${name}`);
         this.at(".log").setAttribute("aria-label", `Log of ${name}`);
         this.at(".open").setAttribute("aria-label", `Open ${name} in a new tab`);
@@ -45,7 +48,8 @@ class Row {
         this.state = state;
         this.element.dataset.state = state;
         write(this.at(".word"), WORDS[state] ?? state);
-        write(this.at(".usage"), this.usage(use, now));
+        this.used = this.usage(use, now);
+        this.tellUsage();
         const bar = this.at("progress");
         bar.hidden = state !== "loaded" || !ENDS.includes(use.reason);
         bar.max = use.threshold_seconds || 1;
@@ -53,6 +57,10 @@ class Row {
         this.at(".open").hidden = state !== "loaded" || model.port === null || NOT_ROUTED.includes(this.name);
         if (!["failed", "loading"].includes(state)) write(this.at(".cause"), model.file_error ?? "");
         this.offer();
+    }
+
+    tellUsage() {
+        write(this.at(".usage"), [this.used, this.memory].filter(Boolean).join(" · "));
     }
 
     usage(use, now) {
@@ -92,6 +100,14 @@ class Row {
         else this.isBusy = false;
         this.offer();
         dispatchEvent(new Event("changed"));
+    }
+
+    // What its server and all that it keeps in the page cache take; and its day.
+    async measure() {
+        this.day.refresh(this.isNew).catch(() => {}); // a bar that is old does no harm
+        const { memory_bytes: size } = this.state === "loaded" ? await look(path(this.name)) : { memory_bytes: null };
+        this.memory = size === null ? "" : bytes(size);
+        this.tellUsage();
     }
 
     // What /why says: of a model that failed once, of one that loads each time, and of one that is looked at.
@@ -142,6 +158,7 @@ export async function refresh() {
         rows.get(name).show({ ...model, status: states.get(name) }, uses[name], new Date(timestamp));
     });
     document.getElementById("no-models").hidden = known.length > 0;
+    for (const row of rows.values()) row.measure().catch(() => {}); // nobody waits for it, and the next look says the trouble
     await Promise.all([...rows.values()].map((row) => row.explain().catch((refusal) => write(row.at(".why"), refusal.message))));
     return { names: [...rows.keys()], isMoving: [...rows.values()].some((row) => ["loading", "stopping"].includes(row.state)) };
 }

@@ -3,7 +3,7 @@
 
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
 
-const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
+export const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 
 export const requests = (number) => `${count(number, "request")} in flight`;
 
@@ -28,6 +28,12 @@ export function clock(seconds) {
     const days = Math.floor(seconds / DAY), rest = Math.max(0, Math.ceil(seconds % DAY));
     const text = `${Math.floor(rest / HOUR)}:${two(Math.floor((rest % HOUR) / MINUTE))}:${two(rest % MINUTE)}`;
     return days ? `${count(days, "day")} ${text}` : text;
+}
+
+// "812 MB", "12.4 GB": as people count memory.
+export function bytes(number) {
+    const mega = number / 2 ** 20;
+    return mega < 1000 ? `${Math.ceil(mega)} MB` : `${(mega / 1024).toFixed(1)} GB`;
 }
 
 // A time of the machine's, as this browser's clock shows it.

@@ -135,6 +135,7 @@ NEEDS_THE_BUS = [
     ("model-monitor-service", "GET", "/models/idle"),
     ("model-monitor-service", "GET", "/models/activity"),
     ("model-monitor-service", "GET", "/models/tiny/why"),
+    ("model-monitor-service", "GET", "/models/tiny/history"),
     ("model-monitor-service", "GET", "/events"),
     ("model-monitor-service", "GET", "/metrics"),
     ("model-monitor-service", "GET", "/health"),

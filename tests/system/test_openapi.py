@@ -59,6 +59,7 @@ def test_a_tester_finds_nothing(machine, python, stays_up, tmp_path, port, servi
     done = subprocess.run(
         ["nsenter", "--target", str(machine.leader), "--net", "--", python, "-m", "schemathesis.cli", "--no-color", "run",
          f"http://127.0.0.1:{port}/openapi.json", "--phases", PHASES, "--exclude-method", "PATCH",  # as PUT
+         "--exclude-path", "/events",  # which goes on for an hour
          "--max-examples", str(EXAMPLES), "--continue-on-failure", "--request-timeout", str(SECONDS),
          "--generation-allow-x00", "false", "--generation-deterministic", "--no-shrink"],
         cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "MODEL": MODEL,

@@ -153,6 +153,7 @@ def test_everybody_can_read_it(web, here, axe, width, dark):
         here.says(row("stillborn", ".word"), "Failed")
         here.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         here.says(row("quick", ".log"), "quick")
+        here.until(f"document.querySelectorAll(`{row('quick', '.ran')}`).length > 0", "its bar")
         assert here.js("document.documentElement.scrollWidth") == width
         for step in "", "document.getElementById('token').click()":
             here.js(step)
@@ -169,7 +170,8 @@ def test_everybody_can_read_it(web, here, axe, width, dark):
 def test_by_clicking_from_another_machine(office, away, token):
     away.requests.clear()
     see_with(away, token)
-    assert away.text("#host") == office.name and "Up since" in away.text("#uptime")
+    away.says("#uptime", "Up since")
+    assert away.text("#host") == office.name
     away.says(row("quick", ".word"), "Stopped")
     away.click(row("quick", ".act"))
     away.says(row("quick", ".word"), "Ready")
@@ -277,6 +279,19 @@ def test_why_a_model_failed(web, here):
     see(here)
     here.says(row("stillborn", ".word"), "Failed")
     here.says(row("stillborn", ".cause"), "failing at the start")
+    here.until(f"document.querySelector(`{row('stillborn', '.day svg')}`).getAttribute('aria-label').includes('failed ')")
+    here.until(f"document.querySelectorAll(`{row('stillborn', '.fell')}`).length > 0")
+
+
+def test_what_a_model_takes_and_when_it_ran(web, here):
+    web.post("/api/inference/models/quick/start?wait=ready", None)
+    see(here)
+    is_known = web.http("GET", 5002, "/models/quick")["memory_bytes"] is not None  # not in each machine
+    shown = r"/^Idle .* min · [0-9]+ MB$/" if is_known else "/^Idle .* min$/"
+    here.until(f"{shown}.test(document.querySelector(`{row('quick', '.usage')}`).innerText)", "its memory is shown")
+    here.until(f"document.querySelectorAll(`{row('quick', '.ran')}`).length > 0", "its bar")
+    assert "quick ran for " in here.js(f"document.querySelector(`{row('quick', '.day svg')}`).getAttribute('aria-label')")
+    assert here.complaints == []
 
 
 def test_what_a_model_says_is_text(web, here):
@@ -430,6 +445,7 @@ def test_troubles_are_told_as_they_are(web, here):
 
 def test_the_line_for_curl_is_one(web, here):
     see(here)
+    here.until("document.getElementById('use-model').options.length > 0")
     here.js("(() => { const it = document.getElementById('use-model'); it.value = 'quick'; it.dispatchEvent(new Event('change')); })()")
     lines = here.js("Object.fromEntries([...document.querySelectorAll('#cards article')].map((each) => "
                     "[each.querySelector('h3').textContent, each.querySelector('pre').textContent]))")
