@@ -21,6 +21,7 @@ static int run_item(struct hl_context *ctx)
         if (ctx->body && hl_context_read_body(ctx, &count) < 0)
                 return -EINVAL;
         hl_json_set_string(ctx->reply, "item", ctx->param);
+        hl_json_set_string(ctx->reply, "wait", wait);
         hl_response_header(ctx->response, "X-Item", ctx->param);
         return 0;
 }
