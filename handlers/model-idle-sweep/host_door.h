@@ -13,7 +13,7 @@
 
 #include "host_policy.h"
 
-#define HL_HOST_SOCKET "/run/home-lab-services/model-idle-sweep-host.sock"
+#define HL_HOST_SOCKET "/run/home-lab-services/model-idle-sweep-host.seqpacket"
 
 /* seen NULL: the sweep cannot see what is used. */
 int hl_host_ask(const char *path, const struct hl_host_seen *seen, uint64_t *ret_shutdown_at_us, struct hl_err *err);

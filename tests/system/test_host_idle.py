@@ -184,7 +184,7 @@ def test_a_sweep_that_is_killed_in_the_last_minute_comes_back(scheduled):
 def test_who_cannot_be_asked_is_told_and_is_asked_again(scheduled):
     """The sweep says what to do."""
     advice = "systemctl restart model-idle-sweep-host.socket"
-    scheduled.sh("rm /run/home-lab-services/model-idle-sweep-host.sock")
+    scheduled.sh("rm /run/home-lab-services/model-idle-sweep-host.seqpacket")
     wait_until(lambda: f"does not answer: No such file or directory: {advice}" in
                scheduled.sh("journalctl --quiet -t model-idle-sweep --output=cat"), 4, "the sweep says so")
     scheduled.sh(f"shutdown -c && {advice}")

@@ -136,7 +136,7 @@ def test_nobody_else_tells_what_the_sweep_has_seen(machine):
     """Who may switch off the host believes the sweep."""
     machine.sh("systemctl start model-idle-sweep-host.socket")
     connect = ["python3", "-c", "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("
-               "'/run/home-lab-services/model-idle-sweep-host.sock')"]
+               "'/run/home-lab-services/model-idle-sweep-host.seqpacket')"]
     for user in "home-lab-models", "home-lab-nginx", "www-data", "games":
         assert "PermissionError" in machine.run(connect, user=user).stderr, user
     assert machine.run(connect, user="home-lab-services").returncode == 0
