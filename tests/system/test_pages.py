@@ -158,7 +158,7 @@ def test_prometheus_gets_the_metrics_that_the_page_names(web, guarded):
     token = "Bearer " + guarded("Prometheus")
     job, = PROMETHEUS["scrape_configs"]
     assert job["static_configs"] == [{"targets": [SITE.removeprefix("http://")]}]
-    web.config(auth={"loopback": "token"})
+    web.config(auth={"loopback": "token"}, capacity={"gpus": {"0": "24G"}})
     web.sh("shutdown -r +90")
     web.sh("systemctl start model@quick.service")
     try:
