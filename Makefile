@@ -100,7 +100,7 @@ run: ## the product in a throwaway machine: a tour, then until Ctrl-C. ONCE=1: o
 test: ## everything, the real machines too. As root
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
-	tests/run lint unit fuzz doors system kubernetes
+	tests/run lint unit fuzz doors kubernetes system
 
 test-fast: all ## check, and what is not slow in machines of one Debian. As root
 	tests/run lint unit fuzz doors system-fast
