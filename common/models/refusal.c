@@ -26,7 +26,7 @@ static int tell_as_it_is_now(struct hl_bus *bus, const struct hl_config *config,
         return fit.verdict == HL_FIT_NOW ? 0 : hl_fail_fit(config, &ledger, model, &fit, err);
 }
 
-int hl_refusal_tell(struct hl_bus *bus, const struct hl_config *config, const struct hl_model *model,
+int hl_refusal_tell(struct hl_bus *bus, const struct hl_config *config, const struct hl_model *model, unsigned *doubts,
                     struct hl_err *err)
 {
         struct hl_unit_detail detail;
@@ -38,7 +38,7 @@ int hl_refusal_tell(struct hl_bus *bus, const struct hl_config *config, const st
         if (!is_refused && strcmp(detail.result, FORGOTTEN) != 0)
                 return 0;
         int r = tell_as_it_is_now(bus, config, model, &told);
-        if (r == 0 && is_refused)
+        if (r == 0 && (is_refused || (*doubts)++ < HL_REFUSAL_DOUBTS_MAX))
                 r = hl_fail(&told, HL_ERR_BUSY, EAGAIN, "no_capacity",
                             "there was no room for %s when it was to start: \"journalctl -u %s\" says why", model->name,
                             model->unit);

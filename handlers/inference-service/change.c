@@ -87,6 +87,7 @@ struct change {
         struct hl_job own, *job; /* the stop's, or its own */
         struct hl_room *room;    /* NULL: the model competes for nothing */
         bool has_no_room;        /* that is why it failed, and no cause is to be looked for */
+        unsigned doubts;         /* refusal.h */
         uint64_t asked_us;
         int place; /* -1: none is taken yet */
 };
@@ -145,7 +146,8 @@ static int run_job(struct change *c, const struct hl_wait *wait, bool *ret_ended
         else if (r == 0 && c->until == WAIT_BEGUN)
                 r = wait_for_begin(c->job, wait->client_fd, ret_ended, &ctx->err);
         if (r < 0 && c->verb != HL_JOB_STOP)
-                c->has_no_room = hl_refusal_tell(&c->service->bus, &c->service->config, c->model, &ctx->err) < 0;
+                c->has_no_room =
+                        hl_refusal_tell(&c->service->bus, &c->service->config, c->model, &c->doubts, &ctx->err) < 0;
         return c->has_no_room ? -ctx->err.errnum : r;
 }
 

@@ -34,6 +34,7 @@ struct start {
         struct hl_model model;
         struct hl_room *room;           /* NULL: the model competes for nothing */
         bool is_queued;                 /* it waits for room, and there is no job yet */
+        unsigned doubts;                /* refusal.h */
         uint64_t deadline_us, watch_us; /* when its unit is looked at next */
         uint64_t held_until_us;         /* by the model's turnstile; 0: it was let in */
         uint64_t let_in_us;

@@ -199,7 +199,7 @@ static void tell_refusal(struct start *s)
         struct hl_err ignored = { 0 };
         if (s->err.kind != HL_ERR_UPSTREAM || hl_config_load(NULL, &config, &ignored) < 0)
                 return;
-        hl_refusal_tell(s->starter->bus, &config, &s->model, &s->err);
+        hl_refusal_tell(s->starter->bus, &config, &s->model, &s->doubts, &s->err);
         hl_config_free(&config);
 }
 

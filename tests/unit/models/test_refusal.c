@@ -15,6 +15,7 @@ struct refusal {
         struct hl_config config;
         struct hl_catalog catalog;
         void *folder;
+        unsigned doubts;
 };
 
 static struct refusal test;
@@ -47,7 +48,7 @@ static const struct hl_err start_failed = { HL_ERR_UPSTREAM, EIO, "start_failed"
 
 static int tell(struct hl_err *err)
 {
-        return hl_refusal_tell(&test.host.bus, &test.config, &test.catalog.models[0], err);
+        return hl_refusal_tell(&test.host.bus, &test.config, &test.catalog.models[0], &test.doubts, err);
 }
 
 static void what_does_not_fit_was_refused(void **state)
@@ -75,10 +76,21 @@ static void what_fits_by_now_is_told_where_systemd_remembers(void **state)
         assert_int_equal(tell(&err), -EAGAIN);
         assert_string_equal(err.code, "no_capacity");
         assert_non_null(strstr(err.message, "there was no room for inactive-1 when it was to start"));
-        err = start_failed;
-        test.host.systemd.result = "success"; /* it has ended by itself */
-        assert_int_equal(tell(&err), 0);
-        assert_string_equal(err.code, "start_failed");
+}
+
+/* It was refused, and there is room by now; or it has ended by itself, and does so each time. */
+static void what_may_have_been_refused_is_so_some_times(void **state)
+{
+        (void)state;
+        static const char *const loaded[] = { NULL };
+        test.host.systemd.loaded = loaded;
+        test.host.systemd.result = "success";
+        for (unsigned i = 0; i <= HL_REFUSAL_DOUBTS_MAX; i++) {
+                struct hl_err err = start_failed;
+                bool is_last = i == HL_REFUSAL_DOUBTS_MAX;
+                assert_int_equal(tell(&err), is_last ? 0 : -EAGAIN);
+                assert_string_equal(err.code, is_last ? "start_failed" : "no_capacity");
+        }
 }
 
 static void other_failures_stay(void **state)
@@ -111,6 +123,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 WITH_FOLDER(what_does_not_fit_was_refused),
                 WITH_FOLDER(what_fits_by_now_is_told_where_systemd_remembers),
+                WITH_FOLDER(what_may_have_been_refused_is_so_some_times),
                 WITH_FOLDER(other_failures_stay),
         };
         return cmocka_run_group_tests_name("refusal", tests, NULL, NULL);
