@@ -166,7 +166,7 @@ def test_a_storm(machine, figure):
 
 @pytest.mark.seconds(90)
 def test_requests_that_come_as_the_model_is_stopped(machine, figure):
-    """Between the sweep's last look and the model's end there are some milliseconds: aimed at, again and again."""
+    """Before the sweep's last look, and after it: both are aimed at until both were seen."""
     dice = random.Random(SEED)
     machine.config(monitoring={"idle_threshold_minutes": 0.1 / 60})
     machine.model("storm-a", MODELS["storm-a"], "--load-seconds 0")
@@ -174,17 +174,16 @@ def test_requests_that_come_as_the_model_is_stopped(machine, figure):
     served = starts = 0
     try:
         ends = time.monotonic() + 15
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or not 0 < starts < served:
             through_nginx(machine, "storm-a", {"max_tokens": 1, "token_interval_ms": 0})
             pid = machine.http("GET", INFERENCE, "/models/storm-a")["pid"]
             time.sleep(0.15)  # it is idle
             machine.run("systemctl start --no-block model-idle-sweep.service")
-            time.sleep(dice.uniform(0.02, 0.11))
+            time.sleep(dice.uniform(0.02, 0.6))
             through_nginx(machine, "storm-a", {"max_tokens": 1, "token_interval_ms": 0})
             served += 1
             starts += machine.http("GET", INFERENCE, "/models/storm-a")["pid"] != pid
             wait_until(lambda: not machine.is_active("model-idle-sweep.service"), 10, "the sweep is over")
         figure(f"{served} requests around the moment of a stop, all served: {starts} by a fresh start")
-        assert 0 < starts < served
     finally:
         machine.run("systemctl stop nginx.service")

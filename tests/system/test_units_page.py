@@ -142,6 +142,16 @@ def swept(host):
     assert not host.is_active("model@tiny-llama.service")
 
 
+def makes_room(host):
+    """For one that shares its group."""
+    host.config(capacity={"min_residency_seconds": 0})
+    for name, port in ("tiny-llama", 8198), ("other", 8298):
+        host.model(name, port, extra='GROUP="one"\n')
+        answer = host.http("POST", 5002, f"/models/{name}/start?wait=ready")
+        assert answer.status == 200, answer
+    assert not host.is_active("model@tiny-llama.service")
+
+
 def runs(host):
     host.model("tiny-llama", 8198, extra='IDLE_TIMEOUT="never"\n')
     assert host.http("POST", 5002, "/models/tiny-llama/start?wait=ready").status == 200
@@ -184,6 +194,7 @@ CAUSES = {  # what you see: how it comes to be, and what the command then shows
     "a model has ended": (model_ended, r"out of memory"),
     "a model has ended, and the services are down": (model_ended_services_down, r"(?s)out of memory.*status=3"),
     "a model was stopped": (swept, r"tiny-llama"),
+    "a model made room for another": (makes_room, r"stopping tiny-llama, unused for .*, for other: "),
     "a model is never stopped": (runs, r"tiny-llama .* keep: "),
     "no model is ever stopped": (no_sweep, r"^0 timers listed"),
     "the machine will be switched off": (scheduled, r'"source":'),
