@@ -3,8 +3,8 @@
  *
  * Shape    systemd ends such a job as "done" and leaves the unit inactive, with the result "exec-condition". But it
  *          forgets that with the unit, which it unloads as soon as nobody uses it. So a unit that is inactive after its
- *          start, and does not fit, was refused. The words are those of the gate, from a look of its own. One that would
- *          fit by now was refused, or has ended by itself: some times it is taken for the former.
+ *          start, and does not fit, was refused. The words are those of the gate, from a look of its own. One that
+ *          would fit by now was refused, or has ended by itself: some times it is taken for the former.
  * Errors   "no_capacity" and "model_does_not_fit", as of hl_fail_fit().
  * Process  calls of the bus; reads the models folder.
  * Tests    tests/unit/models/test_refusal.c, tests/system/test_capacity.py
