@@ -112,7 +112,8 @@ BORNE = [
 def test_what_people_set_is_borne(site, lines, place):
     site.take(site.site_with(lines, place))
     if "location / " in lines:
-        assert site.ask("GET", "/nobody/there").body == b"mine" == site.ask("GET", "/", headers={"Accept": "text/html"}).body
+        wait_until(lambda: site.ask("GET", "/nobody/there").body == b"mine", PATIENCE, "no worker has the old site")
+        assert b"mine" == site.ask("GET", "/", headers={"Accept": "text/html"}).body
         assert b"<title>Home Lab Services" in site.ask("GET", "/-/home-lab/").body
         assert b"<title>Starting" in site.ask("GET", "/quick/", headers={"Accept": "text/html"}).body
         assert site.ask("POST", "/mirror/x", "text")["body"] == "text"
