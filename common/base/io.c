@@ -90,6 +90,12 @@ bool hl_may_pass(int r)
         return r < 0;
 }
 
+const char *hl_folder(const char *variable, const char *usual)
+{
+        const char *value = getenv(variable);
+        return value && *value == '/' ? value : usual;
+}
+
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
 {
         HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.XXXXXX", path);

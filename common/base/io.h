@@ -30,6 +30,9 @@ int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
  * are open. */
 bool hl_may_pass(int r);
 
+/* What the environment's variable says where that is a whole path, else the usual one. It lives as they do. */
+const char *hl_folder(const char *variable, const char *usual);
+
 /* Writes the file anew beside the old one and renames it over it: a reader sees the old or
  * the new one, never a part. gid (gid_t)-1 leaves the group as it is. */
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid);

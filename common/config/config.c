@@ -21,20 +21,14 @@
 #define MODELS_VARIABLE "MODELS_CONFIG_DIR"
 #define ENVIRONMENT_FILE "/etc/default/home-lab-services"
 
-static const char *folder(const char *variable, const char *usual)
-{
-        const char *value = getenv(variable);
-        return value && *value == '/' ? value : usual;
-}
-
 const char *hl_configuration_dir(void)
 {
-        return folder("CONFIGURATION_DIRECTORY", "/etc/home-lab-services");
+        return hl_folder("CONFIGURATION_DIRECTORY", "/etc/home-lab-services");
 }
 
 const char *hl_state_dir(void)
 {
-        return folder("STATE_DIRECTORY", "/var/lib/home-lab-services");
+        return hl_folder("STATE_DIRECTORY", "/var/lib/home-lab-services");
 }
 
 /* One reading of the file: where its findings go. */

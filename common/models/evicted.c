@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "evicted.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static char *path_of(const char *model)
 {
-        const char *folder = getenv("HL_EVICTED_DIRECTORY");
-        return hl_format("%s/%s", folder && *folder == '/' ? folder : HL_EVICTED_FOLDER, model);
+        return hl_format("%s/%s", hl_folder("HL_EVICTED_DIRECTORY", HL_EVICTED_FOLDER), model);
 }
 
 void hl_evicted_count(const char *model)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -18,8 +19,7 @@
 
 static const char *folder(void)
 {
-        const char *other = getenv("HL_QUEUE_DIRECTORY");
-        return other && *other == '/' ? other : HL_QUEUE_FOLDER;
+        return hl_folder("HL_QUEUE_DIRECTORY", HL_QUEUE_FOLDER);
 }
 
 static void close_dir(DIR **dir)

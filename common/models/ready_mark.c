@@ -2,18 +2,17 @@
 #include "ready_mark.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static char *path_of(const char *model)
 {
-        const char *folder = getenv("HL_READY_DIRECTORY");
-        return hl_format("%s/%s", folder && *folder == '/' ? folder : HL_READY_FOLDER, model);
+        return hl_format("%s/%s", hl_folder("HL_READY_DIRECTORY", HL_READY_FOLDER), model);
 }
 
 static int set_time(const char *path, uint64_t us)

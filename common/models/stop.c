@@ -2,6 +2,7 @@
 #include "stop.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "ready_mark.h"
 #include "systemd/units.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,8 +28,7 @@ struct times {
 
 static char *path_of(const char *model)
 {
-        const char *folder = getenv("HL_STOPPED_DIRECTORY");
-        return hl_format("%s/%s", folder && *folder == '/' ? folder : STOPPED_FOLDER, model);
+        return hl_format("%s/%s", hl_folder("HL_STOPPED_DIRECTORY", STOPPED_FOLDER), model);
 }
 
 static int note(const struct hl_stop *stop, uint64_t end_us)

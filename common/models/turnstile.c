@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,8 +14,7 @@
 
 static char *path_of(const char *model)
 {
-        const char *folder = getenv("HL_TURNSTILE_DIRECTORY");
-        return hl_format("%s/%s", folder && *folder == '/' ? folder : HL_TURNSTILE_FOLDER, model);
+        return hl_format("%s/%s", hl_folder("HL_TURNSTILE_DIRECTORY", HL_TURNSTILE_FOLDER), model);
 }
 
 static int lock(int fd, int operation)

@@ -8,15 +8,13 @@
 #include "base/str.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FILE_SIZE_MAX (4 * 1024 * 1024) /* bytes: all models of the largest catalogue, thrice */
 
 static char *path(void)
 {
-        const char *folder = getenv("RUNTIME_DIRECTORY");
-        return hl_format("%s/memory", folder && *folder == '/' ? folder : "/run/home-lab-services/model-idle-sweep");
+        return hl_format("%s/memory", hl_folder("RUNTIME_DIRECTORY", "/run/home-lab-services/model-idle-sweep"));
 }
 
 static void assign(void *data, unsigned line, const char *name, const char *value)
