@@ -57,28 +57,16 @@ static bool differs(const struct monitor_known *a, const struct monitor_known *b
                strcmp(a->cause, b->cause) != 0;
 }
 
-static hl_json *json_of(const struct monitor_known *known)
+/* is_there: its file is. */
+static hl_json *json_of(const struct monitor_known *known, bool is_there)
 {
         hl_json *json = hl_json_new();
         hl_json_set_time(json, "time", hl_clock_realtime());
         hl_json_set_string(json, "model_name", known->name);
-        hl_json_set_string(json, "state", hl_model_state_name(known->state));
-        hl_json_set_string(json, "cause", *known->cause ? known->cause : NULL);
-        hl_json_set_bool(json, "running", is_running(known));
-        hl_json_set_bool(json, "stopping", known->active == HL_UNIT_STOPPING);
-        return json;
-}
-
-/* Its file is no longer there. */
-static hl_json *json_of_removed(const struct monitor_known *known)
-{
-        hl_json *json = hl_json_new();
-        hl_json_set_time(json, "time", hl_clock_realtime());
-        hl_json_set_string(json, "model_name", known->name);
-        hl_json_set_string(json, "state", NULL);
-        hl_json_set_string(json, "cause", NULL);
-        hl_json_set_bool(json, "running", false);
-        hl_json_set_bool(json, "stopping", false);
+        hl_json_set_string(json, "state", is_there ? hl_model_state_name(known->state) : NULL);
+        hl_json_set_string(json, "cause", is_there && *known->cause ? known->cause : NULL);
+        hl_json_set_bool(json, "running", is_there && is_running(known));
+        hl_json_set_bool(json, "stopping", is_there && known->active == HL_UNIT_STOPPING);
         return json;
 }
 
@@ -122,11 +110,11 @@ int monitor_changes_look(struct monitor_changes *changes, struct hl_bus *bus, mo
                 return r;
         for (size_t i = 0; i < changes->count; i++)
                 if (!find(&now, &changes->known[i]))
-                        each(data, json_of_removed(&changes->known[i]));
+                        each(data, json_of(&changes->known[i], false));
         for (size_t i = 0; i < now.count; i++) {
                 const struct monitor_known *before = find(changes, &now.known[i]);
                 if (!before || differs(before, &now.known[i]))
-                        each(data, json_of(&now.known[i]));
+                        each(data, json_of(&now.known[i], true));
         }
         const struct monitor_changes old = *changes;
         *changes = now;
