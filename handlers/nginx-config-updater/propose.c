@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "systemd/jobs.h"
 #include "systemd/units.h"
+#include "texts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +29,7 @@ static int fail_refused(struct hl_bus *bus, const struct hl_err *job_err, struct
 bool hl_is_proposed(const char *path, const struct hl_buf *proposal)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf there = { 0 };
-        return hl_read_file(AT_FDCWD, path, proposal->len, &there) == 0 && there.len == proposal->len &&
-               (there.len == 0 || memcmp(there.data, proposal->data, there.len) == 0);
+        return hl_read_file(AT_FDCWD, path, proposal->len, &there) == 0 && hl_nginx_text_is(&there, proposal);
 }
 
 int hl_propose(const char *path, const struct hl_buf *proposal, struct hl_err *err)
