@@ -7,7 +7,7 @@
  *          answer.
  * Units    *_us are CLOCK_MONOTONIC.
  * Errors   as in probe.h.
- * Owner    hl_ask_end(), also where it was never begun but is zeroed. port and path are the caller's.
+ * Owner    hl_ask_end(), also where it is HL_ASK_INIT and was never begun. port and path are the caller's.
  * Source   probe.h. All numbers of a wait stand here.
  * Tests    tests/unit/models/test_ask.c
  */
@@ -39,6 +39,8 @@ struct hl_ask {
         struct hl_ask_try tries[2]; /* the first is the older one */
         uint64_t next_us, pause_us, patience_us;
 };
+
+#define HL_ASK_INIT ((struct hl_ask){ .epoll = -1 })
 
 /* 0, or -errno. */
 int hl_ask_begin(struct hl_ask *ask, uint16_t port, const char *path);

@@ -349,7 +349,7 @@ struct hl_room *hl_room_new(struct hl_bus *bus, const struct hl_model *model, hl
                                   .evicts = evicts,
                                   .data = data,
                                   .ticket = HL_TICKET_INIT,
-                                  .ask.epoll = -1,
+                                  .ask = HL_ASK_INIT,
                                   .since_us = hl_clock_monotonic(),
                                   .queue_us = QUEUE_UNKNOWN_US };
         TAILQ_INIT(&room->leavers);

@@ -293,7 +293,7 @@ static struct start *begin_start(struct hl_starter *starter, const struct hl_mod
 {
         struct start *s = hl_alloc(sizeof(*s));
         *s = (struct start){
-                .starter = starter, .model = hl_model_copy(model), .since_us = hl_clock_realtime(), .ask.epoll = -1
+                .starter = starter, .model = hl_model_copy(model), .since_us = hl_clock_realtime(), .ask = HL_ASK_INIT
         };
         LIST_INSERT_HEAD(&starter->starts, s, entry);
         hl_start_hold(s);
