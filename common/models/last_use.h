@@ -13,6 +13,8 @@
 #ifndef HL_MODELS_LAST_USE_H
 #define HL_MODELS_LAST_USE_H
 
+#include "base/clock.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +26,9 @@ struct hl_last_use {
         uint64_t age_us;   /* while the host was awake; HL_USEC_INFINITY: there was none */
         bool needs_rebase; /* somebody else set the time in this boot: the age is at least age_us */
 };
+
+/* A request that was noted so shortly ago may be on its way to the model. */
+#define HL_LAST_USE_ANNOUNCED_US HL_USEC_PER_SEC
 
 int hl_last_use_record(const char *model, struct hl_err *err);
 

@@ -70,3 +70,14 @@ unsigned hl_requests_running(uint16_t port, const struct hl_traffic *traffic, bo
         hl_buf_free(&answer);
         return requests;
 }
+
+int hl_requests_of_unit(uint16_t port, uint64_t cgroup, unsigned *ret_requests, struct hl_err *err)
+{
+        struct hl_traffic traffic;
+        uint16_t listens;
+        int r = hl_sockets_read_unit(port, cgroup, &traffic, &listens, err);
+        if (r < 0)
+                return r;
+        *ret_requests = hl_requests_running(listens, &traffic, false);
+        return 0;
+}

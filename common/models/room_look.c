@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "last_use.h"
 #include "load_time.h"
 #include "ready_mark.h"
 #include "usage.h"
@@ -10,8 +11,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ANNOUNCED_US HL_USEC_PER_SEC /* a request announced so shortly ago may be on its way to the model */
 
 static bool is_queued(const struct hl_room_look *look, const char *model)
 {
@@ -42,7 +41,7 @@ static struct hl_plan_fact fact_of(const struct hl_room_look *look, const struct
         uint64_t load_us = hl_load_time_of(model->name),
                  started_us = hl_us_minus(hl_clock_monotonic(), usage->start_age_us);
         bool can_be_told = model->port != 0 && !model->read_error,
-             is_coming = usage->in_flight == 0 && usage->report_age_us < ANNOUNCED_US;
+             is_coming = usage->in_flight == 0 && usage->report_age_us < HL_LAST_USE_ANNOUNCED_US;
         return (struct hl_plan_fact){
                 .in_flight = usage->in_flight,
                 .is_wanted = !is_held && (is_queued(look, model->name) || is_coming),

@@ -12,7 +12,6 @@
 #include <errno.h>
 
 #define LOOK_EVERY_US (100 * HL_USEC_PER_MSEC) /* the kernel has no event for "the answer was sent" */
-#define ANNOUNCED_US HL_USEC_PER_SEC           /* a request announced so shortly ago may be on its way to the model */
 /* Where requests follow each other, a gap between two in which a stop has room is better than the deadline, which cuts
  * one in the middle. */
 #define GAP_LOOKS 4    /* without a request, one after the other */
@@ -30,12 +29,7 @@ struct drain {
 
 static int look(const struct drain *d, unsigned *ret_left, struct hl_err *err)
 {
-        struct hl_traffic traffic;
-        uint16_t port;
-        int r = hl_sockets_read_unit(d->stop->model->port, d->cgroup, &traffic, &port, err);
-        if (r >= 0)
-                *ret_left = hl_requests_running(port, &traffic, false);
-        return r < 0 ? r : 0;
+        return hl_requests_of_unit(d->stop->model->port, d->cgroup, ret_left, err);
 }
 
 /* A look at a model that is held. 1: this is the moment, and the model stays held. */
@@ -50,7 +44,7 @@ static int look_held(const struct drain *d, bool hurry, bool is_deadline, unsign
                 return r;
         hl_last_use_read(stop->model->name, &use);
         bool is_gap = d->gap >= GAP_LOOKS && (hurry || hl_clock_monotonic() >= d->closed_us);
-        stop->is_quiet = *left == 0 && (is_deadline || is_gap || use.age_us > ANNOUNCED_US);
+        stop->is_quiet = *left == 0 && (is_deadline || is_gap || use.age_us > HL_LAST_USE_ANNOUNCED_US);
         if (stop->is_quiet)
                 return 1;
         hl_close_fd(&stop->lock_fd);
@@ -99,6 +93,6 @@ int hl_stop_drain(struct hl_stop *stop, struct hl_bus *bus, const struct hl_mode
         if (r < 0)
                 return r;
         hl_sleep_or_hangup(wait->client_fd, HL_TURNSTILE_SETTLE_US);
-        d.closed_us = hl_clock_monotonic() + ANNOUNCED_US;
+        d.closed_us = hl_clock_monotonic() + HL_LAST_USE_ANNOUNCED_US;
         return drain(&d, ret_left, err);
 }

@@ -5,19 +5,11 @@
 #include "requests.h"
 #include "systemd/units.h"
 
-/* A server that says that it works on something is believed; the kernel alone may not see that. */
-static int look(const struct hl_stop *stop, struct hl_bus *bus, unsigned *ret_in_flight, struct hl_err *err)
+static int look(const struct hl_model *model, struct hl_bus *bus, unsigned *ret_in_flight, struct hl_err *err)
 {
-        const struct hl_model *model = stop->model;
-        struct hl_traffic traffic;
         uint64_t cgroup;
-        uint16_t port;
         int r = hl_units_cgroup(bus, model->unit, &cgroup, err);
-        if (r >= 0)
-                r = hl_sockets_read_unit(model->port, cgroup, &traffic, &port, err);
-        if (r >= 0)
-                *ret_in_flight = hl_requests_running(port, &traffic, false);
-        return r < 0 ? r : 0;
+        return r < 0 ? r : hl_requests_of_unit(model->port, cgroup, ret_in_flight, err);
 }
 
 int hl_stop_hold(struct hl_stop *stop, struct hl_bus *bus, const struct hl_model *model, struct hl_err *err)
@@ -28,7 +20,7 @@ int hl_stop_hold(struct hl_stop *stop, struct hl_bus *bus, const struct hl_model
         stop->job = (struct hl_job){ .bus = bus, .verb = HL_JOB_STOP, .name = model->unit };
         int r = hl_last_use_lock(model->name, &stop->lock_fd, err);
         if (r >= 0)
-                r = look(stop, bus, &in_flight, err);
+                r = look(model, bus, &in_flight, err);
         stop->is_quiet = r >= 0 && in_flight == 0;
         if (!stop->is_quiet)
                 hl_stop_free(stop);
