@@ -164,14 +164,23 @@ bool hl_has_prefix(const char *text, const char *prefix)
         return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+const char *hl_next_word(const char **list, size_t *ret_len)
+{
+        const char *word = *list;
+        if (!word || !*word)
+                return NULL;
+        *ret_len = strcspn(word, ",");
+        *list = word + *ret_len + (word[*ret_len] == ',');
+        return word;
+}
+
 bool hl_in_list(const char *list, const char *word, size_t word_len)
 {
-        while (list && *list) {
-                size_t len = strcspn(list, ",");
-                if (len == word_len && memcmp(list, word, len) == 0)
+        const char *each;
+        size_t len;
+        while ((each = hl_next_word(&list, &len)))
+                if (len == word_len && memcmp(each, word, len) == 0)
                         return true;
-                list += len + (list[len] == ',');
-        }
         return false;
 }
 

@@ -41,6 +41,9 @@ void hl_copy(char *to, size_t size, const char *text);
 
 bool hl_has_prefix(const char *text, const char *prefix);
 
+/* The next of the comma-separated words of *list, which may be NULL, and its length; NULL: there is no more. */
+const char *hl_next_word(const char **list, size_t *ret_len);
+
 /* True where `word` is one of the comma-separated words of `list`, which may be NULL. */
 bool hl_in_list(const char *list, const char *word, size_t word_len);
 

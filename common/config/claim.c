@@ -33,15 +33,10 @@ bool hl_claim_matters(const struct hl_claim *claim, const struct hl_capacity_bud
 
 const char *hl_claim_shared_group(const struct hl_claim *a, const struct hl_claim *b, size_t *ret_len)
 {
-        for (const char *group = a->groups; group && *group; group += strspn(group, ",")) {
-                size_t len = strcspn(group, ",");
-                if (hl_in_list(b->groups, group, len)) {
-                        *ret_len = len;
-                        return group;
-                }
-                group += len;
-        }
-        return NULL;
+        const char *groups = a->groups, *group;
+        while ((group = hl_next_word(&groups, ret_len)) && !hl_in_list(b->groups, group, *ret_len))
+                ;
+        return group;
 }
 
 char *hl_resource_name(size_t resource, char *buffer)

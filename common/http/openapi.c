@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/scope.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "openapi_schemas.h"
 
@@ -196,13 +197,13 @@ static void add_errors(hl_json *answers, const struct hl_route *route)
 static hl_json *new_success(const struct hl_route *route, int status)
 {
         hl_json *answer = hl_json_new(), *content = hl_json_new();
-        for (const char *type = route->types; type && *type;) {
-                size_t len = strcspn(type, ",");
+        const char *types = route->types, *type;
+        size_t len;
+        while ((type = hl_next_word(&types, &len))) {
                 HL_CLEANUP(hl_free_pointer) char *name = hl_strndup(type, len);
                 hl_json *media = hl_json_new();
                 hl_json_set(media, "schema", new_string());
                 hl_json_set(content, name, media);
-                type += len + (type[len] == ',');
         }
         if (route->reply) {
                 hl_json *media = hl_json_new();

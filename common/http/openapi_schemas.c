@@ -2,6 +2,7 @@
 #include "openapi_schemas.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <string.h>
 
@@ -21,11 +22,11 @@ static hl_json *new_reference(const struct hl_schema *schema)
 static hl_json *new_words(const char *list)
 {
         hl_json *words = hl_json_new_array();
-        while (list && *list) {
-                size_t len = strcspn(list, ",");
-                HL_CLEANUP(hl_free_pointer) char *word = hl_strndup(list, len);
+        const char *each;
+        size_t len;
+        while ((each = hl_next_word(&list, &len))) {
+                HL_CLEANUP(hl_free_pointer) char *word = hl_strndup(each, len);
                 hl_json_push_string(words, word);
-                list += len + (list[len] == ',');
         }
         return words;
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "models/capacity.h"
 #include "models/queue.h"
 
@@ -43,11 +44,11 @@ static void set_claim(hl_json *json, const struct hl_claim *claim)
                 hl_json_set_int(one, "bytes", (int64_t)claim->bytes[i]);
                 hl_json_push(claims, one);
         }
-        for (const char *group = claim->groups; group && *group; group += strspn(group, ",")) {
-                size_t len = strcspn(group, ",");
+        const char *rest = claim->groups, *group;
+        size_t len;
+        while ((group = hl_next_word(&rest, &len))) {
                 HL_CLEANUP(hl_free_pointer) char *word = hl_strndup(group, len);
                 hl_json_push_string(groups, word);
-                group += len;
         }
         hl_json_set(json, "claims", claims);
         hl_json_set(json, "groups", groups);

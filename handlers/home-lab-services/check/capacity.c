@@ -52,14 +52,13 @@ static bool is_shared(const struct hl_catalog *catalog, size_t except, const cha
 static void note_lonely_groups(struct hl_check *c, const struct hl_catalog *catalog, size_t i)
 {
         const struct hl_model *model = &catalog->models[i];
-        for (const char *group = model->claim.groups; group && *group; group += strspn(group, ",")) {
-                size_t len = strcspn(group, ",");
+        const char *groups = model->claim.groups, *group;
+        size_t len;
+        while ((group = hl_next_word(&groups, &len)))
                 if (!is_shared(catalog, i, group, len))
                         note(c, hl_format("%s: GROUP %.*s has no other member, so it excludes nobody: write it as the "
                                           "others do, or remove it",
                                           model->file_path, (int)len, group));
-                group += len;
-        }
 }
 
 /* Kept ones are for ever: who has to wait for one of them waits in vain. */
