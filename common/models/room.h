@@ -23,9 +23,6 @@
 #include "config/catalog.h"
 #include "systemd/bus.h"
 
-/* Of each eviction in the journal: journalctl MESSAGE_ID=… */
-#define HL_EVICTION_MESSAGE_ID "5f0c7d5be1f94ae5a1b44f6e0c8c2d91"
-
 struct hl_room;
 
 /* That a model is told to stop: a sentence that says why. */

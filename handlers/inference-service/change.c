@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "models/cause.h"
+#include "models/evicted.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
 #include "models/room.h"
@@ -107,11 +107,7 @@ static bool waits_for_end(const struct change *c)
 static void on_evicts(void *data, const char *model, const char *why)
 {
         const struct hl_context *ctx = data;
-        const struct hl_log_field fields[] = { { "MESSAGE_ID", HL_EVICTION_MESSAGE_ID },
-                                               { "HL_MODEL", model },
-                                               { "HL_REQUEST_ID", ctx->request->id },
-                                               { NULL, NULL } };
-        hl_log(LOG_NOTICE, fields, "%s", why);
+        hl_evicted_log(model, why, ctx->request->id);
 }
 
 /* Who does not wait for the job's end does not wait for others to end their requests, either. */

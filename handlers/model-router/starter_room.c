@@ -2,7 +2,7 @@
 #include "start.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "models/evicted.h"
 #include "models/turnstile.h"
 
 #include <string.h>
@@ -10,10 +10,7 @@
 static void on_evicts(void *data, const char *model, const char *why)
 {
         (void)data;
-        const struct hl_log_field fields[] = { { "MESSAGE_ID", HL_EVICTION_MESSAGE_ID },
-                                               { "HL_MODEL", model },
-                                               { NULL, NULL } };
-        hl_log(LOG_NOTICE, fields, "%s", why);
+        hl_evicted_log(model, why, NULL);
 }
 
 void hl_start_ask_for_room(struct start *s)
