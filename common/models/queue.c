@@ -127,3 +127,17 @@ size_t hl_queue_read(const struct hl_ticket *own, struct hl_queued **ret_queued)
         *ret_queued = all;
         return count;
 }
+
+size_t hl_queue_read_waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger,
+                             struct hl_queued **ret_queued)
+{
+        struct hl_queued *all;
+        size_t count = hl_queue_read(NULL, &all), waiting = 0;
+        for (size_t i = 0; i < count; i++) {
+                const struct hl_model *model = hl_catalog_find_named(catalog, all[i].model);
+                if (model && !hl_ledger_find(ledger, model))
+                        all[waiting++] = all[i];
+        }
+        *ret_queued = all;
+        return waiting;
+}

@@ -13,9 +13,7 @@
 #ifndef HL_MODELS_QUEUE_H
 #define HL_MODELS_QUEUE_H
 
-#include "config/catalog.h"
-
-struct hl_err;
+#include "capacity.h"
 
 #define HL_QUEUE_FOLDER "/run/home-lab-services/queue"
 
@@ -41,5 +39,9 @@ struct hl_queued {
 
 /* The first come first. own: NULL, or the ticket of who asks. A folder that cannot be read has nobody in it. */
 size_t hl_queue_read(const struct hl_ticket *own, struct hl_queued **ret_queued);
+
+/* Those of the catalogue's models that wait still: one that runs has its room. */
+size_t hl_queue_read_waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger,
+                             struct hl_queued **ret_queued);
 
 #endif

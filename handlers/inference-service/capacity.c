@@ -74,19 +74,16 @@ static hl_json *model_of(const struct hl_config *config, const struct hl_ledger 
         return json;
 }
 
-/* In the order in which they came. What runs waits for nothing any more. */
+/* In the order in which they came. */
 static hl_json *waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger)
 {
         HL_CLEANUP(hl_free_pointer) struct hl_queued *queued = NULL;
-        size_t count = hl_queue_read(NULL, &queued);
+        size_t count = hl_queue_read_waiting(catalog, ledger, &queued);
         hl_json *list = hl_json_new_array();
         for (size_t i = 0; i < count; i++) {
-                const struct hl_model *model = hl_catalog_find_named(catalog, queued[i].model);
-                if (!model || hl_ledger_find(ledger, model))
-                        continue;
                 uint64_t age_us = hl_us_minus(hl_clock_monotonic(), queued[i].since_us);
                 hl_json *json = hl_json_new();
-                hl_json_set_string(json, "model_name", model->name);
+                hl_json_set_string(json, "model_name", queued[i].model);
                 hl_json_set_time(json, "waits_since", hl_clock_realtime() - age_us);
                 hl_json_push(list, json);
         }

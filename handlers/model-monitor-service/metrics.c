@@ -126,23 +126,12 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
         }
 }
 
-/* Who waits for room still: a model that runs has it. */
-static size_t count_waiting(const struct hl_catalog *catalog, const struct hl_ledger *ledger)
-{
-        HL_CLEANUP(hl_free_pointer) struct hl_queued *queued = NULL;
-        size_t count = hl_queue_read(NULL, &queued), waiting = 0;
-        for (size_t i = 0; i < count; i++) {
-                const struct hl_model *model = hl_catalog_find_named(catalog, queued[i].model);
-                waiting += model && !hl_ledger_find(ledger, model);
-        }
-        return waiting;
-}
-
 /* What the host has for its models, and what those claim that hold it. */
 static void add_capacity(struct hl_buf *out, const struct hl_config *config, const struct hl_catalog *catalog,
                          const struct model_numbers *numbers)
 {
         HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
+        HL_CLEANUP(hl_free_pointer) struct hl_queued *queued = NULL;
         char name[HL_RESOURCE_TEXT];
         if (!config->capacity.is_set)
                 return;
@@ -159,7 +148,7 @@ static void add_capacity(struct hl_buf *out, const struct hl_config *config, con
                             hl_ledger_used(&ledger, i, NULL));
         }
         head(out, "hls_capacity_waiting", "gauge", "Starts that wait for room.");
-        hl_buf_addf(out, "hls_capacity_waiting %zu\n", count_waiting(catalog, &ledger));
+        hl_buf_addf(out, "hls_capacity_waiting %zu\n", hl_queue_read_waiting(catalog, &ledger, &queued));
 }
 
 static int add_shutdown(struct hl_buf *out, struct hl_context *ctx)
