@@ -66,3 +66,9 @@ void hl_close_file(FILE **file)
         if (*file)
                 fclose(*file);
 }
+
+void hl_close_dir(DIR **dir)
+{
+        if (*dir)
+                closedir(*dir);
+}

@@ -9,6 +9,7 @@
 #ifndef HL_BASE_MEM_H
 #define HL_BASE_MEM_H
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,5 +37,6 @@ char *hl_vformat(const char *format, va_list args) __attribute__((format(printf,
 void hl_free_pointer(void *address_of_pointer);
 void hl_close_fd(int *fd);
 void hl_close_file(FILE **file);
+void hl_close_dir(DIR **dir);
 
 #endif

@@ -100,12 +100,6 @@ static int by_name(const void *a, const void *b)
         return strcmp(((const struct hl_model *)a)->name, ((const struct hl_model *)b)->name);
 }
 
-static void close_dir(DIR **dir)
-{
-        if (*dir)
-                closedir(*dir);
-}
-
 static int take(struct hl_catalog *catalog, int dir_fd, const struct hl_config *config, const char *name,
                 const struct stat *status, const struct hl_report *report)
 {
@@ -161,7 +155,7 @@ int hl_catalog_load(const struct hl_config *config, const char *only, const stru
                     struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         struct hl_catalog catalog = { 0 };
-        HL_CLEANUP(close_dir) DIR *dir = opendir(config->models_dir);
+        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(config->models_dir);
         int r = dir ? read_models(dir, config, only, report, &catalog) : -errno;
         /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
         if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {

@@ -22,12 +22,6 @@ static const char *folder(void)
         return hl_folder("HL_QUEUE_DIRECTORY", HL_QUEUE_FOLDER);
 }
 
-static void close_dir(DIR **dir)
-{
-        if (*dir)
-                closedir(*dir);
-}
-
 /* A file without a name, and locked. */
 static int open_locked(int *ret_fd)
 {
@@ -109,7 +103,7 @@ size_t hl_queue_read(const struct hl_ticket *own, struct hl_queued **ret_queued)
 {
         struct hl_queued *all = NULL;
         size_t count = 0;
-        HL_CLEANUP(close_dir) DIR *dir = opendir(folder());
+        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(folder());
         for (const struct dirent *entry = NULL; dir && (entry = readdir(dir));) {
                 struct hl_queued queued = { 0 };
                 if (!read_name(entry->d_name, &queued))

@@ -83,15 +83,9 @@ static int add_file(struct hl_catalog_watch *watch, const char *folder, const st
         return entry->d_type == DT_REG ? watch_path(watch, path, CHANGES) : add_place(watch, path, CHANGES);
 }
 
-static void close_dir(DIR **dir)
-{
-        if (*dir)
-                closedir(*dir);
-}
-
 static int add_files(struct hl_catalog_watch *watch, const char *folder)
 {
-        HL_CLEANUP(close_dir) DIR *dir = opendir(folder);
+        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(folder);
         const struct dirent *entry;
         int r = dir ? 0 : -errno;
         while (r == 0 && (errno = 0, entry = readdir(dir)))
