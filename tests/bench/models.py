@@ -24,7 +24,15 @@ def prepare(bench):
     machine.sh("systemctl start nginx-config-updater.service")
     wait_until(lambda: machine.http("GET", NGINX, f"/{MODEL}/health", headers={"Host": "elsewhere.example"}).status != 404,
                PATIENCE, "NGINX knows the model")
+    peers.bare_nginx(machine, PORT)
     bench.try_peer(SWAP, peers.llama_swap, machine, bench.build, LOAD_SECONDS)
+
+
+def floors(load, count, clients, own):
+    """The model itself, with a connection a client and a request, and NGINX alone, which has one a request."""
+    return [Row("floor: the model itself", load(PORT, CHAT, count, clients, "POST", own)),
+            Row("floor: the model, a connection a request", load(PORT, CHAT, count, clients, "POST", own, keep=False)),
+            Row("floor: NGINX alone", load(peers.BARE_PORT, CHAT, count, clients, "POST", own))]
 
 
 def body(bench, name, model, size, **more):
@@ -41,36 +49,35 @@ def router(bench):
     for what, size, count, crowds in ("100 bytes", 100, 200, (1, 10, 50)), ("5 MB", 5_000_000, 8, (1,)):
         own, other = body(bench, "own.json", MODEL, size), body(bench, "other.json", "swap", size)
         for clients in crowds:
-            rows = [Row("floor: the model itself", load(PORT, CHAT, count, clients, "POST", own)),
-                    Row("ours: /NAME/v1/…", load(NGINX, f"/{MODEL}{CHAT}", count, clients, "POST", own)),
-                    Row("ours: /v1/…", load(NGINX, CHAT, count, clients, "POST", own))]
-            if swaps:
-                rows.append(Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, count, clients, "POST", other)))
+            named = Row("ours: /NAME/v1/…", load(NGINX, f"/{MODEL}{CHAT}", count, clients, "POST", own))
+            routed = Row("ours: /v1/…", load(NGINX, CHAT, count, clients, "POST", own))
+            swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, count, clients, "POST", other))
+            rows = [*floors(load, count, clients, own), named, routed, *([swap] if swaps else [])]
             measure(rows, bench.cpu, bench.rounds)
             bench.say(f"## A completion, {what}, {clients} client{'s' if clients > 1 else ''}\n\n{rows_table(rows)}")
             if clients == 1 and size == 100:
                 bench.targets.most("router: /v1/ over /NAME/, small, p50",
-                                   (rows[2].median("p50_us") - rows[1].median("p50_us")) / 1000, 0.1, " ms")
+                                   (routed.median("p50_us") - named.median("p50_us")) / 1000, 0.1, " ms")
             if size > 100:
-                bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", rows[2].ratio(rows[1]), 1.05)
+                bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", routed.ratio(named), 1.05)
             if swaps:
-                bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", rows[2].ratio(rows[3]), 1)
+                bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", routed.ratio(swap), 1)
 
 
 def first_event(bench):
     load = bench.load
     streams = {"stream": True, "max_tokens": 8}
     own, other = body(bench, "own.json", MODEL, 100, **streams), body(bench, "other.json", "swap", 100, **streams)
-    rows = [Row("floor: the model itself", load(PORT, CHAT, 20, 1, "POST", own)),
-            Row("ours: /v1/…", load(NGINX, CHAT, 20, 1, "POST", own))]
-    if SWAP not in bench.skipped:
-        rows.append(Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, 20, 1, "POST", other)))
+    routed = Row("ours: /v1/…", load(NGINX, CHAT, 20, 1, "POST", own))
+    swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, 20, 1, "POST", other))
+    swaps = SWAP not in bench.skipped
+    rows = [*floors(load, 20, 1, own), routed, *([swap] if swaps else [])]
     measure(rows, bench.cpu, bench.rounds)
     bench.say("## The first event of a stream\n\n" + table(
         ["", "p50 ms", "of the model's"], [[row.name, ms(row.median("first_us")), f"{row.ratio(rows[0], 'first_us'):.2f}"]
                                            for row in rows]))
-    if len(rows) > 2:
-        bench.targets.most("first event of llama-swap's, p50", rows[1].ratio(rows[2], "first_us"), 1)
+    if swaps:
+        bench.targets.most("first event of llama-swap's, p50", routed.ratio(swap, "first_us"), 1)
 
 
 class SlowBody(threading.Thread):
@@ -149,24 +156,27 @@ def hold(bench):
             return run()
         return block
     for waiters, limit, key in (1, 60, "max_us"), (50, None, "p99_us"), (400, 250, "p99_us"):
-        rows = [Row("floor: the model's own start", cold(lambda: own_load(bench))),
-                Row("ours: /v1/…", cold(bench.load(NGINX, CHAT, waiters, waiters, "POST", own, keep=False, warm=False)))]
+        def waits(port, file, waiters=waiters, **more):
+            return bench.load(port, CHAT, waiters, waiters, "POST", file, keep=False, **more)
+        own_start = Row("floor: the model's own start", cold(lambda: own_load(bench)))
+        at_once = Row("floor: as many requests at once, once it is ready", waits(PORT, own))
+        held = Row("ours: /v1/…", cold(waits(NGINX, own, warm=False)))
+        swap = Row(SWAP, cold(waits(peers.SWAP_PORT, other, warm=False)))
+        swaps = SWAP not in bench.skipped and waiters == 1  # it lets no more than 10 wait
+        rows = [own_start, at_once, held, *([swap] if swaps else [])]
         if "systemd-socket-proxyd" not in bench.skipped:
-            rows.append(Row("systemd-socket-proxyd", cold(
-                bench.load(peers.PROXYD_PORT, CHAT, waiters, waiters, "POST", own, keep=False, warm=False, must=False))))
-        if SWAP not in bench.skipped and waiters == 1:  # it lets no more than 10 wait
-            rows.append(Row(SWAP, cold(bench.load(peers.SWAP_PORT, CHAT, waiters, waiters, "POST", other, keep=False,
-                                                  warm=False))))
+            rows.append(Row("systemd-socket-proxyd", cold(waits(peers.PROXYD_PORT, own, warm=False, must=False))))
         measure(rows, bench.cpu, max(1, bench.rounds // 2))
         bench.say(f"## A model that loads for {LOAD_SECONDS} s, {waiters} wait\n\n" + table(
-            ["", "p50 ms", "slowest ms", "over the model's own, ms", "not answered"],
-            [[row.name, ms(row.median("p50_us")), ms(row.median("max_us")), ms(row.median(key) - rows[0].median("p50_us")),
-              f"{row.median('failed'):.0f}"] for row in rows]))
+            ["", "p50 ms", "slowest ms", "over the model's own start, ms", "not answered"],
+            [[row.name, ms(row.median("p50_us")), ms(row.median("max_us")),
+              "" if row is at_once else ms(row.median(key) - own_start.median("p50_us")), f"{row.median('failed'):.0f}"]
+             for row in rows]))
         if limit:
             bench.targets.most(f"hold: {waiters} wait, over the model's own start",
-                               (rows[1].median(key) - rows[0].median("p50_us")) / 1000, limit, " ms")
-        if waiters == 1 and rows[-1].name == SWAP:
-            bench.targets.most("cold start of llama-swap's", rows[1].ratio(rows[-1]), 1)
+                               (held.median(key) - own_start.median("p50_us")) / 1000, limit, " ms")
+        if swaps:
+            bench.targets.most("cold start of llama-swap's", held.ratio(swap), 1)
     stop_all(bench)
 
 
@@ -204,15 +214,18 @@ def memory_under_load(bench):
     """Of what stands between a client and its model, while 50 ask."""
     if SWAP in bench.skipped:
         return
-    lines = []
+    lines, before, most = [], {}, {}
     own, other = body(bench, "own.json", MODEL, 100), body(bench, "other.json", "swap", 100)
     for name, group, port, file in (("ours", "homelab.slice", NGINX, own), ("NGINX", "system.slice/nginx.service", NGINX, own),
                                     (SWAP, "bench.slice/bench-llama-swap.service", peers.SWAP_PORT, other)):
-        before = bench.cpu.memory(group)[1]
-        most = [before]
+        seen = [bench.cpu.memory(group)[1]]
         thread = threading.Thread(target=bench.load(port, CHAT, 1000, 50, "POST", file))
         thread.start()
         while thread.is_alive():
-            most.append(bench.cpu.memory(group)[1])
-        lines.append([name, f"{before / 1e6:.1f}", f"{max(most) / 1e6:.1f}"])
+            seen.append(bench.cpu.memory(group)[1])
+        before[name], most[name] = seen[0] / 1e6, max(seen) / 1e6
+        lines.append([name, f"{before[name]:.1f}", f"{most[name]:.1f}"])
     bench.say("## Memory without the model's, MB\n\n" + table(["", "before", "most, 50 clients"], lines))
+    for what, values in ("before", before), ("50 clients", most):
+        bench.targets.most(f"memory, NGINX's too, of llama-swap's, {what}",
+                           (values["ours"] + values["NGINX"]) / values[SWAP], 1)

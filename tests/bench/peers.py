@@ -19,7 +19,7 @@ TANG = "tang-common", "libjose0", "libhttp-parser2.9", "libjansson4"
 LLAMA_SWAP = "github.com/mostlygeek/llama-swap"
 LLAMA_SWAP_VERSION = "v0.0.0-20260822162957-0bdb3720199f"
 
-PRINTF_PORT, OUR_PRINTF_PORT, TANG_PORT, STATIC_PORT, FLASK_PORT, PROXYD_PORT, SWAP_PORT = range(5090, 5097)
+PRINTF_PORT, OUR_PRINTF_PORT, TANG_PORT, STATIC_PORT, FLASK_PORT, PROXYD_PORT, SWAP_PORT, BARE_PORT = range(5090, 5098)
 DIRECTIVE_PORT = 5200  # and the next ones
 SANDBOX = re.compile(r"((?:Protect|Private|Restrict|Inaccessible|Read|NoNew|Capability|SystemCall|MemoryDeny|Lock|Device|Keyring|"
                      r"RemoveIPC|UMask|IPAddress|Slice)\w*)=")
@@ -98,6 +98,26 @@ server {{
 }}
 """)
     machine.sh("systemctl start fcgiwrap.socket && systemctl reload nginx")
+
+
+def bare_nginx(machine, port):
+    """NGINX in front of a model, and nothing else: what of the way is NGINX's own. Each request has a connection to the model,
+    as with us."""
+    machine.put("/etc/nginx/sites-enabled/bench-bare", f"""server {{
+    listen 127.0.0.1:{BARE_PORT};
+    access_log /var/log/nginx/access.log;
+    client_max_body_size 64m;
+    client_body_buffer_size 1m;
+    location / {{
+        proxy_pass http://127.0.0.1:{port};
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffering off;
+    }}
+}}
+""")
+    machine.sh("systemctl reload nginx")
+    wait_until(lambda: listens(machine, BARE_PORT), PATIENCE, "NGINX listens for the bench")
 
 
 def flask(machine):
