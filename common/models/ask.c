@@ -17,7 +17,7 @@ int hl_ask_begin(struct hl_ask *ask, uint16_t port, const char *path)
         *ask = (struct hl_ask){ .epoll = epoll_create1(EPOLL_CLOEXEC),
                                 .port = port,
                                 .path = path,
-                                .pause_us = HL_ASK_FIRST_PAUSE_US,
+                                .begun_us = hl_clock_monotonic(),
                                 .patience_us = HL_ASK_PATIENCE_US };
         return ask->epoll < 0 ? -errno : 0;
 }
@@ -48,8 +48,8 @@ static int watch(const struct hl_ask *ask, int fd, short events)
 
 static void pause_after(struct hl_ask *ask, uint64_t now_us)
 {
-        ask->next_us = now_us + ask->pause_us;
-        ask->pause_us = less(ask->pause_us * 3 / 2, HL_ASK_LAST_PAUSE_US);
+        uint64_t pause_us = less(hl_us_minus(now_us, ask->begun_us) / HL_ASK_PAUSE_PART, HL_ASK_LAST_PAUSE_US);
+        ask->next_us = now_us + (pause_us > HL_ASK_FIRST_PAUSE_US ? pause_us : HL_ASK_FIRST_PAUSE_US);
 }
 
 /* What a try has come to; -EAGAIN: nothing yet. */

@@ -18,8 +18,10 @@
 
 #include "base/clock.h"
 
-/* Between two questions: nobody is told when a server has finished loading. */
-#define HL_ASK_FIRST_PAUSE_US (20 * HL_USEC_PER_MSEC)
+/* Between two questions, for nobody is told when a server has finished loading: a part of what was waited so far. What
+ * is asked too late is small beside the load itself, and a long load is not asked about all the time. */
+#define HL_ASK_PAUSE_PART 50
+#define HL_ASK_FIRST_PAUSE_US (10 * HL_USEC_PER_MSEC)
 #define HL_ASK_LAST_PAUSE_US (100 * HL_USEC_PER_MSEC)
 /* How long one question is the only one; the second one's time doubles up to the last. */
 #define HL_ASK_PATIENCE_US (2 * HL_USEC_PER_SEC)
@@ -37,7 +39,7 @@ struct hl_ask {
         uint16_t port;
         const char *path;
         struct hl_ask_try tries[2]; /* the first is the older one */
-        uint64_t next_us, pause_us, patience_us;
+        uint64_t begun_us, next_us, patience_us;
 };
 
 #define HL_ASK_INIT ((struct hl_ask){ .epoll = -1 })

@@ -58,6 +58,30 @@ static void nobody_listens(void **state)
         hl_ask_end(&ask);
 }
 
+/* What is asked too late is a small part of what was waited. */
+static void pauses_grow_with_the_wait(void **state)
+{
+        (void)state;
+        static const struct {
+                uint64_t waited_us, pause_us;
+        } cases[] = { { 0, HL_ASK_FIRST_PAUSE_US },
+                      { HL_USEC_PER_SEC, HL_USEC_PER_SEC / HL_ASK_PAUSE_PART },
+                      { HL_USEC_PER_MINUTE, HL_ASK_LAST_PAUSE_US } };
+        uint64_t asked_us, again_us;
+        uint16_t port;
+        close(test_listen(&port));
+        for (size_t i = 0; i < HL_COUNT(cases); i++) {
+                struct hl_ask ask;
+                assert_int_equal(hl_ask_begin(&ask, port, "/"), 0);
+                ask.begun_us -= cases[i].waited_us;
+                while (hl_ask_step(&ask, &asked_us, &again_us) == -EAGAIN)
+                        hl_wait_fd(ask.epoll, POLLIN, test_deadline());
+                assert_true(again_us >= asked_us + cases[i].pause_us);
+                assert_true(again_us <= hl_clock_monotonic() + HL_ASK_LAST_PAUSE_US);
+                hl_ask_end(&ask);
+        }
+}
+
 /* Slower than one's patience: the first question is kept, whatever comes of the second. */
 static void a_slow_answer_is_waited_for(void **state)
 {
@@ -108,9 +132,8 @@ static void a_text_that_stays_away(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(one_question_after_another),
-                cmocka_unit_test(nobody_listens),
-                cmocka_unit_test(a_slow_answer_is_waited_for),
+                cmocka_unit_test(one_question_after_another), cmocka_unit_test(nobody_listens),
+                cmocka_unit_test(pauses_grow_with_the_wait),  cmocka_unit_test(a_slow_answer_is_waited_for),
                 cmocka_unit_test(a_text_that_stays_away),
         };
         signal(SIGPIPE, SIG_IGN);
