@@ -159,12 +159,23 @@ static int look_elsewhere(struct hl_readiness_watch *w, uint64_t now_us, struct 
         return hl_fail(err, HL_ERR_UPSTREAM, EIO, "wrong_port", "%s; it goes on running", listening.sentence);
 }
 
+/* A model that says that it is not ready runs: systemd's mark of its start is looked at instead of systemd. */
+static bool is_known_to_run(const struct hl_readiness_watch *w, int status, uint64_t now_us)
+{
+        return status != -EAGAIN && !hl_status_means_ready(status) && now_us < w->unit_us + HL_ASK_WATCH_US &&
+               hl_unit_start_hint(w->model->unit) > 0;
+}
+
 int hl_readiness_watch_check(struct hl_readiness_watch *w, int status, uint64_t asked_us, struct hl_err *err)
 {
         const char *unit = w->model->unit;
+        uint64_t now_us = hl_clock_monotonic();
         enum hl_unit_state active;
         if (status != -EAGAIN)
                 w->status = status;
+        if (is_known_to_run(w, status, now_us))
+                return 0;
+        w->unit_us = now_us;
         int r = hl_unit_state_of(w->bus, unit, &active, err);
         if (r < 0)
                 return r;
@@ -176,7 +187,7 @@ int hl_readiness_watch_check(struct hl_readiness_watch *w, int status, uint64_t 
                 w->status = own_status(w->model, status, asked_us);
                 return hl_status_means_ready(w->status);
         }
-        return look_elsewhere(w, hl_clock_monotonic(), err);
+        return look_elsewhere(w, now_us, err);
 }
 
 /* Until the next step of the questions, at most until the deadline, and no longer than the client is there. */

@@ -59,6 +59,7 @@ struct hl_readiness_watch {
         int status;            /* the last answer of its health path */
         uint64_t elsewhere_us; /* since when it has certainly listened on another port */
         uint64_t looked_us;    /* when its ports were looked at last */
+        uint64_t unit_us;      /* when its unit was */
 };
 
 /* status: the answer to the question that was asked at asked_us; -EAGAIN: there is none yet. Returns 1: the model is

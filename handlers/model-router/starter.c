@@ -49,12 +49,18 @@ void hl_start_tell(struct hl_waiter *waiter, const struct hl_err *err, const cha
         on_done(data, err, cause);
 }
 
-/* Calls every waiter. A callback may cancel other waiters, or start the model again. */
+/* Calls every waiter, who came first is told first. A callback may cancel other waiters, or start the model again. */
 void hl_start_finish(struct start *s)
 {
+        struct waiter_list in_turn = LIST_HEAD_INITIALIZER(in_turn);
+        struct hl_waiter *waiter;
         LIST_REMOVE(s, entry);
-        while (!LIST_EMPTY(&s->waiters))
-                hl_start_tell(LIST_FIRST(&s->waiters), &s->err, s->cause);
+        while ((waiter = LIST_FIRST(&s->waiters))) {
+                LIST_REMOVE(waiter, entry);
+                LIST_INSERT_HEAD(&in_turn, waiter, entry);
+        }
+        while ((waiter = LIST_FIRST(&in_turn)))
+                hl_start_tell(waiter, &s->err, s->cause);
         free_start(s);
 }
 

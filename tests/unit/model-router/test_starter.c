@@ -129,6 +129,11 @@ static void expect_told(const struct waiter *w, enum hl_err_kind kind, const cha
                          w->err.message);
 }
 
+static void expect_in_turn(struct waiter *w)
+{
+        assert_true(w == w->scene->waiters || w[-1].told == 1);
+}
+
 static void many_wait_for_one_start(void **state)
 {
         (void)state;
@@ -137,6 +142,8 @@ static void many_wait_for_one_start(void **state)
         fake_model_start(&server, FAKE_ANSWERS("", LOADING, LOADING, READY));
         begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
         wait_all(&s, WAITERS);
+        for (unsigned i = 0; i < WAITERS; i++)
+                s.waiters[i].then = expect_in_turn;
         run(&s);
         assert_int_equal(starts_of(&s), 1);
         assert_int_equal(server.asked, 4);
@@ -144,6 +151,25 @@ static void many_wait_for_one_start(void **state)
         fake_model_stop(&server);
         for (unsigned i = 0; i < WAITERS; i++)
                 expect_told(&s.waiters[i], HL_ERR_NONE, NULL);
+}
+
+/* Its state before the start, of its first answer, and of its last one. */
+static void systemd_is_not_asked_for_each_answer(void **state)
+{
+        struct scene s = { .systemd = { .job_result = "done" } };
+        struct fake_model server;
+        fake_model_start(&server, FAKE_ANSWERS(LOADING, LOADING, LOADING, LOADING, READY));
+        begin(&s, "active-9", server.port, HL_STARTER_GRACE_US);
+        HL_CLEANUP(hl_free_pointer) char *mark = hl_format("%s/invocation:%s", (const char *)*state, s.model.unit);
+        must(symlink("0", mark) == 0 && setenv("HL_STARTED_DIRECTORY", *state, 1) == 0);
+        wait_all(&s, 1);
+        run(&s);
+        must(unsetenv("HL_STARTED_DIRECTORY") == 0);
+        assert_int_equal(server.asked, 5);
+        assert_int_equal(fake_count(&s.fake, "ListUnitsByNames"), 3);
+        end(&s);
+        fake_model_stop(&server);
+        expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
 }
 
 /* As when systemd is upgraded: the model loads all the same. */
@@ -602,6 +628,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(many_wait_for_one_start),
+                cmocka_unit_test_setup_teardown(systemd_is_not_asked_for_each_answer, test_folder_setup,
+                                                test_folder_teardown),
                 cmocka_unit_test(a_systemd_that_does_not_answer_once_ends_nothing),
                 cmocka_unit_test(a_silent_server_is_asked_again),
                 cmocka_unit_test_setup_teardown(one_that_was_ready_is_marked, test_folder_setup, test_folder_teardown),
