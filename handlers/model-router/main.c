@@ -17,6 +17,7 @@
 #include "body.h"
 #include "cut.h"
 #include "http/cors.h"
+#include "kernel/sockets.h"
 #include "looks.h"
 #include "models/readiness.h"
 #include "models/ready_mark.h"
@@ -48,6 +49,16 @@ struct router {
 
 /* ---- a model that did not take a request, or need not be asked ---- */
 
+/* NGINX listens on all that is its own: while nobody does, its files need not be read for each request. */
+static int check_port(struct router *router, const struct hl_model *model, struct hl_err *err)
+{
+        struct hl_listener somebody;
+        if (hl_sockets_listener(model->port, &somebody, err) == 0)
+                return 0;
+        *err = (struct hl_err){ 0 };
+        return hl_nginx_ports_check(&router->bus, model, err);
+}
+
 /* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows
  * what to do should this program end meanwhile. */
 static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
@@ -59,7 +70,7 @@ static void hold(struct router *router, struct hl_router_request *request, const
         bool runs = hl_unit_start_hint(model->unit) > 0, may_be_ready = request->page == HL_PAGE_NAMED && runs;
         if (look != HL_ROUTER_NO_LOOK && !may_be_ready) {
                 hl_router_answer_look(request, model, look, rest);
-        } else if (request->call != HL_ROUTER_WAKE && !runs && hl_nginx_ports_check(&router->bus, model, &err) < 0) {
+        } else if (request->call != HL_ROUTER_WAKE && !runs && check_port(router, model, &err) < 0) {
                 hl_router_refuse(request, &err); /* it would come back to NGINX: it has no location to wait in */
         } else if (request->call != HL_ROUTER_WAKE) {
                 hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
