@@ -92,6 +92,13 @@ static int find_in(const char *type, const char *body, size_t len, char **ret_na
         return 0;
 }
 
+bool hl_router_body_is_long(const struct hl_router_request *request)
+{
+        size_t len = 0;
+        struct hl_err ignored = { 0 };
+        return parse_len(request->body_len, &len, &ignored) == 0 && len > HL_ROUTER_BODY_SHORT_MAX;
+}
+
 int hl_router_find_model(const struct hl_router_request *request, char **ret_name, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *body = NULL;

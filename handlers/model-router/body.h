@@ -16,6 +16,11 @@
 
 struct hl_err;
 
+#define HL_ROUTER_BODY_SHORT_MAX 65536 /* bytes that are read in no time: NGINX has all of them, and has sent them */
+
+/* Whether reading it takes long enough for others to notice. */
+bool hl_router_body_is_long(const struct hl_router_request *request);
+
 /* *ret_name: NULL where the body is empty or names no model, else free(). */
 int hl_router_find_model(const struct hl_router_request *request, char **ret_name, struct hl_err *err);
 

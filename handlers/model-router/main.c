@@ -14,6 +14,7 @@
 #include "base/private.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "bodies.h"
 #include "body.h"
 #include "cut.h"
 #include "http/cors.h"
@@ -45,6 +46,7 @@ struct router {
         struct hl_bus bus;
         struct hl_router_cuts cuts;
         struct hl_router_waits *waits;
+        struct hl_router_bodies *bodies;
 };
 
 /* ---- a model that did not take a request, or need not be asked ---- */
@@ -159,17 +161,17 @@ static char *deployment_of(const char *path)
         return NULL;
 }
 
-/* A body says it; where that does not, the query may. */
-static void route(struct router *router, struct hl_router_request *request, const struct hl_config *config)
+/* Where a body does not say it, the query may. in_body: NULL where it does not. */
+static void route_by(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                     const char *in_body)
 {
         struct hl_err err = { 0 };
         HL_CLEANUP(hl_free_pointer) char *name = NULL;
-        bool has_body = request->http.method == HL_POST;
-        if (has_body && hl_router_find_model(request, &name, &err) < 0) {
-                hl_router_refuse(request, &err);
+        if (in_body) {
+                find(router, request, config, in_body);
                 return;
         }
-        if (!name && hl_request_query(&request->http, "model", &name) < 0)
+        if (hl_request_query(&request->http, "model", &name) < 0)
                 name = NULL;
         if (!name)
                 name = deployment_of(request->http.path);
@@ -177,7 +179,7 @@ static void route(struct router *router, struct hl_router_request *request, cons
                 find(router, request, config, name);
                 return;
         }
-        if (has_body)
+        if (request->http.method == HL_POST)
                 hl_fail(&err, HL_ERR_INVALID, EINVAL, "model_missing",
                         "\"model\" is missing: GET /v1/models lists those that are");
         else
@@ -186,9 +188,30 @@ static void route(struct router *router, struct hl_router_request *request, cons
         hl_router_refuse(request, &err);
 }
 
+/* What a body said that was read already. */
+struct said {
+        const char *model; /* NULL: none */
+        const struct hl_err *err;
+};
+
+/* said: NULL where the body is still to be read. */
+static void route(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                  const struct said *said)
+{
+        struct hl_err err = said ? *said->err : (struct hl_err){ 0 };
+        HL_CLEANUP(hl_free_pointer) char *name = NULL;
+        if (!said && request->http.method == HL_POST)
+                hl_router_find_model(request, &name, &err);
+        if (err.kind)
+                hl_router_refuse(request, &err);
+        else
+                route_by(router, request, config, said ? said->model : name);
+}
+
 /* ---- one request ---- */
 
-static void answer(struct router *router, struct hl_router_request *request, const struct hl_config *config)
+static void answer(struct router *router, struct hl_router_request *request, const struct hl_config *config,
+                   const struct said *said)
 {
         struct hl_problem problem = { 0 };
         struct hl_response response = { 0 };
@@ -204,25 +227,40 @@ static void answer(struct router *router, struct hl_router_request *request, con
                 response.status = 204;
                 hl_router_answer(request, &response);
         } else {
-                route(router, request, config);
+                route(router, request, config, said);
         }
 }
 
-/* Takes fcgi. */
-static void take(struct router *router, struct hl_fastcgi_request *fcgi)
+static void answer_now(struct router *router, struct hl_router_request *request, const struct said *said)
 {
         struct hl_config config;
         struct hl_err err = { 0 };
-        struct hl_problem problem = { 0 };
-        struct hl_router_request *request = hl_router_request_new(fcgi, &problem);
-        if (problem.status) {
-                hl_router_refuse_problem(request, &problem);
-        } else if (hl_config_load(NULL, &config, &err) < 0) {
+        if (hl_config_load(NULL, &config, &err) < 0) {
                 hl_router_refuse_unavailable(request, request->model, &err);
         } else {
-                answer(router, request, &config);
+                answer(router, request, &config, said);
                 hl_config_free(&config);
         }
+}
+
+static void on_body(void *data, struct hl_router_request *request, const char *model, const struct hl_err *err)
+{
+        struct router *router = data;
+        answer_now(router, request, &(struct said){ .model = model, .err = err });
+        hl_router_waits_asked(router->waits);
+}
+
+/* Takes fcgi. A refusal has to read the body, too. */
+static void take(struct router *router, struct hl_fastcgi_request *fcgi)
+{
+        struct hl_problem problem = { 0 };
+        struct hl_router_request *request = hl_router_request_new(fcgi, &problem);
+        if (problem.status)
+                hl_router_refuse_problem(request, &problem);
+        else if (request->call == HL_ROUTER_ROUTE && request->http.method == HL_POST && hl_router_body_is_long(request))
+                hl_router_bodies_read(router->bodies, request);
+        else
+                answer_now(router, request, NULL);
 }
 
 /* ---- the program ---- */
@@ -273,6 +311,8 @@ static int prepare(struct router *router)
                 r = hl_router_waits_new(router->event, &router->bus, hl_idle_from_env(hl_fastcgi_limits.idle_us),
                                         &router->waits);
         if (r >= 0)
+                r = hl_router_bodies_new(router->event, hl_router_find_model, on_body, router, &router->bodies);
+        if (r >= 0)
                 r = sd_event_add_io(router->event, &router->listening, STDIN_FILENO, EPOLLIN, on_connection, router);
         if (r >= 0)
                 r = sd_event_add_time(router->event, &router->rest, CLOCK_MONOTONIC, 0, 0, on_rested, router);
@@ -298,6 +338,8 @@ int main(int argc, char **argv)
                 r = sd_event_loop(router.event);
         if (r < 0)
                 hl_log(LOG_ERR, NULL, "%s", strerror(-r));
+        if (router.bodies) /* before those who wait: these may come to wait, too */
+                hl_router_bodies_free(router.bodies);
         hl_router_cuts_end(&router.cuts);
         if (router.waits)
                 hl_router_waits_free(router.waits);

@@ -139,6 +139,21 @@ def test_clients_that_leave_hold_nobody_up(router):
     assert router.post(b'{"model":"tiny"}')[1] == {"X-Accel-Redirect": "@model_tiny"}
 
 
+def test_a_long_body_holds_nobody_up(router):
+    body = b'{"image":"' + b"A" * 100_000 + b'","model":"tiny"}'
+    variables = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
+                 "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
+    sent = (fastcgi.record(fastcgi.BEGIN_REQUEST, b"\0\1\0\0\0\0\0\0") +
+            fastcgi.stream(fastcgi.PARAMS, fastcgi.parameters(variables)) + fastcgi.stream(fastcgi.STDIN, body))
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(router.path)
+        connection.sendall(sent[:-50_000])
+        assert router.post(b'{"model":"tiny"}')[1] == {"X-Accel-Redirect": "@model_tiny"}
+        connection.sendall(sent[-50_000:])
+        assert b"X-Accel-Redirect: @model_tiny" in connection.recv(65536)
+
+
 def test_a_broken_configuration_is_told(router):
     (router.folder / "config.json").write_text("{")
     status, _ = router.refusal(b'{"model":"tiny"}')
