@@ -339,7 +339,7 @@ static bool was_stopped(const struct start *s)
 {
         enum hl_unit_state active;
         struct hl_err ignored = { 0 };
-        return s->job.result && strcmp(s->job.result, "done") == 0 &&
+        return s->job.result && strcmp(s->job.result, "done") == 0 && hl_unit_start_hint(s->model.unit) == 0 &&
                hl_unit_state_of(s->starter->bus, s->model.unit, &active, &ignored) == 0 && active == HL_UNIT_INACTIVE;
 }
 
