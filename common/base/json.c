@@ -112,12 +112,25 @@ void hl_json_push_string(hl_json *array, const char *value)
         hl_json_push(array, new_string(value));
 }
 
-void hl_json_print(hl_json *json, struct hl_buf *out)
+hl_json *hl_json_new_text(const char *json)
+{
+        hl_json *text = json_object_new_object();
+        json_object_set_serializer(text, json_object_userdata_to_json_string, hl_strdup(json),
+                                   json_object_free_userdata);
+        return text;
+}
+
+void hl_json_add_text(hl_json *json, struct hl_buf *out)
 {
         size_t len;
         const char *text =
                 json_object_to_json_string_length(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
         hl_buf_add(out, text, len);
+}
+
+void hl_json_print(hl_json *json, struct hl_buf *out)
+{
+        hl_json_add_text(json, out);
         hl_buf_add(out, "\n", 1);
 }
 

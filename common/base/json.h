@@ -39,7 +39,11 @@ void hl_json_set_time(hl_json *object, const char *key, uint64_t realtime_us);  
 void hl_json_push(hl_json *array, hl_json *child);
 void hl_json_push_string(hl_json *array, const char *value);
 
-/* Appends the text and a line break. */
+/* What is JSON already, to be set or pushed as a whole: it can only be printed. hl_json_free() */
+hl_json *hl_json_new_text(const char *json);
+
+/* Appends the text; hl_json_print(): and a line break. */
+void hl_json_add_text(hl_json *json, struct hl_buf *out);
 void hl_json_print(hl_json *json, struct hl_buf *out);
 
 /* One JSON object and nothing else. *ret_object: hl_json_free(). Failures are INVALID,

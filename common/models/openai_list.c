@@ -64,24 +64,25 @@ hl_json *hl_openai_failed_model(const struct hl_model *model, const char *id, in
         return new_entry(model, id, status);
 }
 
+hl_json *hl_openai_page(hl_json *data_array, bool has_more, const char *first_id, const char *last_id)
+{
+        hl_json *list = hl_json_new();
+        hl_json_set_string(list, "object", "list");
+        hl_json_set_bool(list, "has_more", has_more);
+        hl_json_set_string(list, "first_id", first_id);
+        hl_json_set_string(list, "last_id", last_id);
+        hl_json_set(list, "data", data_array);
+        return list;
+}
+
 static const char *id_at(const hl_json *array, size_t index)
 {
         return hl_json_get_string(hl_json_object_at(array, index), "id");
 }
 
-hl_json *hl_openai_page(hl_json *data_array, bool has_more)
-{
-        hl_json *list = hl_json_new();
-        size_t count = hl_json_length(data_array);
-        hl_json_set_string(list, "object", "list");
-        hl_json_set_bool(list, "has_more", has_more);
-        hl_json_set_string(list, "first_id", count ? id_at(data_array, 0) : NULL);
-        hl_json_set_string(list, "last_id", count ? id_at(data_array, count - 1) : NULL);
-        hl_json_set(list, "data", data_array);
-        return list;
-}
-
 hl_json *hl_openai_list(hl_json *data_array)
 {
-        return hl_openai_page(data_array, false);
+        size_t count = hl_json_length(data_array);
+        return hl_openai_page(data_array, false, count ? id_at(data_array, 0) : NULL,
+                              count ? id_at(data_array, count - 1) : NULL);
 }

@@ -21,9 +21,10 @@ hl_json *hl_openai_model(const struct hl_model *model, const char *id, const cha
 /* The same for a model that failed, with what its unit ended with. */
 hl_json *hl_openai_failed_model(const struct hl_model *model, const char *id, int exit_code);
 
-/* {"object": "list", "data": …, "has_more", "first_id", "last_id"}. Takes the array. hl_openai_list(): there is no
- * more. */
-hl_json *hl_openai_page(hl_json *data_array, bool has_more);
+/* {"object": "list", "data": …, "has_more", "first_id", "last_id"}. Takes the array. */
+hl_json *hl_openai_page(hl_json *data_array, bool has_more, const char *first_id, const char *last_id);
+
+/* The same of all there are, where the array's entries are objects. */
 hl_json *hl_openai_list(hl_json *data_array);
 
 #endif

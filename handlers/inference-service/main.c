@@ -6,6 +6,7 @@
 #include "capacity.h"
 #include "change.h"
 #include "kernel/sockets.h"
+#include "listed.h"
 #include "logs.h"
 #include "models/cause.h"
 #include "models/last_use.h"
@@ -26,33 +27,16 @@
 #define PAUSE_SECONDS 60
 #define PAUSE_MAX_SECONDS (HL_TURNSTILE_LEASE_MAX_US / HL_USEC_PER_SEC)
 
-/* Only where there is one. */
-static void set_file_error(hl_json *json, const struct hl_model *model)
-{
-        struct hl_err err = { 0 };
-        if (hl_model_readable(model, &err) < 0)
-                hl_json_set_string(json, "file_error", err.message);
-}
-
 static int run_models(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(inference_listed_give) struct inference_listed *listed = NULL;
         int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
                 return r;
-        hl_json *models = hl_json_new_array();
-        for (size_t i = 0; i < catalog.count; i++) {
-                const struct hl_model *model = &catalog.models[i];
-                hl_json *json = hl_json_new();
-                hl_json_set_string(json, "model_name", model->name);
-                hl_json_set_string(json, "file_path", model->file_path);
-                hl_json_set_int_or_null(json, "port", model->port != 0, model->port);
-                hl_json_set_string(json, "unit", model->unit);
-                set_file_error(json, model);
-                hl_json_push(models, json);
-        }
-        hl_json_set(ctx->reply, "models", models);
-        inference_set_data(ctx, &catalog);
+        listed = inference_listed_take(&catalog);
+        hl_json_set(ctx->reply, "models", hl_json_new_text(listed->models));
+        inference_set_data(ctx, listed);
         return 0;
 }
 
@@ -98,7 +82,7 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         hl_json_set_time(out, "last_activity", hl_last_use_at(model->name));
         hl_json_set_int_or_null(out, "in_flight", model->port != 0, traffic->in_flight);
         hl_service_set_pause(out, model);
-        set_file_error(out, model);
+        inference_set_file_error(out, model);
 }
 
 static int run_model(struct hl_context *ctx)

@@ -14,12 +14,6 @@
 
 #define PAGE_MAX 1000 /* entries, as in Anthropic's API */
 
-/* One name of a model. */
-struct name {
-        const char *id;
-        const struct hl_model *model;
-};
-
 /* The models' states, each asked for once, however many names its model has. */
 struct states {
         struct hl_service *service;
@@ -52,61 +46,60 @@ static int read_states(struct hl_service *service, const struct hl_catalog *cata
         return 0;
 }
 
-static int by_id(const void *a, const void *b)
+static int look_at(struct states *states, const struct hl_model *model, const struct known **ret_known,
+                   struct hl_err *err)
 {
-        return strcmp(((const struct name *)a)->id, ((const struct name *)b)->id);
-}
-
-/* All names, sorted. free() */
-static struct name *list_names(const struct hl_catalog *catalog, size_t *ret_count)
-{
-        size_t count = catalog->count;
-        for (size_t i = 0; i < catalog->count; i++)
-                for (char **alias = catalog->models[i].aliases; alias && *alias; alias++)
-                        count++;
-        struct name *names = hl_alloc(count * sizeof(*names)), *next = names;
-        for (size_t i = 0; i < catalog->count; i++) {
-                const struct hl_model *model = &catalog->models[i];
-                *next++ = (struct name){ model->name, model };
-                for (char **alias = model->aliases; alias && *alias; alias++)
-                        *next++ = (struct name){ *alias, model };
-        }
-        qsort(names, count, sizeof(*names), by_id);
-        *ret_count = count;
-        return names;
-}
-
-/* NULL: it cannot be told, for what err says. */
-static hl_json *new_entry(struct states *states, const struct name *name, struct hl_err *err)
-{
-        size_t i = (size_t)(name->model - states->catalog->models);
+        size_t i = (size_t)(model - states->catalog->models);
         struct known *known = &states->known[i];
-        if (!known->asked) {
-                struct hl_unit_detail detail;
-                known->state = hl_readiness_state(name->model, states->units[i]);
-                if (known->state == HL_MODEL_FAILED) {
-                        if (hl_units_detail(&states->service->bus, name->model->unit, &detail, err) < 0)
-                                return NULL;
-                        known->exit_code = detail.exit_status;
-                }
-                known->asked = true;
-        }
-        return known->state == HL_MODEL_FAILED
-                       ? hl_openai_failed_model(name->model, name->id, known->exit_code)
-                       : hl_openai_model(name->model, name->id, hl_model_state_name(known->state));
+        struct hl_unit_detail detail;
+        *ret_known = known;
+        if (known->asked)
+                return 0;
+        known->state = hl_readiness_state(model, states->units[i]);
+        int r = known->state == HL_MODEL_FAILED ? hl_units_detail(&states->service->bus, model->unit, &detail, err) : 0;
+        if (r < 0)
+                return r;
+        known->exit_code = known->state == HL_MODEL_FAILED ? detail.exit_status : 0;
+        known->asked = true;
+        return 0;
 }
 
-/* NULL: as above. */
-static hl_json *new_entries(struct states *states, const struct name *names, size_t count, struct hl_err *err)
+static hl_json *new_entry(const struct known *known, const struct hl_model *model, const char *id)
 {
-        HL_CLEANUP(hl_json_cleanup) hl_json *data = hl_json_new_array();
-        for (size_t i = 0; i < count; i++) {
-                hl_json *entry = new_entry(states, &names[i], err);
-                if (!entry)
-                        return NULL;
-                hl_json_push(data, entry);
+        return known->state == HL_MODEL_FAILED ? hl_openai_failed_model(model, id, known->exit_code)
+                                               : hl_openai_model(model, id, hl_model_state_name(known->state));
+}
+
+static int add_entry(struct states *states, const struct inference_name *name, struct hl_buf *text, struct hl_err *err)
+{
+        const struct known *known;
+        int r = look_at(states, name->model, &known, err);
+        if (r < 0)
+                return r;
+        if (known->state == HL_MODEL_UNLOADED) {
+                hl_buf_adds(text, name->unloaded);
+        } else {
+                HL_CLEANUP(hl_json_cleanup) hl_json *entry = new_entry(known, name->model, name->id);
+                hl_json_add_text(entry, text);
         }
-        return hl_steal(data);
+        return 0;
+}
+
+/* An array of their entries. NULL: it cannot be told, for what err says. */
+static hl_json *new_entries(struct states *states, const struct inference_name *names, size_t count, bool with_aliases,
+                            struct hl_err *err)
+{
+        HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
+        int r = hl_buf_adds(&text, "[");
+        for (size_t i = 0; r == 0 && i < count; i++) {
+                if (!with_aliases && names[i].id != names[i].model->name)
+                        continue;
+                if (text.len > 1)
+                        hl_buf_adds(&text, ",");
+                r = add_entry(states, &names[i], &text, err);
+        }
+        hl_buf_adds(&text, "]");
+        return r < 0 ? NULL : hl_json_new_text(text.data);
 }
 
 /* ---- pages ---- */
@@ -122,7 +115,7 @@ static char *parameter(const struct hl_context *ctx, const char *name)
 }
 
 /* How many of sorted names stand before an id. */
-static size_t count_before(const struct name *names, size_t count, const char *id, bool with_it)
+static size_t count_before(const struct inference_name *names, size_t count, const char *id, bool with_it)
 {
         size_t n = 0;
         while (n < count && strcmp(names[n].id, id) < (with_it ? 1 : 0))
@@ -131,7 +124,7 @@ static size_t count_before(const struct name *names, size_t count, const char *i
 }
 
 /* Cuts the names to the page that is asked for; *ret_more: there are others further on in the page's direction. */
-static void cut_page(const struct hl_context *ctx, const struct name **names, size_t *count, bool *ret_more)
+static void cut_page(const struct hl_context *ctx, const struct inference_name **names, size_t *count, bool *ret_more)
 {
         HL_CLEANUP(hl_free_pointer) char *limit_text = parameter(ctx, "limit");
         HL_CLEANUP(hl_free_pointer) char *before = parameter(ctx, "before_id");
@@ -157,22 +150,23 @@ static void cut_page(const struct hl_context *ctx, const struct name **names, si
 int inference_run_openai_models(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(inference_listed_give) struct inference_listed *listed = NULL;
         HL_CLEANUP(free_states) struct states states = { 0 };
         int r = hl_service_catalog(ctx, &catalog);
         if (r == 0)
                 r = read_states(ctx->service, &catalog, &states, &ctx->err);
         if (r < 0)
                 return r;
-        size_t count = 0;
+        listed = inference_listed_take(&catalog);
+        const struct inference_name *page = listed->names;
+        size_t count = listed->count;
         bool more = false;
-        HL_CLEANUP(hl_free_pointer) struct name *names = list_names(&catalog, &count);
-        const struct name *page = names;
         cut_page(ctx, &page, &count, &more);
-        hl_json *data = new_entries(&states, page, count, &ctx->err);
+        hl_json *data = new_entries(&states, page, count, true, &ctx->err);
         if (!data)
                 return -ctx->err.errnum;
         hl_json_free(ctx->reply);
-        ctx->reply = hl_openai_page(data, more);
+        ctx->reply = hl_openai_page(data, more, count ? page[0].id : NULL, count ? page[count - 1].id : NULL);
         return 0;
 }
 
@@ -193,24 +187,23 @@ int inference_run_openai_model(struct hl_context *ctx)
         r = read_states(service, &one, &states, &ctx->err);
         if (r < 0)
                 return r;
-        hl_json *entry = new_entry(&states, &(struct name){ ctx->param, model }, &ctx->err);
-        if (!entry)
-                return -ctx->err.errnum;
+        const struct known *known;
+        r = look_at(&states, one.models, &known, &ctx->err);
+        if (r < 0)
+                return r;
         hl_json_free(ctx->reply);
-        ctx->reply = entry;
+        ctx->reply = new_entry(known, model, ctx->param);
         return 0;
 }
 
-void inference_set_data(struct hl_context *ctx, const struct hl_catalog *catalog)
+void inference_set_data(struct hl_context *ctx, const struct inference_listed *listed)
 {
         HL_CLEANUP(free_states) struct states states = { 0 };
         struct hl_err err = { 0 };
-        if (read_states(ctx->service, catalog, &states, &err) < 0)
+        if (read_states(ctx->service, &listed->catalog, &states, &err) < 0)
                 return;
-        HL_CLEANUP(hl_free_pointer) struct name *names = hl_alloc(catalog->count * sizeof(*names));
-        for (size_t i = 0; i < catalog->count; i++) /* a router's client starts and stops models, not their aliases */
-                names[i] = (struct name){ catalog->models[i].name, &catalog->models[i] };
-        hl_json *data = new_entries(&states, names, catalog->count, &err);
+        /* A router's client starts and stops models, not their aliases. */
+        hl_json *data = new_entries(&states, listed->names, listed->count, false, &err);
         if (!data)
                 return;
         hl_json_set_string(ctx->reply, "object", "list");

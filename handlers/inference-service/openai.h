@@ -11,6 +11,7 @@
 #ifndef HL_INFERENCE_SERVICE_OPENAI_H
 #define HL_INFERENCE_SERVICE_OPENAI_H
 
+#include "listed.h"
 #include "service/service.h"
 
 int inference_run_openai_models(struct hl_context *ctx);
@@ -20,6 +21,6 @@ int inference_run_unload(struct hl_context *ctx);
 
 /* Adds the list, as llama.cpp's clients look for it, to the answer of GET /models; not where systemd cannot be
  * asked. */
-void inference_set_data(struct hl_context *ctx, const struct hl_catalog *catalog);
+void inference_set_data(struct hl_context *ctx, const struct inference_listed *listed);
 
 #endif
