@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define HL_USERS_FILE "/etc/passwd"
+#define HL_USERS_SIZE_MAX (UINT64_C(64) * 1024 * 1024) /* bytes */
 
 /* The index of the name that has this number; -ESRCH where none of them has. */
 int hl_users_find(const char *file, uint32_t uid, const char *const *names, size_t count);
