@@ -10,8 +10,8 @@
 #include "bus_kept.h"
 #include "catalog_kept.h"
 #include "limits.h"
-#include "models/states.h"
 #include "models/turnstile.h"
+#include "states_shared.h"
 #include "systemd/socket_file.h"
 #include "systemd/units.h"
 #include "transport/serve.h"
@@ -174,11 +174,7 @@ void hl_service_set_pause(hl_json *out, const struct hl_model *model)
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
                       struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(catalog->count * sizeof(*states));
-        int r = hl_states_read(&service->bus, &service->config, catalog, states, err);
-        if (r == 0)
-                *ret_states = hl_steal(states);
-        return r;
+        return hl_states_shared_read(&service->bus, &service->config, catalog, ret_states, err);
 }
 
 int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)

@@ -2,7 +2,7 @@
 /* service.h - what the three services share: where a route meets the host.
  *
  * Shape    a struct hl_service is one request's: configuration and tokens are read anew. The bus is opened if a
- *          route needs it. It and the catalogue are all that is kept.
+ *          route needs it. It, the catalogue and what is made of that alone are all that is kept.
  * Errors   this is where requests are logged: what changes something at "notice", what failed at "err".
  * Process  each request has its own; several may be answered at once.
  * Tests    tests/doors/, tests/system/
@@ -33,7 +33,8 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv);
 /* The catalogue, for a service's answer. */
 int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog);
 
-/* The state of each unit in a catalogue, in one call. *ret_states: free() */
+/* The state of each unit in a catalogue, in one call, which requests share that ask at the same time. *ret_states:
+ * free() */
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
                       struct hl_err *err);
 
