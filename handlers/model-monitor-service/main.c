@@ -81,6 +81,37 @@ static hl_json *usage_json(const struct hl_usage *usage, const struct hl_verdict
         return json;
 }
 
+/* Of models that nobody has used, all is the same but for the name, and is written once for an answer. */
+struct unused {
+        struct hl_verdict verdict;
+        struct hl_buf text; /* JSON */
+};
+
+static void free_unused(struct unused *unused)
+{
+        hl_buf_free(&unused->text);
+}
+
+static bool says_the_same(const struct hl_verdict *a, const struct hl_verdict *b)
+{
+        return a->reason == b->reason && a->idle_us == b->idle_us && a->threshold_us == b->threshold_us &&
+               a->in_flight == b->in_flight && a->is_active == b->is_active;
+}
+
+static hl_json *activity_of(const struct hl_usage *usage, const struct hl_verdict *v, struct unused *unused)
+{
+        bool is_used = hl_usage_last_activity(usage) != 0 || usage->started_at_us != 0;
+        if (!is_used && unused->text.data && says_the_same(&unused->verdict, v))
+                return hl_json_new_text(unused->text.data);
+        hl_json *json = usage_json(usage, v);
+        if (!is_used) {
+                hl_buf_free(&unused->text);
+                hl_json_add_text(json, &unused->text);
+                unused->verdict = *v;
+        }
+        return json;
+}
+
 static int run_activity(struct hl_context *ctx)
 {
         const struct hl_service *service = ctx->service;
@@ -89,10 +120,11 @@ static int run_activity(struct hl_context *ctx)
         int r = read_usage(ctx, &catalog, &usages);
         if (r < 0)
                 return r;
+        HL_CLEANUP(free_unused) struct unused unused = { 0 };
         hl_json *status = hl_json_new();
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_verdict v = hl_verdict_decide(&service->config, &catalog.models[i], &usages[i]);
-                hl_json_set(status, catalog.models[i].name, usage_json(&usages[i], &v));
+                hl_json_set(status, catalog.models[i].name, activity_of(&usages[i], &v, &unused));
         }
         hl_json_set(ctx->reply, "activity_status", status);
         return 0;
