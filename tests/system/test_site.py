@@ -95,7 +95,8 @@ BORNE = [
     "proxy_buffering on;", "proxy_request_buffering off;", "proxy_buffer_size 64k; proxy_buffers 4 128k; proxy_busy_buffers_size 128k;",
     "proxy_set_header X-Real-IP $remote_addr;", "proxy_http_version 1.0;", "proxy_redirect off;", "proxy_hide_header X-Powered-By;",
     "proxy_ignore_client_abort on;", "fastcgi_intercept_errors on;", "fastcgi_keep_conn on;", "fastcgi_param HTTPS on;",
-    "fastcgi_request_buffering off;",
+    "fastcgi_request_buffering off;", "fastcgi_next_upstream off; fastcgi_buffers 8 8k; fastcgi_buffer_size 8k; "
+    "fastcgi_busy_buffers_size 16k; fastcgi_temp_file_write_size 16k; fastcgi_max_temp_file_size 32k;",
     'add_header X-Frame-Options SAMEORIGIN always; add_header X-Content-Type-Options nosniff;', "expires -1;",
     "merge_slashes on;", "merge_slashes off;", "absolute_redirect on;", "port_in_redirect off;", "server_name_in_redirect off;",
     "resolver 127.0.0.1;", "set_real_ip_from 192.168.0.0/16; real_ip_header X-Forwarded-For; real_ip_recursive on;",
