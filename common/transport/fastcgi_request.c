@@ -28,15 +28,19 @@ int hl_fastcgi_init(void)
         return 0;
 }
 
-/* libfcgi would wait for the web server to close first, and with select(), which takes no descriptor above 1023. After
- * a failure it has closed the connection all the same. */
-static void let_go(struct hl_fastcgi_request *request)
+/* Returns the connection, or -1. libfcgi would wait for the web server to close first, and with select(), which takes
+ * no descriptor above 1023. After a failure it has closed the connection all the same. */
+static int let_go(struct hl_fastcgi_request *request)
 {
-        bool open = request->fcgi.ipcFd >= 0;
+        int fd = request->fcgi.ipcFd >= 0 ? request->fd : -1;
         FCGX_Free(&request->fcgi, 0);
-        if (open)
-                close(request->fd);
         free(request);
+        return fd;
+}
+
+static void close_if_open(int fd)
+{
+        hl_close_fd(&fd);
 }
 
 struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
@@ -53,7 +57,7 @@ struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
          * be missing. */
         if (FCGX_Accept_r(&request->fcgi) == 0 && FCGX_GetError(request->fcgi.in) == 0)
                 return request;
-        let_go(request);
+        close_if_open(let_go(request));
         return NULL;
 }
 
@@ -89,13 +93,23 @@ int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size
         return FCGX_FFlush(request->fcgi.out) < 0 || FCGX_GetError(request->fcgi.out) != 0 ? -EPIPE : 0;
 }
 
-void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len)
+int hl_fastcgi_finish_kept(struct hl_fastcgi_request *request, const char *text, size_t len)
 {
+        bool is_kept = text && request->fcgi.keepConnection;
         if (text) {
                 pass_over_body(request);
                 FCGX_PutStr(text, (int)len, request->fcgi.out);
-                FCGX_FClose(request->fcgi.err);
-                FCGX_FClose(request->fcgi.out); /* the last of both ends the request */
+                is_kept = FCGX_FClose(request->fcgi.err) == 0 && is_kept;
+                is_kept = FCGX_FClose(request->fcgi.out) == 0 && is_kept; /* the last of both ends the request */
+                is_kept = FCGX_GetError(request->fcgi.in) == 0 && is_kept;
         }
-        let_go(request);
+        int fd = let_go(request);
+        if (!is_kept)
+                close_if_open(fd);
+        return is_kept ? fd : -1;
+}
+
+void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len)
+{
+        close_if_open(hl_fastcgi_finish_kept(request, text, len));
 }

@@ -4,7 +4,8 @@
  * Shape    hl_fastcgi_read() takes the parameters in. The request may then be kept for any time, until
  *          hl_fastcgi_finish() answers it.
  * Units    receive_us: how long the web server may take for the next piece of a request, and of an answer that goes on.
- * Owner    the request owns its connection. hl_fastcgi_finish() frees both. Values of parameters live as long as it.
+ * Owner    the request owns its connection. hl_fastcgi_finish() frees both, hl_fastcgi_finish_kept() may give it back.
+ *          Values of parameters live as long as it.
  * Process  hl_fastcgi_init() once, before anything else. Different requests may be used by different threads.
  * Source   FastCGI 1.0; libfcgi's fcgiapp.h. Connections are accepted outside of libfcgi, whose own accept could be
  *          waited for neither with a limit nor together with a signal.
@@ -37,5 +38,9 @@ int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size
 
 /* Sends the answer in CGI's form, or the rest of it; text NULL: nothing. The unread rest of the body is passed over. */
 void hl_fastcgi_finish(struct hl_fastcgi_request *request, const char *text, size_t len);
+
+/* The same, but returns the connection where the web server wants to keep it for another request: the caller's, to be
+ * read from or closed. -1: it is closed. */
+int hl_fastcgi_finish_kept(struct hl_fastcgi_request *request, const char *text, size_t len);
 
 #endif

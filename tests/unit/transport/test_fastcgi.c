@@ -2,6 +2,7 @@
 /* The FastCGI transport's life: it ends when idle, and after SIGTERM answers what it has taken, if that does not take
  * too long. (What it answers is tested with the built programs, in tests/doors/test_fastcgi.py.) */
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "transport/fastcgi.h"
 
@@ -51,7 +52,8 @@ static const struct hl_fastcgi_limits patient = { .first_us = 60 * HL_USEC_PER_S
                                                   .idle_us = 60 * HL_USEC_PER_SEC,
                                                   .drain_us = 60 * HL_USEC_PER_SEC,
                                                   .receive_us = HL_USEC_PER_SEC,
-                                                  .threads_max = 4 };
+                                                  .threads_max = 4,
+                                                  .kept_max = 1 };
 
 static pid_t start_worker(int listen_fd, struct hl_fastcgi_limits limits)
 {
@@ -77,24 +79,42 @@ static const unsigned char request_records[] = {
         1, 5, 0, 1, 0, 0, 0, 0,                         /* the end of the body */
 };
 
+/* The same, and the web server keeps the connection for the next. */
+static const unsigned char keeping_records[] = {
+        1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, /* */
+        1, 4, 0, 1, 0, 0, 0, 0,                         /* */
+        1, 5, 0, 1, 0, 0, 0, 0,                         /* */
+};
+_Static_assert(sizeof(keeping_records) == sizeof(request_records), "the same but for a flag");
+
 /* A worker, and a client whose request it has begun to answer. */
 struct talk {
         int listen_fd, client;
         pid_t pid;
 };
 
-static struct talk begin_talk(struct hl_fastcgi_limits limits)
+static void ask(int client, const unsigned char *records)
+{
+        char byte;
+        assert_int_equal(write(client, records, sizeof(request_records)), sizeof(request_records));
+        assert_int_equal(read(begun[0], &byte, 1), 1);
+}
+
+static struct talk begin_talk_with(struct hl_fastcgi_limits limits, const unsigned char *records)
 {
         struct place place;
-        char byte;
         struct talk talk = { .listen_fd = listen_on(&place), .client = socket(AF_UNIX, SOCK_STREAM, 0) };
         assert_int_equal(pipe(begun), 0);
         assert_int_equal(pipe(go_on), 0);
         talk.pid = start_worker(talk.listen_fd, limits);
         assert_int_equal(connect(talk.client, (struct sockaddr *)&place.address, place.len), 0);
-        assert_int_equal(write(talk.client, request_records, sizeof(request_records)), sizeof(request_records));
-        assert_int_equal(read(begun[0], &byte, 1), 1);
+        ask(talk.client, records);
         return talk;
+}
+
+static struct talk begin_talk(struct hl_fastcgi_limits limits)
+{
+        return begin_talk_with(limits, request_records);
 }
 
 static void may_answer(void)
@@ -137,6 +157,92 @@ static void ends_when_idle(void **state)
         struct talk talk = begin_talk(limits);
         may_answer();
         assert_true(answered_at_the_end(&talk));
+}
+
+/* To the record that ends an answer. Whether there is one. */
+static bool read_answer(int client)
+{
+        unsigned char header[8];
+        char content[4096];
+        while (recv(client, header, sizeof(header), MSG_WAITALL) == sizeof(header)) {
+                size_t len = (size_t)(header[4] << 8 | header[5]) + header[6];
+                if (len > 0 && recv(client, content, len, MSG_WAITALL) != (ssize_t)len)
+                        return false;
+                if (header[1] == 3)
+                        return true;
+        }
+        return false;
+}
+
+static bool is_closed(int client)
+{
+        char byte;
+        return read(client, &byte, 1) == 0;
+}
+
+static void a_kept_connection_is_answered_again(void **state)
+{
+        (void)state;
+        struct talk talk = begin_talk_with(patient, keeping_records);
+        may_answer();
+        assert_true(read_answer(talk.client));
+        ask(talk.client, keeping_records);
+        may_answer();
+        assert_true(read_answer(talk.client));
+        ask(talk.client, request_records); /* the last one: then it is closed */
+        may_answer();
+        assert_true(read_answer(talk.client));
+        assert_true(is_closed(talk.client));
+        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+        assert_false(answered_at_the_end(&talk));
+}
+
+static void more_are_not_kept(void **state)
+{
+        (void)state;
+        struct hl_fastcgi_limits limits = patient;
+        limits.kept_max = 0;
+        struct talk talk = begin_talk_with(limits, keeping_records);
+        may_answer();
+        assert_true(read_answer(talk.client));
+        assert_true(is_closed(talk.client));
+        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+        assert_false(answered_at_the_end(&talk));
+}
+
+/* What is told to stop, and what ends by itself, closes them. */
+static void nobody_waits_for_a_kept_connection(void **state)
+{
+        (void)state;
+        for (int stops = 0; stops < 2; stops++) {
+                struct hl_fastcgi_limits limits = patient;
+                if (!stops)
+                        limits.idle_us = 50 * HL_USEC_PER_MSEC;
+                struct talk talk = begin_talk_with(limits, keeping_records);
+                may_answer();
+                assert_true(read_answer(talk.client));
+                if (stops)
+                        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+                assert_true(is_closed(talk.client));
+                assert_false(answered_at_the_end(&talk));
+        }
+}
+
+/* The loop sees none of them come. */
+static void what_comes_by_a_kept_connection_counts_as_use(void **state)
+{
+        (void)state;
+        struct hl_fastcgi_limits limits = patient;
+        limits.idle_us = HL_USEC_PER_SEC;
+        struct talk talk = begin_talk_with(limits, keeping_records);
+        may_answer();
+        assert_true(read_answer(talk.client));
+        ask(talk.client, keeping_records);
+        hl_sleep_or_hangup(-1, limits.idle_us * 3 / 2);
+        may_answer();
+        assert_true(read_answer(talk.client));
+        assert_true(is_closed(talk.client)); /* in the end */
+        assert_false(answered_at_the_end(&talk));
 }
 
 static void sigterm_answers_what_was_taken(void **state)
@@ -214,6 +320,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(ends_when_nobody_asks),
                 cmocka_unit_test(ends_when_idle),
+                cmocka_unit_test(a_kept_connection_is_answered_again),
+                cmocka_unit_test(more_are_not_kept),
+                cmocka_unit_test(nobody_waits_for_a_kept_connection),
+                cmocka_unit_test(what_comes_by_a_kept_connection_counts_as_use),
                 cmocka_unit_test(sigterm_answers_what_was_taken),
                 cmocka_unit_test(sigterm_waits_only_so_long),
                 cmocka_unit_test(without_descriptors_it_rests),
