@@ -74,16 +74,32 @@ def sandbox(machine):
     return found
 
 
-def static_site(machine, answer):
-    """NGINX with a file as long as the answer it is measured against, Flask, and our CGI door behind fcgiwrap."""
+def responder(machine, program, name, length):
+    """A program behind NGINX's FastCGI that only answers. Returns its place in the site."""
+    machine.path(OPT).mkdir(exist_ok=True)
+    shutil.copy(program, machine.path(f"{OPT}/responder"))
+    unit(machine, f"bench-{name}.service", f"[Service]\nSlice=bench.slice\nExecStart={OPT}/responder /run/bench-{name}.sock {length}\n")
+    machine.sh(f"systemctl daemon-reload && systemctl restart bench-{name}.service")
+    return f"""    location = /fastcgi/{name} {{
+        include home-lab-services/service.conf;
+        error_page 502 504 /none;
+        fastcgi_pass bench_{name};
+    }}
+""", f"upstream bench_{name} {{ server unix:/run/bench-{name}.sock; keepalive 8; }}\n"
+
+
+def static_site(machine, program, length, short):
+    """NGINX with a file as long as the answer it is measured against, programs of FastCGI that only answer, Flask, and our
+    CGI door behind fcgiwrap."""
     machine.path("/srv/bench").mkdir(exist_ok=True)
-    machine.path("/srv/bench/models").write_bytes(answer)
+    machine.path("/srv/bench/models").write_bytes(b"x" * length)
+    locations, upstreams = zip(responder(machine, program, "list", length), responder(machine, program, "short", short))
     machine.put("/etc/nginx/sites-enabled/bench", f"""upstream bench_flask {{ server 127.0.0.1:{FLASK_PORT}; }}
-server {{
+{"".join(upstreams)}server {{
     listen 127.0.0.1:{STATIC_PORT};
     access_log /var/log/nginx/access.log;
     root /srv/bench;
-    location /flask/ {{ proxy_pass http://bench_flask/; }}
+{"".join(locations)}    location /flask/ {{ proxy_pass http://bench_flask/; }}
     location /cgi/ {{
         rewrite ^/cgi(/.*)$ $1 break;
         fastcgi_param GATEWAY_INTERFACE CGI/1.1;
@@ -212,10 +228,10 @@ def listens(machine, port):
 
 
 def build_tools(build):
-    """load and bus, below build."""
+    """load, responder and bus, below build."""
     folder = build / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     bus = subprocess.run(["pkg-config", "--cflags", "--libs", "libsystemd"], capture_output=True, text=True, check=True)
-    for name, options in ("load", []), ("bus", bus.stdout.split()):
+    for name, options in ("load", []), ("responder", []), ("bus", bus.stdout.split()):
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", folder / name, HERE / f"{name}.c", *options], check=True)
     return folder

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* responder - the least that a FastCGI program can be: "responder SOCKET LENGTH" gives everybody so many bytes.
+ *
+ * It reads nothing of a request but its end, works out nothing, and keeps connections where the web server wishes. What
+ * a request to it costs is the web server's share of each answer by FastCGI.
+ */
+#include <err.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RECORD_MAX 65528 /* bytes of content, in whole eights */
+#define REQUEST_MAX 65536
+
+enum { END_REQUEST = 3, STDOUT = 6 };
+
+static struct {
+        char *bytes;
+        size_t len;
+} answer;
+
+static void add(const char *bytes, size_t len)
+{
+        answer.bytes = realloc(answer.bytes, answer.len + len);
+        if (!answer.bytes)
+                err(1, "the answer");
+        memcpy(answer.bytes + answer.len, bytes, len);
+        answer.len += len;
+}
+
+static void add_record(int type, const char *content, size_t len)
+{
+        const char header[8] = { 1, (char)type, 0, 1, (char)(len >> 8), (char)len, 0, 0 };
+        add(header, sizeof(header));
+        add(content, len);
+}
+
+static void make_answer(size_t len)
+{
+        char *text = calloc(1, len + 128);
+        if (!text)
+                err(1, "the answer");
+        size_t left = (size_t)sprintf(text, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", len) + len;
+        memset(text + left - len, 'x', len);
+        for (const char *next = text; left > 0;) {
+                size_t piece = left < RECORD_MAX ? left : RECORD_MAX;
+                add_record(STDOUT, next, piece);
+                next += piece;
+                left -= piece;
+        }
+        add_record(STDOUT, "", 0);
+        add_record(END_REQUEST, "\0\0\0\0\0\0\0", 8);
+        free(text);
+}
+
+static int listen_at(const char *path)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        if (strlen(path) >= sizeof(address.sun_path))
+                errx(2, "%s is too long", path);
+        strcpy(address.sun_path, path);
+        unlink(path);
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1024) < 0 ||
+            chmod(path, 0666) < 0)
+                err(1, "%s", path);
+        return fd;
+}
+
+static void watch(int epoll, int fd)
+{
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+                err(1, "epoll");
+}
+
+/* NGINX sends a request without a body at once. */
+static void serve(int fd)
+{
+        static char request[REQUEST_MAX];
+        ssize_t len = read(fd, request, sizeof(request));
+        bool keep = len > 10 && request[10];
+        for (size_t sent = 0; len > 0 && sent < answer.len;) {
+                ssize_t n = write(fd, answer.bytes + sent, answer.len - sent);
+                if (n <= 0)
+                        len = 0;
+                sent += n > 0 ? (size_t)n : 0;
+        }
+        if (len <= 0 || !keep)
+                close(fd);
+}
+
+int main(int argc, char **argv)
+{
+        if (argc != 3)
+                errx(2, "responder SOCKET LENGTH");
+        make_answer(strtoul(argv[2], NULL, 10));
+        int listener = listen_at(argv[1]), epoll = epoll_create1(0);
+        watch(epoll, listener);
+        for (;;) {
+                struct epoll_event event;
+                if (epoll_wait(epoll, &event, 1, -1) != 1)
+                        continue;
+                if (event.data.fd == listener)
+                        watch(epoll, accept(listener, NULL, NULL));
+                else
+                        serve(event.data.fd);
+        }
+}
