@@ -69,8 +69,10 @@ def targets(bench, measured):
     many_rows, many, many_flask = measured[8]
     static, as_long, short, bus = many_rows[0], many_rows[1], rows[2], rows[3]
     in_turn = 1 / (1 + 1 / short.ratio(bus, "rate"))
-    bench.say(f"What stands in the way of the two targets: FastCGI that only answers has {as_long.ratio(static, 'rate'):.2f} of "
-              f"the static file's rate with 8 clients, and with one bare call for each answer, alone, {in_turn:.2f} of the call's.\n")
+    bench.say(f"What stands in the way: FastCGI that only answers has {as_long.ratio(static, 'rate'):.2f} of the static file's rate "
+              f"with 8 clients. With one bare call for each answer it has, alone, {in_turn:.2f} of the call's. Each of these answers "
+              f"asks systemd anew. GET {ACTIVITY} also lets the kernel walk its table of TCP connections, once for IPv4 and once for "
+              "IPv6.\n")
     bench.targets.least("GET /models, rate of the static file's, 8 clients", many[LIST].ratio(static, "rate"), 0.5)
     for name in RUNNING, OPENAI, ACTIVITY:
         bench.targets.least(f"GET {name}, rate of a bare call's, 1 client", ours[name].ratio(bus, "rate"), 0.6)

@@ -74,12 +74,10 @@ def sandbox(machine):
     return found
 
 
-def responder(machine, program, name, length):
-    """A program behind NGINX's FastCGI that only answers. Returns its place in the site."""
-    machine.path(OPT).mkdir(exist_ok=True)
-    shutil.copy(program, machine.path(f"{OPT}/responder"))
+def responder(machine, name, length):
+    """A program behind NGINX's FastCGI that only answers. Returns its location and its upstream."""
     unit(machine, f"bench-{name}.service", f"[Service]\nSlice=bench.slice\nExecStart={OPT}/responder /run/bench-{name}.sock {length}\n")
-    machine.sh(f"systemctl daemon-reload && systemctl restart bench-{name}.service")
+    machine.sh(f"systemctl daemon-reload && systemctl start bench-{name}.service")
     return f"""    location = /fastcgi/{name} {{
         include home-lab-services/service.conf;
         error_page 502 504 /none;
@@ -93,7 +91,9 @@ def static_site(machine, program, length, short):
     CGI door behind fcgiwrap."""
     machine.path("/srv/bench").mkdir(exist_ok=True)
     machine.path("/srv/bench/models").write_bytes(b"x" * length)
-    locations, upstreams = zip(responder(machine, program, "list", length), responder(machine, program, "short", short))
+    machine.path(OPT).mkdir(exist_ok=True)
+    shutil.copy(program, machine.path(f"{OPT}/responder"))
+    locations, upstreams = zip(responder(machine, "list", length), responder(machine, "short", short))
     machine.put("/etc/nginx/sites-enabled/bench", f"""upstream bench_flask {{ server 127.0.0.1:{FLASK_PORT}; }}
 {"".join(upstreams)}server {{
     listen 127.0.0.1:{STATIC_PORT};
