@@ -198,14 +198,15 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         return 0;
 }
 
-/* Where the gate has refused the start, the failure is that. */
+/* Where the gate has refused the start, the failure is that. Other jobs' ends come by the starter's bus, which is at
+ * work in this moment: it would have to be hung up to ask by it. */
 static void tell_refusal(struct start *s)
 {
         struct hl_config config;
         struct hl_err ignored = { 0 };
         if (s->err.kind != HL_ERR_UPSTREAM || hl_config_load(NULL, &config, &ignored) < 0)
                 return;
-        hl_refusal_tell(s->starter->bus, &config, &s->model, &s->doubts, &s->err);
+        hl_refusal_tell(&s->starter->room_bus, &config, &s->model, &s->doubts, &s->err);
         hl_config_free(&config);
 }
 

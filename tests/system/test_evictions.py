@@ -193,6 +193,25 @@ def test_a_model_that_is_always_busy_is_held_up_in_time(site):
         assert len(stream.whole().events) > 20 and stream.status == 200
 
 
+def test_who_is_sent_away_by_the_gate_leaves_others_their_starts(site):
+    """Two starts at once: one is refused, again and again, while the other takes its time."""
+    go = "/run/may-start"
+    site.sh(f"rm -f {go}")
+    waits, refuses = f"sh -c 'until test -e {go}; do sleep 0.05; done'", f"test -e {go}"
+    with site.drop_in("model@ben.service", f"[Service]\nExecCondition={waits}\n"), \
+            site.drop_in("model@kim.service", f"[Service]\nExecCondition={refuses}\n"):
+        mark = site.mark()
+        held = [site.hold(CHAT, json.dumps({"model": "ben"}))]
+        wait_until(lambda: site.properties("model@ben.service", "SubState")["SubState"] == "condition", PATIENCE, "it starts")
+        held.append(site.hold(CHAT, json.dumps({"model": "kim"})))
+        def refused():
+            return site.sh(["journalctl", "--quiet", "--after-cursor", mark, "--unit=model@kim.service"]).count("exec-condition")
+        wait_until(lambda: refused() > 1, PATIENCE, "the gate has sent it away, and it waits on")
+        site.put(go, "")
+        assert [each.answer().status for each in held] == [200, 200]
+    site.sh(f"rm {go}")
+
+
 # ---- the storm ----
 
 class Client(threading.Thread):
