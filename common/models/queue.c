@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "queue.h"
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -17,7 +16,7 @@
 
 #define DIGITS 20 /* of a time in a name: "00000000001234567890-NAME" */
 
-static const char *folder(void)
+const char *hl_queue_folder(void)
 {
         return hl_folder("HL_QUEUE_DIRECTORY", HL_QUEUE_FOLDER);
 }
@@ -26,7 +25,7 @@ static const char *folder(void)
 static int open_locked(int *ret_fd)
 {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-        HL_CLEANUP(hl_close_fd) int fd = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        HL_CLEANUP(hl_close_fd) int fd = open(hl_queue_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0)
                 return -errno;
         *ret_fd = fd;
@@ -34,13 +33,13 @@ static int open_locked(int *ret_fd)
         return 0;
 }
 
-/* Gives it the name of this moment, or of the next one that nobody has. */
-static int give_name(int fd, const char *model, struct hl_ticket *ticket)
+/* Gives it the name of that moment, or of the next one that nobody has. */
+static int give_name(int fd, const char *model, uint64_t since_us, struct hl_ticket *ticket)
 {
         HL_CLEANUP(hl_free_pointer) char *file = hl_format("/proc/self/fd/%d", fd);
-        for (ticket->since_us = hl_clock_monotonic();; ticket->since_us++) {
+        for (ticket->since_us = since_us;; ticket->since_us++) {
                 HL_CLEANUP(hl_free_pointer)
-                char *path = hl_format("%s/%0*" PRIu64 "-%s", folder(), DIGITS, ticket->since_us, model);
+                char *path = hl_format("%s/%0*" PRIu64 "-%s", hl_queue_folder(), DIGITS, ticket->since_us, model);
                 if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) {
                         ticket->path = hl_steal(path);
                         return 0;
@@ -50,15 +49,15 @@ static int give_name(int fd, const char *model, struct hl_ticket *ticket)
         }
 }
 
-int hl_queue_join(const char *model, struct hl_ticket *ret_ticket, struct hl_err *err)
+int hl_queue_join(const char *model, uint64_t since_us, struct hl_ticket *ret_ticket, struct hl_err *err)
 {
         struct hl_ticket ticket = HL_TICKET_INIT;
         int r = open_locked(&ticket.fd);
         if (r == 0)
-                r = give_name(ticket.fd, model, &ticket);
+                r = give_name(ticket.fd, model, since_us, &ticket);
         if (r < 0) {
                 hl_close_fd(&ticket.fd);
-                return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", folder(), strerror(-r));
+                return hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", hl_queue_folder(), strerror(-r));
         }
         *ret_ticket = ticket;
         return 0;
@@ -103,7 +102,7 @@ size_t hl_queue_read(const struct hl_ticket *own, struct hl_queued **ret_queued)
 {
         struct hl_queued *all = NULL;
         size_t count = 0;
-        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(folder());
+        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(hl_queue_folder());
         for (const struct dirent *entry = NULL; dir && (entry = readdir(dir));) {
                 struct hl_queued queued = { 0 };
                 if (!read_name(entry->d_name, &queued))

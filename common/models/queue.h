@@ -17,6 +17,9 @@
 
 #define HL_QUEUE_FOLDER "/run/home-lab-services/queue"
 
+/* Where tickets are. */
+const char *hl_queue_folder(void);
+
 struct hl_ticket {
         int fd; /* -1: none */
         uint64_t since_us;
@@ -25,8 +28,8 @@ struct hl_ticket {
 
 #define HL_TICKET_INIT ((struct hl_ticket){ .fd = -1 })
 
-/* Names come from the catalogue. */
-int hl_queue_join(const char *model, struct hl_ticket *ret_ticket, struct hl_err *err);
+/* Names come from the catalogue. since_us: when he came, which is his place. */
+int hl_queue_join(const char *model, uint64_t since_us, struct hl_ticket *ret_ticket, struct hl_err *err);
 
 /* Of none nothing is done. */
 void hl_queue_leave(struct hl_ticket *ticket);

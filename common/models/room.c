@@ -313,7 +313,7 @@ static int carry_out(struct hl_room *room, const struct hl_room_look *look, stru
 static void join(struct hl_room *room, struct hl_room_look *look)
 {
         struct hl_err ignored = { 0 };
-        if (room->ticket.fd >= 0 || hl_queue_join(room->model.name, &room->ticket, &ignored) < 0)
+        if (room->ticket.fd >= 0 || hl_queue_join(room->model.name, room->since_us, &room->ticket, &ignored) < 0)
                 return;
         free(look->queued);
         look->queued_count = hl_queue_read(&room->ticket, &look->queued);
@@ -354,6 +354,19 @@ struct hl_room *hl_room_new(struct hl_bus *bus, const struct hl_model *model, hl
                                   .queue_us = QUEUE_UNKNOWN_US };
         TAILQ_INIT(&room->leavers);
         return room;
+}
+
+void hl_room_came(struct hl_room *room, uint64_t since_us)
+{
+        struct hl_ticket earlier;
+        struct hl_err ignored = { 0 };
+        if (since_us >= room->since_us)
+                return;
+        room->since_us = since_us;
+        if (room->ticket.fd < 0 || hl_queue_join(room->model.name, since_us, &earlier, &ignored) < 0)
+                return;
+        hl_queue_leave(&room->ticket);
+        room->ticket = earlier;
 }
 
 struct hl_room *hl_room_free(struct hl_room *room)

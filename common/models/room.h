@@ -31,6 +31,9 @@ typedef void hl_room_fn(void *data, const char *model, const char *why);
 struct hl_room *hl_room_new(struct hl_bus *bus, const struct hl_model *model, hl_room_fn *evicts, void *data);
 struct hl_room *hl_room_free(struct hl_room *room); /* returns NULL */
 
+/* Somebody waits for it since then. Where that is earlier than all that is known, it is the model's place. */
+void hl_room_came(struct hl_room *room, uint64_t since_us);
+
 /* 1: start it now; 0: call again at *ret_again_us; -errno: it is to be refused. */
 int hl_room_step(struct hl_room *room, uint64_t *ret_again_us, struct hl_err *err);
 

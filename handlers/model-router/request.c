@@ -73,6 +73,19 @@ static void read_times(struct hl_router_request *request)
         request->sent_us = hl_us_minus(failed_us, took_us);
 }
 
+/* A router that is stopped says how often, and since when: "2 1767225600.123". Of one that was killed NGINX keeps the
+ * time of the first call. */
+static void read_waits(struct hl_router_request *request, const char *again)
+{
+        const char *since = again ? strchr(again, ' ') : NULL;
+        HL_CLEANUP(hl_free_pointer) char *count = again ? hl_strndup(again, strcspn(again, " ")) : NULL;
+        uint64_t hand_backs = 0;
+        if (count && hl_parse_uint(count, HL_ROUTER_HAND_BACKS_MAX, &hand_backs) < 0)
+                hand_backs = HL_ROUTER_HAND_BACKS_MAX;
+        request->hand_backs = (unsigned)hand_backs;
+        request->waits_us = time_of(since ? since : hl_fastcgi_get(request->fcgi, "HL_FAILED_AT"));
+}
+
 static void read_call(struct hl_router_request *request)
 {
         const struct hl_fastcgi_request *fcgi = request->fcgi;
@@ -95,10 +108,7 @@ static void read_call(struct hl_router_request *request)
                 read_times(request);
         request->timed_out = request->was_sent && strcmp(status, "504") == 0;
         request->is_again = again != NULL;
-        uint64_t hand_backs = 0;
-        if (again && hl_parse_uint(again, HL_ROUTER_HAND_BACKS_MAX, &hand_backs) < 0)
-                hand_backs = HL_ROUTER_HAND_BACKS_MAX;
-        request->hand_backs = (unsigned)hand_backs;
+        read_waits(request, again);
 }
 
 struct hl_router_request *hl_router_request_new(struct hl_fastcgi_request *fcgi, struct hl_problem *ret_problem)

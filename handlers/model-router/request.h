@@ -43,6 +43,7 @@ struct hl_router_request {
         bool timed_out;       /* of what was sent: no answer came in time */
         bool is_again;        /* a router sent it here: nobody had it */
         unsigned hand_backs;  /* how often it waited before, at a router that was stopped */
+        uint64_t waits_us;    /* CLOCK_REALTIME, since when it has waited for its model, at any router; 0: not known */
         const char *cause;    /* of a refusal; NULL or "": none is known. Whoever refuses keeps it */
 };
 

@@ -344,15 +344,17 @@ static bool was_stopped(const struct start *s)
                hl_unit_state_of(s->starter->bus, s->model.unit, &active, &ignored) == 0 && active == HL_UNIT_INACTIVE;
 }
 
-struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
-                                  void *data)
+struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, uint64_t since_us,
+                                  hl_starter_fn *on_done, void *data)
 {
         struct start *s = find_start(starter, model);
         if (!s || was_stopped(s))
                 s = begin_start(starter, model);
         struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));
-        *waiter = (struct hl_waiter){ .start = s, .since_us = hl_clock_monotonic(), .on_done = on_done, .data = data };
+        *waiter = (struct hl_waiter){ .start = s, .since_us = since_us, .on_done = on_done, .data = data };
         LIST_INSERT_HEAD(&s->waiters, waiter, entry);
+        if (s->room)
+                hl_room_came(s->room, since_us);
         return waiter;
 }
 

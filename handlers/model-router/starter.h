@@ -34,8 +34,9 @@ struct hl_waiter;
 struct hl_starter *hl_starter_new(sd_event *event, struct hl_bus *bus, uint64_t grace_us);
 void hl_starter_free(struct hl_starter *starter);
 
-struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, hl_starter_fn *on_done,
-                                  void *data);
+/* since_us: when it came, CLOCK_MONOTONIC, which may have been to another router. */
+struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, uint64_t since_us,
+                                  hl_starter_fn *on_done, void *data);
 void hl_starter_leave(struct hl_waiter *waiter);
 
 #endif

@@ -12,6 +12,7 @@
 #include "systemd/units.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -73,7 +74,10 @@ static void hand_back(struct waiting *w)
                 hl_router_refuse_unavailable(request, w->model, &err);
                 return;
         }
-        HL_CLEANUP(hl_free_pointer) char *header = hl_format("X-HL-Again: %u\r\n", request->hand_backs + 1);
+        uint64_t since_ms = (hl_clock_realtime() - hl_us_minus(hl_clock_monotonic(), w->since_us)) / HL_USEC_PER_MSEC;
+        HL_CLEANUP(hl_free_pointer)
+        char *header = hl_format("X-HL-Again: %u %" PRIu64 ".%03" PRIu64 "\r\n", request->hand_backs + 1,
+                                 since_ms / 1000, since_ms % 1000);
         hl_router_redirect_to(request, "wake", w->model, header);
 }
 
@@ -155,6 +159,13 @@ static bool is_waited_for(const struct hl_router_waits *all, const char *model)
         return false;
 }
 
+/* A router that ended has not lost it its place. */
+static uint64_t since_of(const struct hl_router_request *request)
+{
+        uint64_t age_us = request->waits_us > 0 ? hl_us_minus(hl_clock_realtime(), request->waits_us) : 0;
+        return hl_us_minus(hl_clock_monotonic(), age_us);
+}
+
 void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_config *config,
                     const struct hl_model *model)
 {
@@ -164,7 +175,7 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
         }
         struct waiting *w = hl_alloc(sizeof(*w));
         *w = (struct waiting){
-                .all = all, .request = request, .since_us = hl_clock_monotonic(), .unit = hl_strdup(model->unit)
+                .all = all, .request = request, .since_us = since_of(request), .unit = hl_strdup(model->unit)
         };
         memcpy(w->model, model->name, sizeof(w->model));
         hl_copy(w->client, sizeof(w->client), request->http.peer.name);
@@ -173,7 +184,7 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
         all->count++;
         if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
                 w->left = NULL; /* then it is found out when it is answered */
-        w->waiter = hl_starter_wait(all->starter, model, on_done, w);
+        w->waiter = hl_starter_wait(all->starter, model, w->since_us, on_done, w);
         note_use(w);
         if (all->count == 1)
                 rearm_timer(all);

@@ -212,6 +212,31 @@ def test_who_is_sent_away_by_the_gate_leaves_others_their_starts(site):
     site.sh(f"rm {go}")
 
 
+def test_a_router_that_ends_loses_nobody_his_place(site):
+    """Nor the time that he has waited already: stopped as it should be, or killed."""
+    def places():
+        names = [each.name for each in site.path("/run/home-lab-services/queue").iterdir()]
+        return sorted((name[21:], int(name[:20])) for name in names if name[21:] in ("ben", "vast"))
+
+    def router():
+        return site.properties("model-router.service", "MainPID")["MainPID"]
+    stream = Stream(site, "/ann" + CHAT, words=80, interval_ms=50, model="ann")
+    assert stream.first.wait(PATIENCE)
+    held = []
+    for name in "vast", "ben":
+        held.append(site.hold(CHAT, json.dumps({"model": name})))
+        wait_until(lambda: len(places()) == len(held), PATIENCE, "it waits")
+    before = places()
+    for how in "restart", "kill --signal=KILL":
+        time.sleep(1)  # they have waited
+        old = router()
+        site.sh(f"systemctl {how} model-router.service")
+        wait_until(lambda: router() not in (old, "0") and len(places()) == 2, PATIENCE, "the next router has both")
+        assert [(name, pytest.approx(at, abs=500_000)) for name, at in before] == places()
+    assert [each.answer().status for each in held] == [200, 200]
+    assert len(stream.whole().events) > 80 and running(site) == ["ben"]
+
+
 # ---- the storm ----
 
 class Client(threading.Thread):

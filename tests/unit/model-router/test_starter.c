@@ -101,7 +101,7 @@ static void wait_for(struct scene *s, unsigned index, const struct hl_model *mod
         struct waiter *w = &s->waiters[index];
         w->scene = s;
         s->left++;
-        w->wait = hl_starter_wait(s->wake, model, on_told, w);
+        w->wait = hl_starter_wait(s->wake, model, hl_clock_monotonic(), on_told, w);
         assert_int_equal(w->told, 0); /* never from within */
 }
 

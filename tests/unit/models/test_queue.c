@@ -2,6 +2,7 @@
 /* models/queue: the order, over processes, and what becomes of a ticket whose owner has died. */
 #include "support.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/queue.h"
 
@@ -40,7 +41,7 @@ static struct hl_ticket join(const char *model)
 {
         struct hl_ticket ticket = HL_TICKET_INIT;
         struct hl_err err = { 0 };
-        assert_int_equal(hl_queue_join(model, &ticket, &err), 0);
+        assert_int_equal(hl_queue_join(model, hl_clock_monotonic(), &ticket, &err), 0);
         return ticket;
 }
 
@@ -87,7 +88,8 @@ static void a_ticket_ends_with_its_process(void **state)
         if (pid == 0) {
                 struct hl_ticket ticket = HL_TICKET_INIT;
                 struct hl_err err = { 0 };
-                bool joined = hl_queue_join("m", &ticket, &err) == 0 && write(ready[1], "", 1) == 1;
+                bool joined =
+                        hl_queue_join("m", hl_clock_monotonic(), &ticket, &err) == 0 && write(ready[1], "", 1) == 1;
                 while (joined)
                         pause();
                 _exit(1);
@@ -118,7 +120,7 @@ static void without_its_folder_nobody_can_join(void **state)
         struct hl_ticket ticket = HL_TICKET_INIT;
         struct hl_err err = { 0 };
         must(rmdir(test_path(*state, "queue")) == 0);
-        assert_int_equal(hl_queue_join("m", &ticket, &err), -ENOENT);
+        assert_int_equal(hl_queue_join("m", hl_clock_monotonic(), &ticket, &err), -ENOENT);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
         assert_int_equal(ticket.fd, -1);
         expect_queue(NULL, NULL, 0);

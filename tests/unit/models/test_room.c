@@ -256,8 +256,9 @@ static void who_came_first_is_first(void **state)
         struct hl_ticket before = HL_TICKET_INIT, apart = HL_TICKET_INIT, strange = HL_TICKET_INIT;
         write_model(*state, "first", 8998, "GPU_MEMORY=\"3G\"\n");
         write_model(*state, "apart", 8997, "GPU_MEMORY=\"1:3G\"\n");
-        must(hl_queue_join("apart", &apart, &s.err) == 0 && hl_queue_join("gone", &strange, &s.err) == 0);
-        must(hl_queue_join("first", &before, &s.err) == 0);
+        must(hl_queue_join("apart", hl_clock_monotonic(), &apart, &s.err) == 0 &&
+             hl_queue_join("gone", hl_clock_monotonic(), &strange, &s.err) == 0);
+        must(hl_queue_join("first", hl_clock_monotonic(), &before, &s.err) == 0);
         begin(&s, *state, "GPU_MEMORY=\"2G\"\n");
         assert_int_equal(step(&s), 0);
         expect_truth(&s, "first came first and waits, too");
@@ -268,13 +269,32 @@ static void who_came_first_is_first(void **state)
         end(&s);
 }
 
+/* A router that was killed had it in its queue. */
+static void who_came_earlier_than_others_is_before_them(void **state)
+{
+        struct scene s = { .loaded = { NULL } };
+        struct hl_ticket other = HL_TICKET_INIT;
+        uint64_t now_us = hl_clock_monotonic();
+        write_model(*state, "other", 8998, "GPU_MEMORY=\"3G\"\n");
+        must(hl_queue_join("other", now_us - 5, &other, &s.err) == 0);
+        begin(&s, *state, "GPU_MEMORY=\"2G\"\n");
+        assert_int_equal(step(&s), 0);
+        hl_room_came(s.room, now_us - 3);
+        hl_room_came(s.room, now_us - 10);
+        hl_room_came(s.room, now_us - 7);
+        assert_int_equal(queued(), 2);
+        assert_int_equal(run(&s, NULL), 1);
+        hl_queue_leave(&other);
+        end(&s);
+}
+
 /* It runs, so it waits for nothing; and it is to get its first request. */
 static void one_that_is_wanted_stays(void **state)
 {
         struct scene s = { .loaded = { "model@" OLD ".service" } };
         struct hl_ticket ticket = HL_TICKET_INIT;
         put_running(*state, OLD, "GPU_MEMORY=\"8G\"\n");
-        must(hl_queue_join(OLD, &ticket, &s.err) == 0);
+        must(hl_queue_join(OLD, hl_clock_monotonic(), &ticket, &s.err) == 0);
         begin(&s, *state, "GPU_MEMORY=\"8G\"\n");
         assert_int_equal(step(&s), 0);
         assert_false(hl_room_is_evicting(s.room));
@@ -357,6 +377,7 @@ int main(void)
                 IN_FOLDER(all_of_them_leave_or_none),
                 IN_FOLDER(what_never_fits_is_refused),
                 IN_FOLDER(who_came_first_is_first),
+                IN_FOLDER(who_came_earlier_than_others_is_before_them),
                 IN_FOLDER(one_that_is_wanted_stays),
                 IN_FOLDER(one_that_was_loaded_just_now_stays),
                 IN_FOLDER(one_that_the_gate_refused_waits_on),
