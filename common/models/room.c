@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "evicted.h"
+#include "gone.h"
 #include "readiness.h"
 #include "ready_mark.h"
 #include "room_look.h"
@@ -14,6 +15,7 @@
 #include "turnstile.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -47,7 +49,8 @@ struct hl_room {
         hl_room_fn *evicts;
         void *data;
         struct hl_ticket ticket;
-        uint64_t since_us, queue_us, next_us;
+        int gone_fd; /* gone.h */
+        uint64_t since_us, queue_us, planned_us, next_us;
         enum phase phase;
         TAILQ_HEAD(leaver_list, leaver) leavers; /* by name: so that no two that lock them wait for each other */
         char refused[HL_MODEL_NAME_MAX + 1];     /* the last one that was found at work */
@@ -313,6 +316,8 @@ static int carry_out(struct hl_room *room, const struct hl_room_look *look, stru
 static void join(struct hl_room *room, struct hl_room_look *look)
 {
         struct hl_err ignored = { 0 };
+        if (room->gone_fd < 0)
+                room->gone_fd = hl_gone_watch();
         if (room->ticket.fd >= 0 || hl_queue_join(room->model.name, room->since_us, &room->ticket, &ignored) < 0)
                 return;
         free(look->queued);
@@ -324,6 +329,7 @@ static int plan(struct hl_room *room, struct hl_err *err)
 {
         HL_CLEANUP(hl_room_look_free) struct hl_room_look look = { 0 };
         struct hl_err failed = { 0 };
+        room->planned_us = hl_clock_monotonic();
         hear(room);
         int r = hl_room_look(room->bus, room->model.name, &room->ticket, is_held, room, &look, &failed);
         if (r < 0) { /* for the moment */
@@ -350,6 +356,7 @@ struct hl_room *hl_room_new(struct hl_bus *bus, const struct hl_model *model, hl
                                   .data = data,
                                   .ticket = HL_TICKET_INIT,
                                   .ask = HL_ASK_INIT,
+                                  .gone_fd = -1,
                                   .since_us = hl_clock_monotonic(),
                                   .queue_us = QUEUE_UNKNOWN_US };
         TAILQ_INIT(&room->leavers);
@@ -376,14 +383,36 @@ struct hl_room *hl_room_free(struct hl_room *room)
         let_all_go(room);
         stop_asking(room);
         hl_queue_leave(&room->ticket);
+        hl_close_fd(&room->gone_fd);
         hl_model_free(&room->model);
         free(room);
         return NULL;
 }
 
+/* What has gone since may have left room. */
+static void notice(struct hl_room *room)
+{
+        uint64_t soon_us = room->planned_us + LOOK_EVERY_US;
+        if (hl_gone_heard(room->gone_fd, room->model.unit) && room->phase == PHASE_PLAN && soon_us < room->next_us)
+                room->next_us = soon_us;
+}
+
+int hl_room_fd(const struct hl_room *room)
+{
+        return room->gone_fd;
+}
+
+bool hl_room_wait(const struct hl_room *room, int client_fd, uint64_t until_us)
+{
+        const struct timespec pause = hl_timespec_of(hl_us_minus(until_us, hl_clock_monotonic()));
+        struct pollfd both[] = { { .fd = client_fd, .events = POLLRDHUP }, { .fd = room->gone_fd, .events = POLLIN } };
+        return ppoll(both, HL_COUNT(both), &pause, NULL) > 0 && both[0].revents != 0;
+}
+
 int hl_room_step(struct hl_room *room, uint64_t *ret_again_us, struct hl_err *err)
 {
         int r = 0;
+        notice(room);
         if (hl_clock_monotonic() >= room->next_us && room->phase == PHASE_STOP)
                 await_stops(room);
         if (hl_clock_monotonic() >= room->next_us && room->phase == PHASE_SETTLE)

@@ -14,7 +14,7 @@
  *          cannot be read) is tried again, and told by hl_room_fail() in the end.
  * Owner    hl_room_free(), on failure as well; it lets all of them go. bus and model are the caller's. In an event loop
  *          the bus is one of its own: what is called waits, and a stop that systemd does not take hangs up.
- * Process  a step takes milliseconds; nothing here waits. No logging: `evicts` is told.
+ * Process  a step takes milliseconds; nothing here waits but hl_room_wait(). No logging: `evicts` is told.
  * Tests    tests/unit/models/test_room.c, tests/system/test_evictions.py
  */
 #ifndef HL_MODELS_ROOM_H
@@ -34,8 +34,15 @@ struct hl_room *hl_room_free(struct hl_room *room); /* returns NULL */
 /* Somebody waits for it since then. Where that is earlier than all that is known, it is the model's place. */
 void hl_room_came(struct hl_room *room, uint64_t since_us);
 
-/* 1: start it now; 0: call again at *ret_again_us; -errno: it is to be refused. */
+/* 1: start it now; 0: call again at *ret_again_us, or as soon as hl_room_fd() can be read; -errno: it is to be
+ * refused. */
 int hl_room_step(struct hl_room *room, uint64_t *ret_again_us, struct hl_err *err);
+
+/* Can be read when a model has ended, or somebody waits no more. -1: that is not told. The room's. */
+int hl_room_fd(const struct hl_room *room);
+
+/* Waits for that, until the time, or until the peer of client_fd (-1: none) hangs up. True: it has. */
+bool hl_room_wait(const struct hl_room *room, int client_fd, uint64_t until_us);
 
 /* The gate has refused the start that was to be made: the model waits on, in its place. */
 void hl_room_refused(struct hl_room *room);

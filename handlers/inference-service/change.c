@@ -125,8 +125,7 @@ static int make_room(struct change *c)
                 if (c->place < 0 && (r = inference_take_place(ctx, &c->place)) < 0)
                         return r;
                 bool is_late_first = late_us < again_us && !hl_room_is_evicting(c->room);
-                if (hl_sleep_or_hangup(ctx->request->client_fd,
-                                       hl_us_minus(is_late_first ? late_us : again_us, now_us)))
+                if (hl_room_wait(c->room, ctx->request->client_fd, is_late_first ? late_us : again_us))
                         return hl_fail_client_left(&ctx->err, c->model->unit);
         }
 }

@@ -41,7 +41,7 @@ struct start {
         struct hl_job job;
         struct hl_ask ask;
         struct hl_readiness_watch watch;
-        sd_event_source *io, *timer;
+        sd_event_source *io, *timer, *gone; /* the last one is hl_room_fd()'s, while it is queued */
         struct hl_err err;
         uint64_t since_us; /* of the start, CLOCK_REALTIME */
         uint64_t begun_us; /* when its unit became active, CLOCK_MONOTONIC; 0: it was before */
@@ -74,6 +74,9 @@ void hl_start_ask_for_room(struct start *s);
 
 /* One step on the way to room. */
 void hl_start_queue(struct start *s);
+
+/* It is not queued then. */
+void hl_start_forget_room(struct start *s);
 
 /* Whether the gate has refused its start, so that it is queued once more. */
 bool hl_start_is_refused(struct start *s);

@@ -36,7 +36,7 @@ static void free_start(struct start *s)
         end_asking(s);
         sd_event_source_disable_unref(s->timer);
         hl_job_free(&s->job);
-        hl_room_free(s->room);
+        hl_start_forget_room(s);
         hl_model_free(&s->model);
         free(s);
 }
@@ -288,8 +288,7 @@ void hl_start_hold(struct start *s)
 {
         end_asking(s);
         hl_job_free(&s->job);
-        s->room = hl_room_free(s->room);
-        s->is_queued = false;
+        hl_start_forget_room(s);
         s->job = (struct hl_job){ 0 };
         s->err = (struct hl_err){ 0 };
         s->held_until_us = hl_clock_monotonic() + HL_TURNSTILE_LEASE_MAX_US;

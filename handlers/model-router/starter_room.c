@@ -6,11 +6,36 @@
 #include "models/turnstile.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 
 static void on_evicts(void *data, const char *model, const char *why)
 {
         (void)data;
         hl_evicted_log(model, why, NULL);
+}
+
+static int on_gone(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+        (void)source;
+        (void)fd;
+        (void)events;
+        hl_start_queue(data);
+        return 0;
+}
+
+static void watch_room(struct start *s, bool on)
+{
+        if (on && !s->gone && hl_room_fd(s->room) >= 0)
+                sd_event_add_io(s->starter->event, &s->gone, hl_room_fd(s->room), EPOLLIN, on_gone, s);
+        else if (!on)
+                s->gone = sd_event_source_disable_unref(s->gone);
+}
+
+void hl_start_forget_room(struct start *s)
+{
+        watch_room(s, false);
+        s->room = hl_room_free(s->room);
+        s->is_queued = false;
 }
 
 void hl_start_ask_for_room(struct start *s)
@@ -68,6 +93,7 @@ void hl_start_queue(struct start *s)
                 hl_start_finish(s);
                 return;
         }
+        watch_room(s, r == 0);
         if (r > 0) {
                 s->is_queued = false;
                 s->since_us = hl_clock_realtime();

@@ -288,6 +288,40 @@ static void who_came_earlier_than_others_is_before_them(void **state)
         end(&s);
 }
 
+/* When it steps next. */
+static uint64_t next(struct scene *s)
+{
+        uint64_t again_us = 0;
+        assert_int_equal(hl_room_step(s->room, &again_us, &s->err), 0);
+        return hl_us_minus(again_us, hl_clock_monotonic());
+}
+
+static void what_has_gone_is_noticed(void **state)
+{
+        static const struct {
+                const char *mark;
+                bool counts;
+        } rows[] = { { "started/invocation:model@x.service", true },
+                     { "started/invocation:inference-service@7.service", false },
+                     { "started/log-level-max:model@x.service", false } };
+        for (size_t i = 0; i < HL_COUNT(rows); i++) {
+                struct scene s = { .loaded = { NULL } };
+                struct hl_ticket before = HL_TICKET_INIT;
+                write_model(*state, "first", 8998, "GPU_MEMORY=\"3G\"\n");
+                test_write(*state, rows[i].mark, "");
+                must(hl_queue_join("first", hl_clock_monotonic(), &before, &s.err) == 0);
+                begin(&s, *state, "GPU_MEMORY=\"2G\"\n");
+                assert_true(next(&s) > HL_USEC_PER_SEC / 2);
+                must(unlink(test_path(*state, rows[i].mark)) == 0);
+                assert_false(hl_room_wait(s.room, -1, test_deadline()));
+                assert_int_equal(next(&s) < HL_USEC_PER_SEC / 2, rows[i].counts);
+                hl_queue_leave(&before);
+                assert_false(hl_room_wait(s.room, -1, test_deadline()));
+                assert_int_equal(run(&s, NULL), 1);
+                end(&s);
+        }
+}
+
 /* It runs, so it waits for nothing; and it is to get its first request. */
 static void one_that_is_wanted_stays(void **state)
 {
@@ -378,6 +412,7 @@ int main(void)
                 IN_FOLDER(what_never_fits_is_refused),
                 IN_FOLDER(who_came_first_is_first),
                 IN_FOLDER(who_came_earlier_than_others_is_before_them),
+                IN_FOLDER(what_has_gone_is_noticed),
                 IN_FOLDER(one_that_is_wanted_stays),
                 IN_FOLDER(one_that_was_loaded_just_now_stays),
                 IN_FOLDER(one_that_the_gate_refused_waits_on),
