@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* load_time.h - how long a model takes to load: one file time for each that competes for room.
+/* load_time.h - how long a model takes from its start until it has loaded: one file time for each that competes for
+ * room.
  *
  * Shape    STATE_DIRECTORY/load/NAME. Its modification time is that span, since 1970.
  * Units    microseconds; 0: not known.

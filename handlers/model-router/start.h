@@ -44,7 +44,7 @@ struct start {
         sd_event_source *io, *timer, *gone; /* the last one is hl_room_fd()'s, while it is queued */
         struct hl_err err;
         uint64_t since_us; /* of the start, CLOCK_REALTIME */
-        uint64_t begun_us; /* when its unit became active, CLOCK_MONOTONIC; 0: it was before */
+        bool was_begun;    /* its unit became active for it, and not before */
         int cause_tries;
         char cause[HL_CAUSE_SIZE];
 };

@@ -126,8 +126,9 @@ static int judge(struct start *s, int status, uint64_t asked_us)
 
 static void finish_ready(struct start *s)
 {
-        if (s->room && s->begun_us > 0)
-                hl_load_time_record(s->model.name, hl_us_minus(hl_clock_monotonic(), s->begun_us));
+        uint64_t start_us = s->room && s->was_begun ? hl_unit_start_hint(s->model.unit) : 0;
+        if (start_us > 0)
+                hl_load_time_record(s->model.name, hl_us_minus(hl_clock_realtime(), start_us));
         hl_start_finish(s);
 }
 
@@ -224,8 +225,7 @@ static void on_job_ended(void *data)
         if (detail.active == HL_UNIT_ACTIVE && detail.active_since_monotonic_us + s->model.start_timeout_us < now_us &&
             grace_end_us < s->deadline_us)
                 s->deadline_us = grace_end_us;
-        if (detail.active_since_monotonic_us >= s->let_in_us)
-                s->begun_us = detail.active_since_monotonic_us;
+        s->was_begun = detail.active_since_monotonic_us >= s->let_in_us;
         hl_start_set_timer(s, 0);
 }
 
