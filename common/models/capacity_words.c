@@ -22,7 +22,9 @@ static void add_state(struct hl_buf *out, const struct hl_holder *holder)
 {
         if (holder->model->claim.keep)
                 hl_buf_adds(out, ", kept");
-        if (holder->state != HL_UNIT_ACTIVE)
+        if (holder->undecided) /* it counts, and may be sent away: so more may be named than fits */
+                hl_buf_adds(out, ", at the gate");
+        else if (holder->state != HL_UNIT_ACTIVE)
                 hl_buf_adds(out, holder->state == HL_UNIT_STARTING ? ", starting" : ", stopping");
         if (holder->note)
                 hl_buf_addf(out, ", %s", holder->note);
