@@ -26,7 +26,8 @@ static bool may_leave(const struct hl_config *config, const struct hl_holder *ho
                       bool or_busy)
 {
         return holder->state == HL_UNIT_ACTIVE && !holder->model->claim.keep && fact->is_loaded && !fact->is_wanted &&
-               fact->resident_us >= config->capacity.min_residency_us && (or_busy || fact->in_flight == 0);
+               fact->resident_us >= config->capacity.min_residency_us &&
+               (or_busy || (fact->in_flight == 0 && !fact->is_coming));
 }
 
 /* ---- the search ---- */

@@ -19,7 +19,8 @@
 /* What is known of one holder. */
 struct hl_plan_fact {
         unsigned in_flight;
-        bool is_wanted;       /* somebody waits for it, or was just handed on to it */
+        bool is_wanted;       /* somebody waits for it, and was not handed on to it yet */
+        bool is_coming;       /* it was used a moment ago: a request may be on its way, as if it were in flight */
         bool is_loaded;       /* it has been ready since its start */
         uint64_t resident_us; /* since it was */
         uint64_t idle_us;     /* since it was used last; HL_USEC_INFINITY: it was not, since its start */

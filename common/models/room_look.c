@@ -32,7 +32,7 @@ static char *note_of(const struct hl_plan_fact *fact, const struct hl_config *co
         if (fact->resident_us < min_us)
                 return hl_format("loaded %s ago, and stays for %" PRIu64 " s", hl_format_span(fact->resident_us, span),
                                  min_us / HL_USEC_PER_SEC);
-        return fact->is_wanted ? hl_strdup("in use") : NULL;
+        return fact->is_wanted || fact->is_coming ? hl_strdup("in use") : NULL;
 }
 
 static struct hl_plan_fact fact_of(const struct hl_room_look *look, const struct hl_model *model,
@@ -44,7 +44,8 @@ static struct hl_plan_fact fact_of(const struct hl_room_look *look, const struct
              is_coming = usage->in_flight == 0 && usage->report_age_us < HL_LAST_USE_ANNOUNCED_US;
         return (struct hl_plan_fact){
                 .in_flight = usage->in_flight,
-                .is_wanted = !is_held && (is_queued(look, model->name) || is_coming),
+                .is_wanted = !is_held && is_queued(look, model->name),
+                .is_coming = !is_held && is_coming,
                 .is_loaded = can_be_told && (hl_ready_mark_since(model->name, started_us) ||
                                              usage->start_age_us > model->start_timeout_us),
                 .resident_us = hl_us_minus(usage->start_age_us, load_us),

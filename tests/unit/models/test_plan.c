@@ -82,6 +82,7 @@ static void generate(struct host *host, unsigned *seed)
                 generate_claim(&host->models[i].claim, seed);
                 host->holders[i].state = states[below(seed, HL_COUNT(states))];
                 host->facts[i] = (struct hl_plan_fact){ .in_flight = below(seed, 4) == 0,
+                                                        .is_coming = below(seed, 8) == 0,
                                                         .is_wanted = below(seed, 8) == 0,
                                                         .is_loaded = below(seed, 8) != 0,
                                                         .resident_us = below(seed, 200) * SECOND,
@@ -145,7 +146,7 @@ static bool may_leave_once_idle(const struct host *host, size_t i)
 
 static bool may_leave(const struct host *host, size_t i)
 {
-        return may_leave_once_idle(host, i) && host->facts[i].in_flight == 0;
+        return may_leave_once_idle(host, i) && host->facts[i].in_flight == 0 && !host->facts[i].is_coming;
 }
 
 static bool leaves(const struct host *host, size_t i)

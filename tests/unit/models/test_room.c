@@ -399,6 +399,21 @@ static void who_starves_holds_up_busy_ones(void **state)
         end(&s);
 }
 
+/* Nor does it stay for requests that are short, and follow each other: there may be none at any look. */
+static void who_starves_holds_up_what_is_used_all_the_time(void **state)
+{
+        struct scene s = { .loaded = { "model@" OLD ".service" } };
+        put_config(*state, GPU ", \"queue_seconds\": 0");
+        put_running(*state, OLD, "GPU_MEMORY=\"8G\"\n");
+        must(hl_last_use_record(OLD, &s.err) == 0);
+        begin(&s, *state, "GPU_MEMORY=\"8G\"\n");
+        assert_int_equal(step(&s), 0);
+        assert_false(hl_room_is_evicting(s.room));
+        assert_true(hl_turnstile_is_up(OLD));
+        assert_int_equal(run(&s, NULL), 1);
+        end(&s);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -418,6 +433,7 @@ int main(void)
                 IN_FOLDER(one_that_the_gate_refused_waits_on),
                 IN_FOLDER(a_systemd_that_does_not_answer_is_asked_again),
                 IN_FOLDER(who_starves_holds_up_busy_ones),
+                IN_FOLDER(who_starves_holds_up_what_is_used_all_the_time),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
