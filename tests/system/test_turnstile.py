@@ -22,17 +22,21 @@ CAST = {
     "lengthy": (8452, "--logs --answer-seconds 0.5"),
     "loader": (8453, f"--logs --lock-file {LOADING}"),
     "dying": (8454, "--logs --stop-seconds 1"),
+    "leaving": (8455, f"--logs --stop-seconds 1 --lock-file {LOADING}"),
+    "rival": (8456, "--logs"),
 }
+GROUPED = {"leaving", "rival"}  # one of them runs
 IDLE_SECONDS = 0.1
 REQUESTS = int(os.environ.get("TURNSTILE_REQUESTS", 40))  # of the storm
 CLIENTS = int(os.environ.get("TURNSTILE_CLIENTS", 6))
+ROUND_SECONDS = 4  # of a storm with sweeps: until a stop and a start are over, and the model is idle once more
 
 
 @pytest.fixture
 def site(web):
     """The machine of the tests of NGINX, with these models besides."""
     for name, (port, options) in CAST.items():
-        web.field_model(name, port, options)
+        web.field_model(name, port, options, 'GROUP="pair"\n' if name in GROUPED else "")
     web.update()
     wait_until(lambda: web.routes(*CAST), PATIENCE, "NGINX knows the models")
     web.began = web.mark()
@@ -138,20 +142,45 @@ def test_a_request_is_not_handed_on_to_a_model_that_is_stopped_before_it(site):
     assert was_read(site, "loader") == {"/first": 1} and len(site.seen(CAST["loader"][0], "/first")) == 1  # by the fresh start
 
 
-@pytest.mark.parametrize("way", ["sweep", "drain"])
+@pytest.mark.parametrize("way", ["sweep", "drain", "eviction"])
 def test_nothing_goes_into_a_dying_model(site, way):
     """It takes requests for a second after it was told to end, and answers none of them."""
-    use(site, "dying")
-    with idle_at_once(site) if way == "sweep" else contextlib.nullcontext():
+    name = "leaving" if way == "eviction" else "dying"
+    use(site, name)
+    with {"sweep": idle_at_once, "drain": contextlib.nullcontext, "eviction": leaves_at_once}[way](*[site] * (way != "drain")):
         time.sleep(IDLE_SECONDS * 2)  # it is to be idle
-        stop = ["systemctl", "start", "--no-block", SWEEP] if way == "sweep" else \
-            f"setsid curl -sX POST 'http://127.0.0.1:{INFERENCE}/models/dying/stop?drain=60' >/dev/null 2>&1 &"
-        site.sh(stop)
-        wait_until(lambda: is_in(site, "deactivating", "dying"), PATIENCE, "it is told to stop")
-        held = [site.hold("/dying/direct"), site.hold(CHAT, json.dumps({"model": "dying", "messages": []}))]
+        site.sh({"sweep": ["systemctl", "start", "--no-block", SWEEP],
+                 "drain": f"setsid curl -sX POST 'http://127.0.0.1:{INFERENCE}/models/dying/stop?drain=60' >/dev/null 2>&1 &",
+                 "eviction": f"setsid curl -sX POST http://127.0.0.1:{NGINX}/rival/x >/dev/null 2>&1 &"}[way])
+        wait_until(lambda: is_in(site, "deactivating", name), PATIENCE, "it is told to stop")
+        held = [site.hold(f"/{name}/direct"), site.hold(CHAT, json.dumps({"model": name, "messages": []}))]
         answers = [each.answer() for each in held]
     assert [answer.status for answer in answers] == [200, 200], answers
-    assert was_read(site, "dying") == {"/direct": 1, CHAT: 1}
+    assert was_read(site, name) == {"/direct": 1, CHAT: 1}
+
+
+def test_no_model_leaves_before_it_had_its_own_first_request(site):
+    """Somebody else wants its place from the moment on in which it is started."""
+    with leaves_at_once(site):
+        site.put(LOADING, "")
+        first = [site.hold("/leaving/direct"), site.hold(CHAT, json.dumps({"model": "leaving", "messages": []}))]
+        wait_until(lambda: site.runs("leaving"), PATIENCE, "it loads")
+        rival = site.hold("/rival/x")
+        site.wait_for_waiting(3)
+        site.path(LOADING).unlink()
+        assert [each.answer().status for each in (*first, rival)] == [200, 200, 200]
+    assert was_read(site, "leaving") == {"/direct": 1, CHAT: 1} and was_read(site, "rival") == {"/x": 1}
+
+
+def test_without_sizes_and_groups_no_file_is_made(site):
+    """Nor is anything asked: there is no queue, and no time of loading."""
+    made = "find /run/home-lab-services/queue /run/home-lab-services/evicted /var/lib/home-lab-services/load ! -type d"
+    before = site.sh(made)
+    use(site)
+    for wait in "ready", "job", "none":
+        site.sh("systemctl stop model@gate.service")
+        assert site.http("POST", INFERENCE, f"/models/gate/start?wait={wait}").status in (200, 202)
+    assert site.sh(made) == before and not is_up(site)
 
 
 # ---- who raises it ----
@@ -159,6 +188,16 @@ def test_nothing_goes_into_a_dying_model(site, way):
 @contextlib.contextmanager
 def idle_at_once(site):
     site.config(monitoring={"idle_threshold_minutes": IDLE_SECONDS / 60})
+    try:
+        yield
+    finally:
+        site.path("/etc/home-lab-services/config.json").unlink()
+
+
+@contextlib.contextmanager
+def leaves_at_once(site):
+    """For another model, as soon as it has nothing to do."""
+    site.config(capacity={"min_residency_seconds": 0})
     try:
         yield
     finally:
@@ -214,16 +253,45 @@ def test_a_drain_ends_however_many_ask(site):
     assert load.is_whole()
 
 
-def test_a_storm_of_requests_against_one_of_stops(site):
-    """No request is cut, and none is sent twice. TURNSTILE_REQUESTS says how many there are."""
+def drain(site, load):
+    stop = site.http("POST", INFERENCE, "/models/dying/stop?drain=60", timeout=PATIENCE)
+    assert (stop.status, stop["cut_requests"]) == (200, 0), stop
+    done = len(load.answers)
+    wait_until(lambda: len(load.answers) > done, PATIENCE, "it goes on")
+
+
+def sweep(site, _):
+    """After a silence, in which the model has become idle."""
+    time.sleep(until_round())
+    site.sh(["systemctl", "start", SWEEP])
+
+
+def until_round():
+    return ROUND_SECONDS - time.monotonic() % ROUND_SECONDS
+
+
+def until_sweep():
+    """All of them come in about the same moment: in one round before the sweep looks, in another while the model dies."""
+    start = until_round()
+    offset = random.Random(round((time.monotonic() + start) / ROUND_SECONDS)).uniform(0, 1.2)
+    return start + offset + random.uniform(0, 0.6)
+
+
+PAUSES = {drain: lambda: random.uniform(0, CLIENTS / 20), sweep: until_sweep}
+
+
+@pytest.mark.seconds(120 + REQUESTS)
+@pytest.mark.parametrize("way, requests", [(drain, REQUESTS), (sweep, REQUESTS if REQUESTS > 1000 else 1)])
+def test_a_storm_of_requests_against_one_of_stops(site, way, requests):
+    """No request is cut, and none is sent twice. TURNSTILE_REQUESTS says how many there are; at the least, there is a stop."""
     random.seed(7)
-    with Load(site, "dying", lambda: random.uniform(0, 0.3)) as load:
-        while len(load.answers) < REQUESTS:
-            stop = site.http("POST", INFERENCE, "/models/dying/stop?drain=60", timeout=PATIENCE)
-            assert (stop.status, stop["cut_requests"]) == (200, 0), stop
-            done = len(load.answers)
-            wait_until(lambda: len(load.answers) > done, PATIENCE, "it goes on")
+    def stops():
+        return site.journal("--after-cursor", site.began, "--unit=model@dying.service").count("Stopped model@dying.service")
+    with idle_at_once(site), Load(site, "dying", PAUSES[way]) as load:
+        while len(load.answers) < requests or not stops():
+            way(site, load)
     assert load.is_whole()
+    print(len(load.answers), "requests,", stops(), "stops")
 
 
 # ---- a pause ----
