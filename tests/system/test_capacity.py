@@ -193,7 +193,7 @@ def test_who_began_earlier_and_is_undecided_is_waited_for(card, answer):
     model(card, "two", 8402, 20)
     with undecided(card, "one") as decide:
         card.sh(["systemctl", "start", "--no-block", unit("two")])
-        pid = wait_until(lambda: card.run(["pgrep", "-x", "model-gate"]).stdout.strip(), PATIENCE, "its gate waits")
+        pid = wait_until(lambda: card.run(["pgrep", "-f", "/model-gate two$"]).stdout.strip(), PATIENCE, "its gate waits")
         if answer == "no":
             the_gate_is_nobody(card, pid)
         decide(answer)
