@@ -9,26 +9,21 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "config/catalog.h"
+#include "kernel/privileges.h"
 #include "marks.h"
 #include "models/capacity.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 enum answer { PASS = 0, NOT_NOW = 1, NEVER = 2, UNTOLD = 3 };
 
-#define GROUP "home-lab-services" /* which may read what the services read */
-#define NOBODY 65534
-#define NAMESPACE_OF_HOST "/proc/1/ns/mnt"
+#define GROUP "home-lab-services"               /* which may read what the services read */
 #define UNDECIDED_MAX_US (10 * HL_USEC_PER_SEC) /* for the gates of those that began before */
 #define UNDECIDED_LOOK_US (20 * HL_USEC_PER_MSEC)
 
@@ -42,28 +37,11 @@ __attribute__((format(printf, 2, 3))) static enum answer say(enum answer answer,
         return answer;
 }
 
-/* systemd starts this as root and without the model's sandbox, but for TemporaryFileSystem=, with which a model sees no
- * other model's file. */
-static int see_the_host(void)
-{
-        HL_CLEANUP(hl_close_fd) int fd = open(NAMESPACE_OF_HOST, O_RDONLY | O_CLOEXEC);
-        return fd < 0 || setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
-}
-
 /* From here on it is a user that may do nothing, and no program that it ran could do more. */
 static int become_nobody(void)
 {
-        int r = geteuid() == 0 ? see_the_host() : 0;
-        if (r < 0 || geteuid() != 0)
-                return r;
-        const struct group *group = getgrnam(GROUP);
-        if (!group)
-                return -ENOENT;
-        gid_t gid = group->gr_gid;
-        if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
-            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                return -errno;
-        return 0;
+        int r = hl_privileges_are_roots() ? hl_privileges_see_host() : 0;
+        return r < 0 || !hl_privileges_are_roots() ? r : hl_privileges_become("nobody", GROUP);
 }
 
 /* Of two that start at once the one that began earlier ignores the other. Their names decide where both began in the
