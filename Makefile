@@ -38,7 +38,7 @@ LLHTTP_LIBS := $(if $(LLHTTP_SOURCES),,-lllhttp)
 LLHTTP_CFLAGS := $(if $(LLHTTP_SOURCES),-isystem $(or $(LLHTTP:%=%/include),/usr/share/include/llhttp) -DLLHTTP_STRICT_MODE=1)
 
 SERVICES := shutdown-service inference-service model-monitor-service
-PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep model-command model-gate nginx-config-updater home-lab-services
+PROGRAMS := $(SERVICES) model-router model-activity model-idle-sweep model-command model-gate model-measure nginx-config-updater home-lab-services
 # Each program is what its folder holds, and the three services share one more. The library is what programs share.
 SOURCES := $(wildcard common/*/*.c)
 PARTS := $(wildcard handlers/*/*.c handlers/*/*/*.c)

@@ -19,7 +19,7 @@ readonly coordinator=home-lab-services.service
 # shellcheck source=services.sh
 . "$here/services.sh" # the services that have ports
 readonly workers=(model-router model-activity) # each a .service and its .socket
-readonly further_programs=(model-idle-sweep model-command model-gate nginx-config-updater)
+readonly further_programs=(model-idle-sweep model-command model-gate model-measure nginx-config-updater)
 # What people enable. The rest is brought up by these.
 readonly enable=("${services[@]/%/.service}" model-idle-sweep.timer "$coordinator")
 readonly enable_only=(model-idle-sweep-before-sleep.service) # something of systemd's own starts it

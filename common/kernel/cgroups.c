@@ -191,3 +191,28 @@ char *hl_cgroups_read(const char *path, const char *file)
                 hl_buf_free(&text);
         return text.data;
 }
+
+struct processes {
+        hl_cgroups_process_fn *each;
+        void *data;
+};
+
+static bool tell_processes(void *data, const char *path, const char *name, uint64_t number)
+{
+        (void)name;
+        (void)number;
+        const struct processes *processes = data;
+        HL_CLEANUP(hl_free_pointer) char *pids = hl_cgroups_read(path, "cgroup.procs");
+        char *left = NULL;
+        for (char *pid = pids ? strtok_r(pids, "\n", &left) : NULL; pid; pid = strtok_r(NULL, "\n", &left))
+                processes->each(processes->data, pid);
+        return false;
+}
+
+void hl_cgroups_each_process(const char *path, hl_cgroups_process_fn *each, void *data)
+{
+        struct processes processes = { .each = each, .data = data };
+        unsigned left = FOLDERS_MAX;
+        tell_processes(&processes, path, NULL, 0);
+        walk(path, &left, tell_processes, &processes);
+}

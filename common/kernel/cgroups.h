@@ -39,4 +39,8 @@ char *hl_cgroups_unit(const char *path);
 /* A file of a control group such as "cgroup.procs"; NULL: it cannot be read. free() */
 char *hl_cgroups_read(const char *path, const char *file);
 
+/* Tells each process of a control group, and of those below it: "812". */
+typedef void hl_cgroups_process_fn(void *data, const char *pid);
+void hl_cgroups_each_process(const char *path, hl_cgroups_process_fn *each, void *data);
+
 #endif

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from machines import INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
+from machines import DEMO_MODEL, INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
 
 CARD = "/srv/card"
 MIB = 1024 * 1024
@@ -97,7 +97,8 @@ def test_who_holds_what_can_be_seen(card):
     assert (large["model_name"], large["holds_as"], large["fits"]) == ("large", "running", "now") and large["holds_since"]
     words = "gpu 0 has 23 MiB: large (20 MiB); middle needs 18 MiB"
     assert middle == {"model_name": "middle", "claims": [{"resource": "gpu 0", "bytes": 18 * MIB}], "groups": ["a", "b"], "keep": False,
-                      "holds_as": None, "holds_since": None, "fits": "later", "explanation": words}
+                      "holds_as": None, "holds_since": None, "measured": [], "measured_at": None, "in_use": [], "fits": "later",
+                      "explanation": words}
     assert card.http("GET", MONITOR, "/models/middle/why")["start"] == {"fits": "later", "explanation": words}
     assert card.http("GET", MONITOR, "/models/plain/why")["start"] == {"fits": "now", "explanation": None}
     metrics = card.http("GET", MONITOR, "/metrics").body.decode()
@@ -212,3 +213,47 @@ def the_gate_is_nobody(machine, pid):
     assert status["Uid"] == ["65534"] * 4 and status["Gid"] == [group] * 4 and status["Groups"] == []
     assert status["NoNewPrivs"] == ["1"] and set("".join(status["CapEff"] + status["CapPrm"])) == {"0"}
     assert machine.sh(f"tr '\\0' '\\n' </proc/{pid}/environ") == ""
+
+
+NVIDIA_CALLS = "/run/nvidia-calls"
+
+
+@contextlib.contextmanager
+def nvidia_card(machine):
+    """A card as /sys and /dev show it. What nvidia-smi says of it is that each model holds 20 MiB, and it counts its calls."""
+    machine.sh(f"mkdir -p /run/bus/pci/drivers/nvidia/0000:01:00.0 && mount --bind /run/bus /sys/bus && touch /dev/nvidia0"
+               f" && : >{NVIDIA_CALLS} && chmod 666 {NVIDIA_CALLS}")
+    machine.put("/usr/bin/nvidia-smi", f"#!/bin/sh\necho \"$(id -un) $(grep NoNewPrivs /proc/self/status)\" >>{NVIDIA_CALLS}\n"
+                "for pid in $(pgrep --euid home-lab-models); do echo \"$pid, 00000000:01:00.0, 20\"; done\n", 0o755)
+    try:
+        yield lambda: machine.sh(f"cat {NVIDIA_CALLS}").splitlines()
+    finally:
+        machine.sh(f"umount /sys/bus && rm -rf /run/bus /dev/nvidia0 /usr/bin/nvidia-smi {NVIDIA_CALLS}")
+
+
+def test_what_was_used_is_learned(card):
+    card.config(capacity=CAPACITY | {"memory": "4G"})
+    card.model("large", 8401, extra='GPU_MEMORY="2M"\n', command='bash -c \'exec 7</dev/nvidia0; exec '
+               f'{DEMO_MODEL} --name large --port 8401 --load-seconds 0 --card {CARD} --card-bytes {20 * MIB}\'')
+    counted = "memory" in card.sh("cat /sys/fs/cgroup/cgroup.controllers || true").split()
+    with nvidia_card(card) as calls:
+        assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+        (large,) = card.http("GET", INFERENCE, "/capacity").json["models"]
+        assert (large["measured"], large["measured_at"]) == ([], None) and bool(large["in_use"]) == counted
+        assert calls() == []
+        card.sh(["systemctl", "stop", unit("large")])
+        assert calls() == ["home-lab-services NoNewPrivs:\t1"]
+        (large,) = card.http("GET", INFERENCE, "/capacity").json["models"]
+        used = {one["resource"]: one["bytes"] for one in large["measured"]}
+        assert used["gpu 0"] == 20 * MIB and ("memory" in used) == counted
+        assert not counted or used["memory"] > 20 * MIB  # a tmpfs is memory
+        assert large["measured_at"] and large["in_use"] == []
+        logged = card.sh(["journalctl", "-o", "cat", "-t", "model@large", "--grep", "^large used "])
+        assert logged.startswith("large used 20 MiB of gpu 0")
+        words = f"note: {MODELS}/large: GPU_MEMORY: it claims 2 MiB of gpu 0 and used 20 MiB, so what does not fit beside it " \
+                'may be started: write GPU_MEMORY="32M"\n'
+        assert words in card.run("home-lab-services check").stdout
+        card.config()  # without a capacity nothing is measured
+        assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+        card.sh(["systemctl", "stop", unit("large")])
+        assert len(calls()) == 1
