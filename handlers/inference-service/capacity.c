@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kernel/cgroups.h"
 #include "models/capacity.h"
+#include "models/measured.h"
 #include "models/queue.h"
 
 #include <string.h>
@@ -32,27 +34,45 @@ static hl_json *resources(const struct hl_config *config, const struct hl_ledger
         return list;
 }
 
-static void set_claim(hl_json *json, const struct hl_claim *claim)
+static hl_json *amounts(const uint64_t bytes[static HL_RESOURCES])
 {
-        hl_json *claims = hl_json_new_array(), *groups = hl_json_new_array();
+        hl_json *list = hl_json_new_array();
         char name[HL_RESOURCE_TEXT];
         for (size_t i = 0; i < HL_RESOURCES; i++) {
-                if (claim->bytes[i] == 0)
+                if (bytes[i] == 0)
                         continue;
                 hl_json *one = hl_json_new();
                 hl_json_set_string(one, "resource", hl_resource_name(i, name));
-                hl_json_set_int(one, "bytes", (int64_t)claim->bytes[i]);
-                hl_json_push(claims, one);
+                hl_json_set_int(one, "bytes", (int64_t)bytes[i]);
+                hl_json_push(list, one);
         }
+        return list;
+}
+
+static void set_claim(hl_json *json, const struct hl_claim *claim)
+{
+        hl_json *groups = hl_json_new_array();
         const char *rest = claim->groups, *group;
         size_t len;
         while ((group = hl_next_word(&rest, &len))) {
                 HL_CLEANUP(hl_free_pointer) char *word = hl_strndup(group, len);
                 hl_json_push_string(groups, word);
         }
-        hl_json_set(json, "claims", claims);
+        hl_json_set(json, "claims", amounts(claim->bytes));
         hl_json_set(json, "groups", groups);
         hl_json_set_bool(json, "keep", claim->keep);
+}
+
+/* Beside what it claims. */
+static void set_measured(hl_json *json, const struct hl_model *model, bool runs)
+{
+        HL_CLEANUP(hl_cgroups_free) struct hl_cgroups groups = { 0 };
+        if (runs)
+                hl_cgroups_of_unit(model->unit, &groups);
+        struct hl_measured measured = hl_measured_of(model), now = hl_measured_now(groups.path);
+        hl_json_set(json, "measured", amounts(measured.bytes));
+        hl_json_set_time(json, "measured_at", measured.at_us);
+        hl_json_set(json, "in_use", amounts(now.bytes));
 }
 
 static hl_json *model_of(const struct hl_config *config, const struct hl_ledger *ledger, const struct hl_model *model)
@@ -67,6 +87,7 @@ static hl_json *model_of(const struct hl_config *config, const struct hl_ledger 
         hl_json_set_string(json, "holds_as", holder ? words[holder->state] : NULL);
         hl_json_set_time(json, "holds_since",
                          holder ? hl_clock_realtime() - hl_us_minus(hl_clock_monotonic(), holder->begun_us) : 0);
+        set_measured(json, model, holder);
         struct hl_fit fit = hl_fit_of(config, ledger, model);
         HL_CLEANUP(hl_free_pointer) char *why = hl_fit_explain(config, ledger, model, &fit);
         hl_json_set_string(json, "fits", hl_fit_name(fit.verdict));

@@ -186,6 +186,13 @@ static const struct hl_reply_field claim_fields[] = {
 };
 static const struct hl_schema claim = { "Claim", claim_fields };
 
+static const struct hl_reply_field used_fields[] = {
+        { "resource", HL_REPLY_STRING, "\"gpu 0\" or \"memory\"" },
+        { "bytes", HL_REPLY_INTEGER, "What the model used of it" },
+        { 0 },
+};
+static const struct hl_schema used = { "Used", used_fields };
+
 static const struct hl_reply_field need_fields[] = {
         NAME,
         { "claims", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What its file says that it needs", .schema = &claim },
@@ -194,6 +201,10 @@ static const struct hl_reply_field need_fields[] = {
         { "holds_as", HL_REPLY_STRING | HL_REPLY_NULLABLE, "null: it holds nothing",
           .choices = "starting,running,stopping" },
         { "holds_since", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When its start began" },
+        { "measured", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What it used at most, as measured when it was stopped",
+          .schema = &used },
+        { "measured_at", HL_REPLY_TIME | HL_REPLY_NULLABLE, "null: it never was" },
+        { "in_use", HL_REPLY_OBJECT | HL_REPLY_ARRAY, "What the kernel says that it uses now", .schema = &used },
         { "fits", HL_REPLY_STRING, "Whether it fits beside the others that hold theirs", .choices = "now,later,never" },
         { "explanation", HL_REPLY_STRING | HL_REPLY_NULLABLE, "The numbers" },
         { 0 },

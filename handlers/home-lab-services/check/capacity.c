@@ -4,12 +4,19 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "models/measured.h"
 #include "parts.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define MORE_MIN (16 * MIB) /* that a model used more than it claims */
+#define LESS_MIN GIB        /* that it used less, where that is less than */
+#define LESS_PERCENT 67     /* of what it claims */
 #define GATE_DROP_IN "model@.service.d/gate.conf"
 
 static void note(struct hl_check *c, char *text)
@@ -38,6 +45,59 @@ static void check_amounts(struct hl_check *c, const struct hl_model *model)
                         hl_check_problem(c, "%s: %s: it needs %s of %s, which has %s, so it never starts",
                                          model->file_path, key_of(i), hl_format_size(claim, needs), name,
                                          hl_format_size(budget, has));
+        }
+}
+
+/* An amount that is a little more, as a file says it: "18.5G", "832M". */
+static void add_amount(struct hl_buf *out, uint64_t bytes)
+{
+        uint64_t step = bytes < 4 * GIB ? MORE_MIN : GIB / 2, rounded = (bytes + step - 1) / step * step;
+        if (rounded % (GIB / 2) == 0)
+                hl_buf_addf(out, "%" PRIu64 "%sG", rounded / GIB, rounded % GIB ? ".5" : "");
+        else
+                hl_buf_addf(out, "%" PRIu64 "M", rounded / MIB);
+}
+
+/* The key as it should be for this resource, and is for the others: GPU_MEMORY="0:18.5G 1:6G". free() */
+static char *advice(const struct hl_model *model, const struct hl_measured *measured, size_t resource)
+{
+        struct hl_buf out = { 0 };
+        hl_buf_addf(&out, "%s=\"", key_of(resource));
+        size_t start = out.len, first = resource == HL_MEMORY ? HL_MEMORY : 0,
+               end = resource == HL_MEMORY ? HL_RESOURCES : HL_GPUS_MAX, others = 0;
+        for (size_t i = 1; i < HL_GPUS_MAX; i++)
+                others += i == resource || model->claim.bytes[i] > 0;
+        for (size_t i = first; i < end; i++) {
+                uint64_t bytes = i == resource ? measured->bytes[i] : model->claim.bytes[i];
+                if (bytes == 0)
+                        continue;
+                hl_buf_adds(&out, out.len > start ? " " : "");
+                if (others > 0 && resource != HL_MEMORY)
+                        hl_buf_addf(&out, "%zu:", i);
+                add_amount(&out, bytes);
+        }
+        hl_buf_adds(&out, "\"");
+        return out.data;
+}
+
+/* What it claims of a resource that is limited, beside what it used. */
+static void note_measured(struct hl_check *c, const struct hl_model *model)
+{
+        struct hl_measured measured = hl_measured_of(model);
+        char name[HL_RESOURCE_TEXT], claims[HL_SIZE_TEXT], has[HL_SIZE_TEXT];
+        for (size_t i = 0; i < HL_RESOURCES; i++) {
+                uint64_t claim = model->claim.bytes[i], used = measured.bytes[i];
+                bool is_more = used >= claim + MORE_MIN,
+                     is_less = used + LESS_MIN <= claim && used * 100 < claim * LESS_PERCENT;
+                if (c->config.capacity.bytes[i] == 0 || used == 0 || (!is_more && !is_less))
+                        continue;
+                HL_CLEANUP(hl_free_pointer) char *write = advice(model, &measured, i);
+                note(c, hl_format("%s: %s: it claims %s of %s and used %s%s: write %s", model->file_path, key_of(i),
+                                  claim > 0 ? hl_format_size(claim, claims) : "nothing", hl_resource_name(i, name),
+                                  hl_format_size(used, has),
+                                  is_more ? ", so what does not fit beside it may be started"
+                                          : " at most, so others wait that would fit beside it",
+                                  write));
         }
 }
 
@@ -108,6 +168,7 @@ void hl_check_capacity(struct hl_check *c, const struct hl_catalog *catalog)
         c->cause = CAUSE_MODELS;
         for (size_t i = 0; i < catalog->count; i++) {
                 check_amounts(c, &catalog->models[i]);
+                note_measured(c, &catalog->models[i]);
                 note_lonely_groups(c, catalog, i);
                 is_used |= hl_claim_matters(&catalog->models[i].claim, &c->config.capacity);
         }
