@@ -216,6 +216,7 @@ def the_gate_is_nobody(machine, pid):
 
 
 NVIDIA_CALLS = "/run/nvidia-calls"
+MEASURED = "/var/lib/home-lab-services/measured"
 
 
 @contextlib.contextmanager
@@ -229,6 +230,24 @@ def nvidia_card(machine):
         yield lambda: machine.sh(f"cat {NVIDIA_CALLS}").splitlines()
     finally:
         machine.sh(f"umount /sys/bus && rm -rf /run/bus /dev/nvidia0 /usr/bin/nvidia-smi {NVIDIA_CALLS}")
+
+
+def check_says_what_to_write(machine):
+    """Of a claim that is far too large, of one that is missing, and of one that is about right."""
+    machine.config(capacity={"gpus": {"0": "64G", "1": "64G"}, "memory": "64G"})
+    machine.model("wide", 8402, extra='GPU_MEMORY="0:18G 1:6G"\nMEMORY="8G"\n')
+    gib = 1024 * MIB
+    machine.put(f"{MEASURED}/wide", f"gpu 0 {9 * gib + 1}\ngpu 1 {6 * gib + MIB}\nmemory {7 * gib}\n")
+    machine.model("bare", 8403)
+    machine.put(f"{MEASURED}/bare", f"gpu 1 {3 * gib + 100 * MIB}\n")
+    text = machine.run("home-lab-services check").stdout
+    notes = [line for line in text.splitlines() if f"{MODELS}/wide" in line or f"{MODELS}/bare" in line]
+    assert notes == [
+        f"note: {MODELS}/bare: GPU_MEMORY: it claims nothing of gpu 1 and used 3 GiB, so what does not fit beside it may be "
+        'started: write GPU_MEMORY="1:3184M"',
+        f"note: {MODELS}/wide: GPU_MEMORY: it claims 18 GiB of gpu 0 and used 9 GiB at most, so others wait that would fit "
+        'beside it: write GPU_MEMORY="0:9.5G 1:6G"'], text
+    machine.sh(f"rm {MODELS}/wide {MODELS}/bare {MEASURED}/*")
 
 
 def test_what_was_used_is_learned(card):
@@ -253,6 +272,7 @@ def test_what_was_used_is_learned(card):
         words = f"note: {MODELS}/large: GPU_MEMORY: it claims 2 MiB of gpu 0 and used 20 MiB, so what does not fit beside it " \
                 'may be started: write GPU_MEMORY="32M"\n'
         assert words in card.run("home-lab-services check").stdout
+        check_says_what_to_write(card)
         card.config()  # without a capacity nothing is measured
         assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
         card.sh(["systemctl", "stop", unit("large")])
