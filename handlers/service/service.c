@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "bus_kept.h"
 #include "catalog_kept.h"
+#include "confine.h"
 #include "limits.h"
 #include "models/turnstile.h"
 #include "states_shared.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define PATH_LOGGED_MAX 200               /* bytes */
 #define REFUSALS_LOGGED_AT_ONCE 100       /* of who is not let in */
@@ -141,6 +143,12 @@ int hl_service_main(const struct hl_routes *routes, int argc, char **argv)
                 return EXIT_SUCCESS;
         struct hl_server server = { .name = routes->name, .answer = answer, .refuse = refuse, .service = routes };
         hl_keep_private();
+        int r = hl_confine();
+        if (r < 0) { /* on stderr: units/generator asks this, too, for itself */
+                hl_log(LOG_ERR, NULL, "nothing is answered: this process cannot be kept to its folders: %s",
+                       strerror(-r));
+                return EX_UNAVAILABLE;
+        }
         hl_log_open(routes->name);
         return hl_serve(&server);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What each of the product's users may do, and that it can do no more."""
+import http.client
 import time
 
 import pytest
@@ -97,7 +98,7 @@ def test_a_service_has_no_rights_of_another(machine):
     if machine.run("grep -q VERSION_CODENAME=bookworm /etc/os-release").returncode == 0:
         pytest.skip("polkit 122 does not know the caller's unit")
     start, stop = (f"{MANAGER} {verb} ss model@tiny-llama.service replace" for verb in ("StartUnit", "StopUnit"))
-    override = "[Service]\nExecStart=\nExecStart={}\n"
+    override = "[Unit]\nConditionPathExists=\n[Service]\nExecStart=\nExecStart={}\n"
     with machine.drop_in("model-idle-sweep.service", override.format(start)):
         assert machine.run("systemctl start model-idle-sweep.service").returncode != 0
     assert not machine.is_active("model@tiny-llama.service")
@@ -212,7 +213,7 @@ print("done", flush=True)
 def test_what_a_model_can_reach(machine):
     """While the services are down, too: nobody is in a port's place then but who may be."""
     has_bpf = "+BPF_FRAMEWORK" in machine.sh("systemctl --version")
-    apart = int(machine.sh("python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))'")) >= 6  # Landlock
+    apart = landlock(machine) >= 6
     machine.put("/usr/local/bin/probe", PROBE, 0o755)
     machine.sh("systemctl start nginx.service model@tiny-llama.service && systemctl stop shutdown-service.service nginx.service")
     machine.model("probe:1", command=f"/usr/local/bin/probe {machine.properties('model@tiny-llama.service', 'MainPID')['MainPID']}")
@@ -245,6 +246,114 @@ def test_nobody_of_its_user_writes_to_a_programs_memory(machine, port, service, 
                             f"__import__('os').listdir('/proc/{pid}/fd') if '{file}' == 'fd' else open('/proc/{pid}/environ').read()"], user=user)
         assert done.returncode != 0 and "PermissionError" in done.stderr, (file, done)
     connection.close()
+
+
+# What the process of a connection can do at the moment in which it would begin to read: a line for each to the client.
+INSIDE = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void can(const char *what, int result) { dprintf(0, "%s %s\\n", result < 0 ? "cannot" : "can", what); }
+
+static void can_write(const char *folder)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/inside", folder);
+    can(folder, open(path, O_WRONLY | O_CREAT, 0600));
+    unlink(path);
+}
+
+static int run(const char *program)
+{
+    int status = 1;
+    if (fork() == 0) {
+        execl(program, program, (char *)NULL);
+        _exit(1);
+    }
+    return wait(&status) < 0 || status != 0 ? -1 : 0;
+}
+
+int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict size)
+{
+    struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(9100) };
+    char request[4096]; /* else what is said is lost */
+    can("read the request", (int)read(fd, request, sizeof(request)));
+    (void)address, (void)size;
+    can_write("/var/lib/home-lab-services/activity");
+    can_write("/run/home-lab-services/limits/inference-service");
+    can_write("/run/home-lab-services/limits/model-monitor-service");
+    can_write("/srv/inside");
+    can_write("/tmp");
+    can_write("/var/tmp");
+    can("cut a file", open("/srv/inside/file", O_RDONLY | O_TRUNC));
+    can("cut a file by its name", truncate("/srv/inside/file", 0));
+    can("change a mode", chmod("/srv/inside/file", 0666));
+    can("move a file", rename("/srv/inside/file", "/var/lib/home-lab-services/activity/moved"));
+    can("read the users", open("/etc/passwd", O_RDONLY));
+    can("list /tmp", open("/tmp", O_RDONLY));
+    can("run a program", run("/bin/true"));
+    can("listen", bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof(here)));
+    _exit(0);
+}
+"""
+SEEN_INSIDE = {"/var/lib/home-lab-services/activity", "/run/home-lab-services/limits/inference-service", "read the request",
+               "read the users"}
+
+
+def inside_a_connection(machine):
+    """What is done in the place of the service's own code: its unit, its process, and what that has said of itself."""
+    machine.put("/srv/inside.c", INSIDE)
+    machine.sh("cc -shared -fPIC -o /usr/local/lib/inside.so /srv/inside.c && install -d -o home-lab-services /srv/inside && "
+               "install -o home-lab-services /dev/null /srv/inside/file && echo kept >/srv/inside/file")
+    with machine.drop_in("inference-service@.service", "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/inside.so\n"):
+        connection = machine.connect(INFERENCE)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        said = b"".join(iter(lambda: connection.recv(65536), b"")).decode().splitlines()
+        connection.close()
+    assert len(said) == INSIDE.count("can_write(\"") + INSIDE.count("can(\""), said
+    assert machine.sh("cat /srv/inside/file") == "kept\n"
+    return {line.removeprefix("can ") for line in said if line.startswith("can ")}
+
+
+def landlock(machine):
+    return int(machine.sh("python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))'"))
+
+
+def test_a_connections_process_is_kept_to_its_folders(machine):
+    """Whoever has taken it over is: it has said so before it reads."""
+    abi = landlock(machine)
+    expected = SEEN_INSIDE | ({"listen"} if abi < 4 else set()) | ({"run a program"} if abi < 2 else set())
+    assert inside_a_connection(machine) == expected
+
+
+NO_LANDLOCK = "SystemCallFilter=~landlock_create_ruleset:ENOSYS"
+
+
+def test_without_landlock_a_connections_process_is_kept_to_its_folders_by_systemd(machine):
+    """A process that cannot be confined answers nothing. The generator has systemd make what it cannot."""
+    units, generator = "/run/systemd/system", "/usr/local/lib/systemd/system-generators/home-lab-services"
+    without = machine.drop_in("inference-service@.service", f"[Service]\n{NO_LANDLOCK}\n")
+    try:
+        with without:
+            if landlock(machine) >= 2:
+                with pytest.raises((OSError, http.client.HTTPException)):
+                    machine.http("GET", INFERENCE, "/health")
+                said = machine.sh("journalctl --quiet --no-pager --output=cat -t inference-service")
+                assert "nothing is answered: this process cannot be kept to its folders" in said
+                done = machine.run(["systemd-run", "--quiet", "--wait", "--pipe", f"--property={NO_LANDLOCK}", "home-lab-services", "check"])
+                assert "note: this kernel has no Landlock" in done.stdout, done
+            machine.sh(f"systemd-run --quiet --wait --property={NO_LANDLOCK!r} {generator} {units} {units} {units}")
+            machine.sh("systemctl daemon-reload")
+            assert machine.http("GET", INFERENCE, "/health").status == 200
+        assert inside_a_connection(machine) == SEEN_INSIDE | {"run a program", "listen"}
+    finally:
+        machine.sh(f"rm -f {units}/*@.service.d/without-landlock.conf && systemctl daemon-reload")
 
 
 def test_who_is_beside_a_port_is_told(machine):

@@ -3,7 +3,8 @@
 # install/files.sh - what belongs where, and how it gets there. A part of install-services.sh.
 
 readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man wwwdir=$PREFIX/share/home-lab-services/www
-readonly unitdir=$PREFIX/lib/systemd/system sysusersdir=$PREFIX/lib/sysusers.d tmpfilesdir=$PREFIX/lib/tmpfiles.d
+readonly unitdir=$PREFIX/lib/systemd/system generatordir=$PREFIX/lib/systemd/system-generators
+readonly sysusersdir=$PREFIX/lib/sysusers.d tmpfilesdir=$PREFIX/lib/tmpfiles.d
 rulesdir=/etc/polkit-1/rules.d
 [[ $PREFIX != /usr ]] || rulesdir=/usr/share/polkit-1/rules.d
 readonly rulesdir nginx_files=/etc/nginx/home-lab-services nginx_source=${here%/*}/nginx/home-lab-services
@@ -12,9 +13,13 @@ readonly rendered
 trap 'rm -rf "$rendered"' EXIT
 
 render_all() {
-	local page
+	local page # or a unit
 	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
 	env PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
+	env PREFIX="$PREFIX" "$here/render" generator >"$rendered/generator"
+	for page in "${services[@]/%/@.service}"; do
+		"$here/render" "$page.d/without-landlock.conf" >"$rendered/$page.without-landlock"
+	done
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
 	done
@@ -39,6 +44,10 @@ files() { # prints mode, source, destination of each file but model@.service
 		echo "0644 $rendered/$name $unitdir/$name"
 	done
 	echo "0644 $rendered/${gate##*/} $unitdir/$gate"
+	echo "0755 $rendered/generator $generatordir/home-lab-services"
+	for name in "${services[@]/%/@.service.without-landlock}"; do
+		echo "0644 $rendered/$name $libexecdir/home-lab-services/$name"
+	done
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"

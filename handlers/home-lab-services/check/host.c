@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define RULE "polkit-1/rules.d/60-home-lab-services.rules"
@@ -161,6 +162,17 @@ static void note_lingering(struct hl_check *c)
         }
 }
 
+static void note_no_landlock(struct hl_check *c)
+{
+        /* Its version. Within the coordinator's unit no such question is let through. */
+        if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 0 || (errno != ENOSYS && errno != EOPNOTSUPP))
+                return;
+        hl_check_line("note",
+                      "this kernel has no Landlock, so systemd makes a mount namespace for each connection to a "
+                      "port, which takes longer: is it left out of \"lsm=\" on the kernel's command line?");
+        c->notes++;
+}
+
 void hl_check_host(struct hl_check *c)
 {
         check_bus_and_sockets(c);
@@ -171,4 +183,5 @@ void hl_check_host(struct hl_check *c)
                 hl_check_answers(c);
         note_what_is_stopped(c);
         note_lingering(c);
+        note_no_landlock(c);
 }
