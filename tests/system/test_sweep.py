@@ -420,3 +420,19 @@ def test_a_thousand_models(machine, figure):
         assert why(machine, "crowd-1")["reason"] == "recently_used"
     finally:
         machine.sh("systemctl stop 'crowd@*.service'; rm /run/systemd/system/crowd@.service; systemctl daemon-reload")
+
+
+def test_where_no_model_is_up_no_process_is_started(machine):
+    """But where somebody has said something of how to sweep."""
+    def starts_one():
+        sweep(machine)
+        return machine.properties("model-idle-sweep.service", "ConditionResult")["ConditionResult"] == "yes"
+
+    machine.run("systemctl stop 'model@*.service'; rm -f /etc/home-lab-services/config.json")
+    assert not starts_one()
+    start(machine, "tiny-llama")
+    assert starts_one()
+    machine.sh("systemctl stop model@tiny-llama.service")
+    assert not starts_one()
+    machine.config(monitoring={"host_idle_minutes": 600})
+    assert starts_one()
