@@ -77,7 +77,10 @@ static bool is_meant(const char *name, const char *key)
         for (size_t i = 0; i < HL_COUNT(synonyms); i++)
                 if (strcmp(key, synonyms[i][0]) == 0 && strcasecmp(name, synonyms[i][1]) == 0)
                         return true;
-        return distance(name, key) <= (strlen(key) > 4 ? 2 : 1);
+        size_t most = strlen(key) > 4 ? 2 : 1, name_len = strlen(name), key_len = strlen(key);
+        if (name_len > key_len + most || key_len > name_len + most) /* so many letters at least: most are such */
+                return false;
+        return distance(name, key) <= most;
 }
 
 unsigned hl_names_find_similar(const struct hl_names *names, const char *key, const char **ret_name)
