@@ -37,6 +37,9 @@ def port_unit(machine, name, port, service):
     machine.sh(f"systemctl daemon-reload && systemctl start {name}.socket")
 
 
+WITHOUT_LANDLOCK = "/usr/local/libexec/home-lab-services/inference-service@.service.without-landlock"
+
+
 def our_unit(machine, command, extra=""):
     """The unit of the inference service's port with another program in it."""
     path = machine.properties("inference-service@0.service", "FragmentPath")["FragmentPath"]
@@ -65,13 +68,18 @@ def floors(machine):
     port_unit(machine, "bench-our-printf", OUR_PRINTF_PORT, our_unit(machine, PRINTF))
 
 
-def sandbox(machine):
-    """What our unit says of what a process may: {directive: its lines}."""
+def sandbox(text):
+    """What a unit says of what a process may: {directive: its lines}."""
     found = {}
-    for line in our_unit(machine, PRINTF).splitlines():
+    for line in text.splitlines():
         if directive := SANDBOX.match(line):
             found[directive[1]] = found.get(directive[1], "") + line + "\n"
     return found
+
+
+def what_landlock_saves(machine):
+    """What the same unit says where the kernel has none."""
+    return machine.path(WITHOUT_LANDLOCK).read_text().split("[Service]\n")[1]
 
 
 def responder(machine, name, length):
