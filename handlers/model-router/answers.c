@@ -15,16 +15,13 @@ static void send(struct hl_router_request *request, const char *text, size_t len
         hl_router_request_free(request);
 }
 
-void hl_router_redirect(struct hl_router_request *request, const char *place, const char *headers)
+void hl_router_redirect(struct hl_router_request *request, const char *place, const char *model, uint16_t port,
+                        const char *headers)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = hl_format("X-Accel-Redirect: @%s\r\n%s\r\n", place, headers);
+        HL_CLEANUP(hl_free_pointer)
+        char *text = hl_format("X-Accel-Redirect: @hl_%s\r\nX-HL-Model: %s\r\nX-HL-Port: %u\r\n%s\r\n", place, model,
+                               port, headers);
         send(request, text, strlen(text));
-}
-
-void hl_router_redirect_to(struct hl_router_request *request, const char *place, const char *model, const char *headers)
-{
-        HL_CLEANUP(hl_free_pointer) char *location = hl_format("%s_%s", place, model);
-        hl_router_redirect(request, location, headers);
 }
 
 void hl_router_answer(struct hl_router_request *request, struct hl_response *response)

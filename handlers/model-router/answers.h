@@ -14,12 +14,11 @@
 #include "http/response.h"
 #include "request.h"
 
-/* To the location @PLACE, with these lines, each with its CRLF, for it. */
-void hl_router_redirect(struct hl_router_request *request, const char *place, const char *headers);
+#include <stdint.h>
 
-/* To the location @PLACE_MODEL. */
-void hl_router_redirect_to(struct hl_router_request *request, const char *place, const char *model,
-                           const char *headers);
+/* To the location @hl_PLACE, for this model, with further lines, each with its CRLF, for it. NGINX has the address. */
+void hl_router_redirect(struct hl_router_request *request, const char *place, const char *model, uint16_t port,
+                        const char *headers);
 
 /* An answer of our own. Frees what the response holds. */
 void hl_router_answer(struct hl_router_request *request, struct hl_response *response);

@@ -63,8 +63,7 @@ static int check_port(struct router *router, const struct hl_model *model, struc
 
 /* Until its model is ready, a look is answered here and everything else waits: in the model's own location, which knows
  * what to do should this program end meanwhile. */
-static void hold(struct router *router, struct hl_router_request *request, const struct hl_config *config,
-                 const struct hl_model *model)
+static void hold(struct router *router, struct hl_router_request *request, const struct hl_model *model)
 {
         struct hl_err err = { 0 };
         const char *rest = NULL;
@@ -75,11 +74,11 @@ static void hold(struct router *router, struct hl_router_request *request, const
         } else if (request->call != HL_ROUTER_WAKE && !runs && check_port(router, model, &err) < 0) {
                 hl_router_refuse(request, &err); /* it would come back to NGINX: it has no location to wait in */
         } else if (request->call != HL_ROUTER_WAKE) {
-                hl_router_redirect_to(request, "wake", model->name, "X-HL-Again: 0\r\n");
+                hl_router_redirect(request, "wake", model->name, model->port, "X-HL-Again: 0\r\n");
         } else if (hl_router_waits_check(router->waits, &request->http.peer, &err) < 0) {
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else {
-                hl_router_wait(router->waits, request, config, model);
+                hl_router_wait(router->waits, request, model);
         }
 }
 
@@ -92,8 +91,7 @@ static bool is_the_same(const struct hl_router_request *request, const struct hl
 /* The model, or what listens in its place, closed the connection. A container's published port does so while its server
  * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to
  * do. */
-static void wake(struct router *router, struct hl_router_request *request, const struct hl_config *config,
-                 const struct hl_model *model)
+static void wake(struct router *router, struct hl_router_request *request, const struct hl_model *model)
 {
         struct hl_unit_detail detail;
         struct hl_err err = { 0 };
@@ -101,34 +99,33 @@ static void wake(struct router *router, struct hl_router_request *request, const
              was_cut = had_it && !request->timed_out &&
                        hl_stop_has_cut(&router->bus, model, request->sent_us, request->failed_us);
         if (!had_it || was_cut) {
-                hold(router, request, config, model);
+                hold(router, request, model);
                 return;
         }
         bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
         if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE && is_the_same(request, model) &&
             !hl_ready_mark_since(model->name, detail.active_since_monotonic_us))
-                hold(router, request, config, model);
+                hold(router, request, model);
         else
                 hl_router_refuse_cut(&router->cuts, request, model); /* to send it once more could do it twice */
 }
 
 /* ---- which model, and where its requests go ---- */
 
-static void pass(struct router *router, struct hl_router_request *request, const struct hl_config *config,
-                 const struct hl_model *model)
+static void pass(struct router *router, struct hl_router_request *request, const struct hl_model *model)
 {
         struct hl_err err = { 0 };
         if (model->port == 0) {
                 hl_model_has_port(model, &err);
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else if (request->call == HL_ROUTER_WAKE) {
-                wake(router, request, config, model);
+                wake(router, request, model);
         } else if (request->page == HL_PAGE_NAMED || hl_unit_start_hint(model->unit) == 0 ||
                    hl_readiness_is_strangers(model)) {
                 /* What listens on the port of one that does not run is another's. */
-                hold(router, request, config, model);
+                hold(router, request, model);
         } else {
-                hl_router_redirect_to(request, "model", model->name, "");
+                hl_router_redirect(request, "model", model->name, model->port, "");
         }
 }
 
@@ -143,7 +140,7 @@ static void find(struct router *router, struct hl_router_request *request, const
                 hl_fail_no_model(name, "/v1/models", &err);
                 hl_router_refuse(request, &err);
         } else {
-                pass(router, request, config, &catalog.models[0]);
+                pass(router, request, &catalog.models[0]);
         }
 }
 

@@ -42,7 +42,7 @@ struct waiting {
         char model[HL_MODEL_NAME_MAX + 1];
         char client[HL_PEER_SIZE]; /* its address */
         char *unit;
-        char target[HL_HOST_PORT_SIZE];
+        uint16_t port;
 };
 
 /* While requests wait the timer notes them, else it ends the program. */
@@ -78,7 +78,7 @@ static void hand_back(struct waiting *w)
         HL_CLEANUP(hl_free_pointer)
         char *header = hl_format("X-HL-Again: %u %" PRIu64 ".%03" PRIu64 "\r\n", request->hand_backs + 1,
                                  since_ms / 1000, since_ms % 1000);
-        hl_router_redirect_to(request, "wake", w->model, header);
+        hl_router_redirect(request, "wake", w->model, w->port, header);
 }
 
 /* While a request waits, its model is in use, however long it loads; unless the request is one that only looks. */
@@ -98,13 +98,11 @@ static void go_on(struct waiting *w)
 {
         struct hl_router_request *request = hl_steal(w->request);
         if (request->page != HL_PAGE_NAMED) {
-                hl_router_redirect_to(request, "run", w->model, "");
+                hl_router_redirect(request, "run", w->model, w->port, "");
                 return;
         }
-        HL_CLEANUP(hl_free_pointer)
-        char *headers = hl_format("X-HL-Model: %s\r\nX-HL-Target: %s\r\nX-HL-Origin: %s\r\n", w->model, w->target,
-                                  request->http.origin);
-        hl_router_redirect(request, "hl_page", headers);
+        HL_CLEANUP(hl_free_pointer) char *headers = hl_format("X-HL-Origin: %s\r\n", request->http.origin);
+        hl_router_redirect(request, "page", w->model, w->port, headers);
 }
 
 /* Should the model be stopped for being idle in this very moment, the request waits once more. */
@@ -166,8 +164,7 @@ static uint64_t since_of(const struct hl_router_request *request)
         return hl_us_minus(hl_clock_monotonic(), age_us);
 }
 
-void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_config *config,
-                    const struct hl_model *model)
+void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_model *model)
 {
         if (!is_waited_for(all, model->name) && hl_unit_start_hint(model->unit) == 0) {
                 const struct hl_log_field fields[] = { { "HL_MODEL", model->name }, { NULL, NULL } };
@@ -175,11 +172,14 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
         }
         struct waiting *w = hl_alloc(sizeof(*w));
         *w = (struct waiting){
-                .all = all, .request = request, .since_us = since_of(request), .unit = hl_strdup(model->unit)
+                .all = all,
+                .request = request,
+                .since_us = since_of(request),
+                .unit = hl_strdup(model->unit),
+                .port = model->port,
         };
         memcpy(w->model, model->name, sizeof(w->model));
         hl_copy(w->client, sizeof(w->client), request->http.peer.name);
-        hl_format_host_port(config->upstream_host, model->port, w->target);
         LIST_INSERT_HEAD(&all->waiting, w, entry);
         all->count++;
         if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* conf.h - what NGINX has of models: their locations, and beside the server their upstreams.
  *
- * Shape    pure functions: the same models give the same bytes. Each model gets
- *            /NAME/         its server, the prefix removed; what is not plain asks model-router first
- *            @model_NAME    the same, for a request that model-router has looked at
- *            @wake_NAME     where a request waits that its server did not take
- *            @run_NAME      its server once more: the last try
- *          A name that is a path of the server's own, "api", "models" or "v1", gets no /NAME/.
+ * Shape    pure functions: the same models give the same bytes. Each model gets a line, the location /NAME/, which
+ *          says its name and its port; all else is in named.conf, and for all models the same. A name that is a path of
+ *          the server's own, "api", "models" or "v1", gets none.
  *          Upstreams are a line each, and named for what they lead to: those that nobody needs any more can stay beside
  *          new ones for as long as NGINX may still read locations that need them.
  * Units    ports are numbers from 1 to 65535; models without one get no location.
@@ -39,10 +36,5 @@ void hl_nginx_upstreams_keep(const struct hl_buf *before, struct hl_buf *out);
 
 /* "api", "models" and "v1": models of these names can be reached by /v1/ alone. */
 bool hl_nginx_name_reserved(const char *name);
-
-/* For other makers of such locations (locations.h): one that passes a request to `target`, without its last lines
- * and closing brace. */
-void hl_nginx_add_location(struct hl_buf *out, const char *prefix, const char *name, const char *suffix,
-                           const char *include, const char *target);
 
 #endif

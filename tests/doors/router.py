@@ -6,6 +6,13 @@ import fastcgi
 
 from programs import Listener
 
+PORTS = {"tiny": 18191, "strict": 18192, "cold": 18193}
+
+
+def goes(place, model, **more):
+    """The headers that send a request on."""
+    return {"X-Accel-Redirect": f"@hl_{place}", "X-HL-Model": model, "X-HL-Port": str(PORTS[model]), **more}
+
 
 class Router(Listener):
     def __init__(self, folder, **environment):

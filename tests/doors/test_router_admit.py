@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from programs import BUILD
-from router import Router
+from router import Router, goes
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"tiny"}'
@@ -39,7 +39,7 @@ def router(tmp_path):
 
 
 def passes(answer):
-    return answer[1].get("X-Accel-Redirect") == "@model_tiny"
+    return answer[1] == goes("model", "tiny")
 
 
 def refusal(answer):
@@ -132,7 +132,7 @@ def test_errors_can_be_read_by_a_named_page(router):
 def test_a_named_pages_request_waits_until_its_model_is_ready(router):
     """It goes to the location that says what browsers want to know: never to the one that does not."""
     router.configure(allowed_origins=[APP])
-    assert router.chat(HTTP_ORIGIN=APP, HL_FORGED="1")[1] == {"X-Accel-Redirect": "@wake_tiny", "X-HL-Again": "0"}
+    assert router.chat(HTTP_ORIGIN=APP, HL_FORGED="1")[1] == goes("wake", "tiny", **{"X-HL-Again": "0"})
 
 
 def test_our_own_pages_are_as_before(router):

@@ -46,7 +46,7 @@ def updater(tmp_path):
 
 def test_print_prints_and_writes_nothing(updater):
     text = updater.run("--print").stdout
-    assert "location /tiny/ {" in text and "proxy_pass http://127.0.0.1:18191$" in text and "http://hl_127.0.0.1_18191$" in text
+    assert "location /tiny/ { set $hl_model tiny; set $hl_model_port 18191; " in text
     assert list(updater.output.parent.iterdir()) == []
 
 
@@ -74,7 +74,7 @@ def test_models_come_in_the_order_of_their_names(updater):
     for name in ("zeta", "alpha", "mid"):
         updater.model(name, 18200)
     text = updater.run("--print").stdout
-    assert [line[2:] for line in text.splitlines()[2:] if line.startswith("# ")] == ["alpha", "mid", "tiny", "zeta"]
+    assert [line.split("/")[1] for line in text.splitlines() if line.startswith("location ")] == ["alpha", "mid", "tiny", "zeta"]
 
 
 def test_what_is_unchanged_is_not_written_anew(updater):
@@ -136,13 +136,14 @@ def test_a_file_that_is_no_model_is_told_with_a_change(updater):
 
 def test_an_ipv6_host_is_bracketed(updater):
     updater.configure(output=str(updater.output), upstream_host="fd00::1")
-    assert "proxy_pass http://[fd00::1]:18191$" in updater.run("--print").stdout
+    assert "set $hl_address hl_fd00__1;" in updater.run("--print").stdout
+    assert "upstream 18191_hl_fd00__1 { server [fd00::1]:18191 " in updater.run("--print-upstreams").stdout
 
 
 def test_no_models_leave_an_empty_configuration(updater):
     (updater.models / "tiny").unlink()
     updater.run()
-    assert all(line.startswith("#") or line == "set $hl_trusted 1;" for line in updater.output.read_text().splitlines())
+    assert all(line.startswith("#") or line.startswith("set $hl_") for line in updater.output.read_text().splitlines())
 
 
 def says(done, words):

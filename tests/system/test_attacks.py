@@ -52,11 +52,40 @@ def test_a_model_that_ends_in_its_headers_gets_a_request_once(site, path, said):
 def test_a_models_headers_steer_nothing(site, path, status):
     site.ask("GET", "/plain/ready")
     before = len(site.seen(PLAIN))
-    orders = "X-Accel-Redirect: @hl_page\r\nX-HL-Target: 127.0.0.1:%d\r\nX-HL-Model: plain\r\nX-HL-Origin: http://evil.example\r\n"
+    orders = "X-Accel-Redirect: @hl_page\r\nX-HL-Port: %d\r\nX-HL-Model: plain\r\nX-HL-Origin: http://evil.example\r\n"
     said = f"HTTP/1.1 {status}\r\n{orders % PLAIN}Content-Length: 3\r\n\r\nown"
     answer = site.post(path, {"model": "evil", "say": said})
     assert answer.status == int(status[:3]) and answer.body == b"own", answer
     assert "Access-Control-Allow-Origin" not in answer.headers and len(site.seen(PLAIN)) == before
+
+
+# As model-router, but it says what the test wants said, whoever asks.
+TAKEN_OVER = """
+import pathlib, socket
+with socket.socket(fileno=0) as door:
+    while True:
+        with door.accept()[0] as nginx:
+            nginx.recv(65536)
+            said = b"X-Accel-Redirect: @hl_%b\\r\\n\\r\\n" % pathlib.Path("/run/said").read_bytes()
+            nginx.sendall(b"\\1\\6\\0\\1" + len(said).to_bytes(2, "big") + b"\\0\\0" + said + b"\\1\\3\\0\\1\\0\\x08\\0\\0" + bytes(8))
+"""
+
+
+def test_the_router_sends_no_request_elsewhere(site):
+    site.ask("GET", "/plain/ready")
+    site.put("/run/taken-over.py", TAKEN_OVER)
+    try:
+        with site.drop_in("model-router.service", "[Service]\nType=exec\nExecStart=\nExecStart=/usr/bin/python3 /run/taken-over.py\n"):
+            site.sh("systemctl restart model-router.service")
+            for place in "run", "page":
+                for port in "5002", f"127.0.0.1:{PLAIN}/", f"{PLAIN}/", f"{PLAIN} 5002", "-1", "$hl_port", "":
+                    site.put("/run/said", f"{place}\r\nX-HL-Model: plain\r\nX-HL-Port: {port}\r\nX-HL-Origin: x")
+                    answer = site.post(CHAT, {"model": "plain"})
+                    assert (answer.status, answer["error"]["code"]) == (503, "model_not_routed"), (place, port, answer)
+                site.put("/run/said", f"{place}\r\nX-HL-Model: plain\r\nX-HL-Port: {PLAIN}\r\nX-HL-Origin: x")
+                assert site.post(CHAT, {"model": "plain"}).status == 200
+    finally:
+        site.sh("systemctl restart model-router.service")
 
 
 @pytest.mark.parametrize("said, path", [("/", "/evil/"), ("/own", "/evil/own"), ("/evil/x", "/evil/x")])

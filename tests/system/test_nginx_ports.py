@@ -45,7 +45,7 @@ def is_refused(lab, name, port, where):
     lab.update()
     assert f"{MODELS}/{name}: PORT {port} is NGINX's" in lab.journal("-t", "nginx-config-updater", "--after-cursor", mark)
     text = lab.path(LOCATIONS).read_text()
-    assert f"location /{name}/" not in text and f"@model_{name} " not in text and "location /quick/ " in text
+    assert f"location /{name}/" not in text and f"$hl_model {name};" not in text and "location /quick/ " in text
 
 
 @pytest.mark.parametrize("listen, port", [

@@ -77,7 +77,7 @@ def test_a_port_that_changes_while_the_model_runs(web):
     web.model("fresh", 8331, command=command, extra='START_TIMEOUT="3s"\n')
     wait_until(lambda: web.ask("GET", "/fresh/stats").status == 200, PATIENCE, "the new model answers")
     web.model("fresh", 8332, command=command, extra='START_TIMEOUT="3s"\n')
-    wait_until(lambda: ":8332" in locations(web), PATIENCE, "NGINX has the other port")
+    wait_until(lambda: " 8332; " in locations(web), PATIENCE, "NGINX has the other port")
     web.update()
     answer = wait_until(lambda: (answer := web.ask("GET", "/fresh/stats")).status != 200 and answer, PATIENCE, "NGINX looks there")
     assert (answer.status, answer["error"]["code"]) == (503, "not_ready") and "8332" in answer["error"]["message"], answer
@@ -193,14 +193,14 @@ def test_a_site_that_is_broken_keeps_the_old_locations(web):
 
 def test_locations_that_nginx_refuses_are_not_put_in_place(web):
     web.update()
-    before, mark, include = locations(web), web.mark(), "/etc/nginx/home-lab-services/model.conf"
+    before, mark, include = locations(web), web.mark(), "/etc/nginx/home-lab-services/named.conf"
     text = web.path(include).read_text()
     web.put(include, text + "nonsense;\n")
     try:
         web.model("fresh", 8331)
         wait_until(lambda: web.run(["systemctl", "is-failed", UPDATER]).returncode == 0, PATIENCE, "it fails")
         said = web.journal("--after-cursor", mark, "--identifier=nginx-config-updater")
-        assert "the old ones stay" in said and 'unknown directive "nonsense"' in said and "model.conf" in said, said
+        assert "the old ones stay" in said and 'unknown directive "nonsense"' in said and "named.conf" in said, said
         assert locations(web) == before
         assert web.journal("--after-cursor", mark, "--unit=nginx.service").count("Reloading") == 0
         assert web.chat("quick").status == 200
@@ -226,7 +226,7 @@ def test_what_is_lost_is_made_again(web):
 def test_another_address_of_the_models(web):
     web.config(nginx={"upstream_host": "127.0.0.2"})
     try:
-        wait_until(lambda: "http://127.0.0.2:8311" in locations(web), PATIENCE, "a change of the configuration is seen, too")
+        wait_until(lambda: "hl_127.0.0.2" in locations(web), PATIENCE, "a change of the configuration is seen, too")
     finally:
         web.path(ETC + "/config.json").unlink()
         wait_until(lambda: "127.0.0.2" not in locations(web), PATIENCE, "and that it was taken back")
@@ -238,7 +238,7 @@ def test_a_model_that_is_too_new_for_nginx(web):
     """The router reads the folder; NGINX may be a moment behind."""
     web.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer")
     try:
-        web.model("fresh", 8331)
+        web.model("fresh", 8339)  # no model before it had this port
         answer = web.post("/v1/chat/completions", {"model": "fresh", "messages": []})
         assert (answer.status, answer["error"]["code"]) == (503, "model_not_routed"), answer
         assert 0 < int(answer.headers["Retry-After"]) <= 60

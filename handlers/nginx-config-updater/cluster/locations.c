@@ -51,15 +51,27 @@ static void add_upstream(struct hl_buf *out, const struct hl_fleet *fleet, const
         hl_buf_adds(out, "}\n");
 }
 
+/* One that passes a request to `target`, without its last lines and closing brace. */
+static void add_location(struct hl_buf *out, const char *prefix, const char *name, const char *suffix,
+                         const char *include, const char *target)
+{
+        hl_buf_addf(out,
+                    "location %s%s%s {\n"
+                    "    include home-lab-services/%s.conf;\n"
+                    "    set $hl_model %s;\n"
+                    "    proxy_pass http://%s$hl_model_uri;\n",
+                    prefix, name, suffix, include, name, target);
+}
+
 static void add_model(struct hl_buf *out, const char *name, const char *label, const struct server *servers,
                       size_t count)
 {
         HL_CLEANUP(hl_free_pointer) char *upstream = hl_format("hl_model_%s", label);
-        hl_nginx_add_location(out, "/", name, "/", "first", upstream);
+        add_location(out, "/", name, "/", "first", upstream);
         for (size_t i = 0; i < count; i++)
                 hl_buf_addf(out, "    mirror /_home-lab-services/report/%zu/%s;\n", servers[i].host, name);
         hl_buf_addf(out, "    error_page 502 503 504 = @wake_%s;\n}\n", name);
-        hl_nginx_add_location(out, "@wake_", name, "", "again", upstream);
+        add_location(out, "@wake_", name, "", "again", upstream);
         hl_buf_addf(out,
                     "    auth_request /_home-lab-services/start/%s;\n"
                     "}\n"

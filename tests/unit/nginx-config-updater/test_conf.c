@@ -13,12 +13,20 @@
         "# Made by nginx-config-updater of Home Lab Services from the models of this host, and made anew when they "   \
         "change:\n# what is written here by hand is lost.\n"
 #define TRUSTED "set $hl_trusted 1;\n"
+#define ADDRESS "set $hl_address hl_127.0.0.1;\nset $hl_source 127.110.103.120;\n"
+#define GROUPS "set $hl_group \"/sys/fs/cgroup/system.slice/system-model.slice/model@\";\n"
+#define LOCATION(name, port)                                                                                           \
+        "location /" name "/ { set $hl_model " name "; set $hl_model_port " port "; "                                  \
+        "include home-lab-services/named.conf; }\n"
 
-static const struct hl_config usual = { .upstream_host = "127.0.0.1", .trust_loopback = true };
+static const struct hl_config usual = { .upstream_host = "127.0.0.1",
+                                        .unit_template = "model@%s.service",
+                                        .trust_loopback = true };
 
 static char *conf_of(const struct hl_catalog *catalog, const char *host)
 {
-        const struct hl_config config = { .upstream_host = host, .trust_loopback = true };
+        struct hl_config config = usual;
+        config.upstream_host = host;
         struct hl_buf text = { 0 };
         hl_nginx_conf(&config, catalog, false, &text);
         return text.data;
@@ -29,59 +37,31 @@ static void no_models_leave_the_heading(void **state)
         (void)state;
         const struct hl_catalog catalog = { 0 };
         char *text = conf_of(&catalog, "127.0.0.1");
-        assert_string_equal(text, HEADING TRUSTED);
+        assert_string_equal(text, HEADING TRUSTED ADDRESS GROUPS);
         free(text);
 }
 
-static void the_text_of_a_model(void **state)
+static void a_model_is_a_line(void **state)
 {
         (void)state;
-        struct hl_model model = { .name = "qwen2.5:0.5b",
-                                  .port = 8198,
-                                  .unit = (char[]){ "my-model@qwen2.5:0.5b.service" } };
-        const struct hl_catalog catalog = { &model, 1 };
+        struct hl_model models[] = { { .name = "qwen2.5:0.5b", .port = 8198 }, { .name = "Z", .port = 1 } };
+        const struct hl_catalog catalog = { models, HL_COUNT(models) };
         char *text = conf_of(&catalog, "127.0.0.1");
-        assert_string_equal(
-                text, HEADING TRUSTED
-                "\n"
-                "# qwen2.5:0.5b\n"
-                "location /qwen2.5:0.5b/ {\n"
-                "    set $hl_model qwen2.5:0.5b;\n"
-                "    if (!-d "
-                "\"/sys/fs/cgroup/system.slice/system-my\\\\x2dmodel.slice/my-model@qwen2.5:0.5b.service\") {\n"
-                "        set $hl_trusted 0;\n"
-                "    }\n"
-                "    if (!-f \"/run/home-lab-services/ready/qwen2.5:0.5b\") {\n"
-                "        set $hl_trusted 0;\n"
-                "    }\n"
-                "    if ($hl_asks) {\n"
-                "        rewrite ^ /hl_admit last;\n"
-                "    }\n"
-                "    include home-lab-services/first.conf;\n"
-                "    proxy_pass http://hl_127.0.0.1_8198$hl_model_uri;\n"
-                "    proxy_bind 127.110.103.120;\n"
-                "    error_page 502 504 = @wake_qwen2.5:0.5b;\n"
-                "}\n"
-                "location @model_qwen2.5:0.5b {\n"
-                "    set $hl_model qwen2.5:0.5b;\n"
-                "    include home-lab-services/first.conf;\n"
-                "    proxy_pass http://hl_127.0.0.1_8198$hl_model_uri;\n"
-                "    proxy_bind 127.110.103.120;\n"
-                "    error_page 502 504 = @wake_qwen2.5:0.5b;\n"
-                "}\n"
-                "location @wake_qwen2.5:0.5b {\n"
-                "    set $hl_model qwen2.5:0.5b;\n"
-                "    include home-lab-services/wake.conf;\n"
-                "    fastcgi_param HL_MODEL qwen2.5:0.5b;\n"
-                "}\n"
-                "location @run_qwen2.5:0.5b {\n"
-                "    include home-lab-services/run.conf;\n"
-                "    set $hl_model qwen2.5:0.5b;\n"
-                "    proxy_pass http://127.0.0.1:8198$hl_model_uri;\n"
-                "    proxy_bind 127.110.103.120;\n"
-                "    error_page 502 504 = @hl_cut;\n"
-                "}\n");
+        assert_string_equal(text, HEADING TRUSTED ADDRESS GROUPS LOCATION("qwen2.5:0.5b", "8198") LOCATION("Z", "1"));
         free(text);
+}
+
+static void a_dash_in_a_units_name_is_escaped_in_its_slice(void **state)
+{
+        (void)state;
+        struct hl_config config = usual;
+        config.unit_template = "my-own-model@%s.service";
+        const struct hl_catalog catalog = { 0 };
+        struct hl_buf text = { 0 };
+        hl_nginx_conf(&config, &catalog, false, &text);
+        assert_non_null(strstr(text.data, "set $hl_group \"/sys/fs/cgroup/system.slice/"
+                                          "system-my\\\\x2down\\\\x2dmodel.slice/my-own-model@\";\n"));
+        hl_buf_free(&text);
 }
 
 static void who_needs_a_key_is_said(void **state)
@@ -92,8 +72,9 @@ static void who_needs_a_key_is_said(void **state)
         } cases[] = { { false, false, true }, { false, true, true }, { true, true, true }, { true, false, false } };
         const struct hl_catalog catalog = { 0 };
         for (size_t i = 0; i < HL_COUNT(cases); i++) {
-                const struct hl_config config = { .models_need_token = cases[i].models_need_token,
-                                                  .trust_loopback = cases[i].trust_loopback };
+                struct hl_config config = usual;
+                config.models_need_token = cases[i].models_need_token;
+                config.trust_loopback = cases[i].trust_loopback;
                 struct hl_buf text = { 0 };
                 hl_nginx_conf(&config, &catalog, false, &text);
                 assert_int_equal(strstr(text.data, TRUSTED) != NULL, cases[i].expected);
@@ -107,14 +88,14 @@ static void that_the_site_has_a_password_is_said(void **state)
         const struct hl_catalog catalog = { 0 };
         struct hl_buf text = { 0 };
         hl_nginx_conf(&usual, &catalog, true, &text);
-        assert_string_equal(text.data, HEADING TRUSTED "set $hl_site_password 1;\n");
+        assert_string_equal(text.data, HEADING TRUSTED "set $hl_site_password 1;\n" ADDRESS GROUPS);
         hl_buf_free(&text);
 }
 
 /* ---- upstreams ---- */
 
 #define UPSTREAM(port)                                                                                                 \
-        "upstream hl_127.0.0.1_" port " { server 127.0.0.1:" port " max_fails=0; server 255.255.255.255:1 backup; }\n"
+        "upstream " port "_hl_127.0.0.1 { server 127.0.0.1:" port " max_fails=0; server 255.255.255.255:1 backup; }\n"
 
 static void each_port_has_one_upstream(void **state)
 {
@@ -130,16 +111,20 @@ static void each_port_has_one_upstream(void **state)
         hl_buf_free(&text);
 }
 
-static void an_upstreams_name_has_no_colon(void **state)
+static void an_ipv6_address_is_bracketed(void **state)
 {
         (void)state;
-        struct hl_model model = { .name = "m", .port = 7 };
+        struct hl_model model = { .name = "m", .port = 65535 };
         const struct hl_catalog catalog = { &model, 1 };
         const struct hl_config config = { .upstream_host = "fd00::1" };
         struct hl_buf text = { 0 };
         hl_nginx_upstreams(&config, &catalog, &text);
-        assert_non_null(strstr(text.data, "upstream hl_fd00__1_7 { server [fd00::1]:7 "));
+        assert_non_null(strstr(text.data, "upstream 65535_hl_fd00__1 { server [fd00::1]:65535 "));
         hl_buf_free(&text);
+        char *locations = conf_of(&catalog, "fd00::1");
+        assert_non_null(strstr(locations, "set $hl_address hl_fd00__1;\n")); /* NGINX takes a colon for a port's */
+        assert_null(strstr(locations, "hl_source")); /* a loopback address leads to loopback alone */
+        free(locations);
 }
 
 static void old_upstreams_stay_beside_new_ones(void **state)
@@ -163,7 +148,7 @@ static void an_old_upstream_of_a_new_ones_name_goes(void **state)
 {
         (void)state;
         struct hl_buf before = { 0 }, now = { 0 };
-        hl_buf_adds(&before, HEADING "upstream hl_127.0.0.1_2 { server 127.0.0.1:22; }\n"
+        hl_buf_adds(&before, HEADING "upstream 2_hl_127.0.0.1 { server 127.0.0.1:22; }\n"
                                      "upstream hl_127.0.0.1_4 { server\n"
                                      "upstream hl_127.0.0.1_4 { server 127.0.0.1:4; }\n"
                                      "upstream hl_127.0.0.1_4 { server 127.0.0.1:44; }\n");
@@ -174,40 +159,17 @@ static void an_old_upstream_of_a_new_ones_name_goes(void **state)
         hl_buf_free(&now);
 }
 
-static void an_ipv6_address_is_bracketed(void **state)
-{
-        (void)state;
-        struct hl_model model = { .name = "m", .port = 65535, .unit = (char[]){ "model@m.service" } };
-        const struct hl_catalog catalog = { &model, 1 };
-        char *text = conf_of(&catalog, "fd00::1");
-        assert_non_null(strstr(text, "proxy_pass http://hl_fd00__1_65535$hl_model_uri;"));
-        assert_non_null(strstr(text, "proxy_pass http://[fd00::1]:65535$hl_model_uri;"));
-        assert_null(strstr(text, "proxy_bind")); /* a loopback address leads to loopback alone */
-        assert_null(strstr(text, "http://fd00"));
-        free(text);
-}
-
 static void reserved_names_get_no_path(void **state)
 {
         (void)state;
-        static char unit[] = "model@x.service";
         struct hl_model models[] = { { .name = "api", .port = 1 },
                                      { .name = "v1", .port = 2 },
                                      { .name = "v1.5", .port = 3 },
                                      { .name = "API", .port = 4 },
                                      { .name = "models", .port = 5 } };
-        for (size_t i = 0; i < HL_COUNT(models); i++)
-                models[i].unit = unit;
         const struct hl_catalog catalog = { models, HL_COUNT(models) };
         char *text = conf_of(&catalog, "127.0.0.1");
-        assert_null(strstr(text, "location /api/"));
-        assert_null(strstr(text, "location /v1/"));
-        assert_null(strstr(text, "location /models/"));
-        assert_non_null(strstr(text, "location @model_api {"));
-        assert_non_null(strstr(text, "location @wake_v1 {"));
-        assert_non_null(strstr(text, "location @run_v1 {"));
-        assert_non_null(strstr(text, "location /v1.5/ {"));
-        assert_non_null(strstr(text, "location /API/ {"));
+        assert_string_equal(text, HEADING TRUSTED ADDRESS GROUPS LOCATION("v1.5", "3") LOCATION("API", "4"));
         free(text);
         assert_true(hl_nginx_name_reserved("api"));
         assert_true(hl_nginx_name_reserved("v1"));
@@ -217,8 +179,7 @@ static void reserved_names_get_no_path(void **state)
 static void models_without_a_port_get_nothing(void **state)
 {
         (void)state;
-        struct hl_model models[] = { { .name = "none" },
-                                     { .name = "one", .port = 1, .unit = (char[]){ "model@one.service" } } };
+        struct hl_model models[] = { { .name = "none" }, { .name = "one", .port = 1 } };
         const struct hl_catalog catalog = { models, HL_COUNT(models) };
         char *text = conf_of(&catalog, "127.0.0.1");
         assert_null(strstr(text, "none"));
@@ -244,7 +205,7 @@ static void hostile_files_say_nothing(void **state)
         assert_int_equal(hl_config_load(NULL, &config, &err), 0);
         assert_int_equal(hl_catalog_load(&config, NULL, NULL, &catalog, &err), 0);
         char *text = conf_of(&catalog, config.upstream_host), *expected;
-        struct hl_model good = { .name = "good", .port = 8198, .unit = (char[]){ "model@good.service" } };
+        struct hl_model good = { .name = "good", .port = 8198 };
         expected = conf_of(&(struct hl_catalog){ &good, 1 }, "127.0.0.1");
         assert_string_equal(text, expected);
         free(text);
@@ -257,11 +218,11 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(no_models_leave_the_heading),
-                cmocka_unit_test(the_text_of_a_model),
+                cmocka_unit_test(a_model_is_a_line),
+                cmocka_unit_test(a_dash_in_a_units_name_is_escaped_in_its_slice),
                 cmocka_unit_test(who_needs_a_key_is_said),
                 cmocka_unit_test(that_the_site_has_a_password_is_said),
                 cmocka_unit_test(each_port_has_one_upstream),
-                cmocka_unit_test(an_upstreams_name_has_no_colon),
                 cmocka_unit_test(old_upstreams_stay_beside_new_ones),
                 cmocka_unit_test(an_old_upstream_of_a_new_ones_name_goes),
                 cmocka_unit_test(an_ipv6_address_is_bracketed),
