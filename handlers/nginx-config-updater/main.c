@@ -2,8 +2,8 @@
 /* nginx-config-updater - makes NGINX's locations from this host's models, and has NGINX take them up. One run; nothing
  * is done where nothing has changed.
  *
- * As it is installed, two do this. The updater's user reads what others write, and proposes names and ports. Root makes
- * what NGINX's master reads, of nothing but these, its own configuration and NGINX's: proposal.h.
+ * As it is installed, two do this. The updater's user proposes names and ports. Root, without root's rights, makes what
+ * NGINX's master reads, of those that are in the models' files: proposal.h.
  */
 #include "base/err.h"
 #include "base/log.h"
@@ -104,18 +104,26 @@ static int propose(const struct hl_config *config, const char *file, struct hl_e
                                       "%s has other locations than those that were proposed", config->nginx_output);
 }
 
-/* Root's half. */
+/* Root's half. What the files do not say, or said until a moment ago, is left out: the next proposal mends that. */
 static int accept_proposal(const struct hl_config *config, const char *file, struct hl_err *err)
 {
         HL_CLEANUP(hl_nginx_texts_free) struct hl_nginx_texts texts = { 0 }, in_force = { 0 };
         HL_CLEANUP(hl_buf_free) struct hl_buf proposal = { 0 };
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog proposed = { 0 }, models = { 0 };
         int r = hl_proposal_read(file, &proposal, err);
         if (r == 0)
-                r = hl_proposal_parse(config, &proposal, &catalog, err);
+                r = hl_proposal_parse(&proposal, &proposed, err);
+        if (r == 0)
+                r = hl_catalog_load(config, NULL, NULL, &models, err);
         if (r < 0)
                 return r;
-        hl_nginx_texts_make(config, &catalog, NULL, &texts);
+        size_t others = hl_proposal_compare(&proposed, &models);
+        if (others > 0)
+                hl_log(LOG_WARNING, NULL,
+                       "%zu of the models that are proposed are not so in the files, as root may read "
+                       "them: these get no location",
+                       others);
+        hl_nginx_texts_make(config, &models, NULL, &texts);
         r = hl_nginx_texts_in_force(config, &in_force, err);
         return r < 0 ? r : hl_nginx_force(config, &texts, &in_force, err);
 }

@@ -64,21 +64,19 @@ static bool parse_line(char *line, size_t len, struct hl_model *ret_model)
         return true;
 }
 
-static int add_line(const struct hl_config *config, char *line, size_t len, struct hl_catalog *catalog)
+static int add_line(char *line, size_t len, struct hl_catalog *catalog)
 {
         struct hl_model model = { 0 };
         if (catalog->count >= HL_CATALOG_MAX || !parse_line(line, len, &model) ||
             (catalog->count > 0 && strcmp(catalog->models[catalog->count - 1].name, model.name) >= 0))
                 return -EINVAL;
-        model.unit = hl_model_unit_name(config, model.name);
         if (catalog->count % MODELS_AT_ONCE == 0)
                 catalog->models = hl_grow(catalog->models, catalog->count + MODELS_AT_ONCE, sizeof(model));
         catalog->models[catalog->count++] = model;
         return 0;
 }
 
-int hl_proposal_parse(const struct hl_config *config, struct hl_buf *text, struct hl_catalog *ret_catalog,
-                      struct hl_err *err)
+int hl_proposal_parse(struct hl_buf *text, struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         *ret_catalog = (struct hl_catalog){ 0 };
         for (size_t at = 0; at < text->len;) {
@@ -86,7 +84,7 @@ int hl_proposal_parse(const struct hl_config *config, struct hl_buf *text, struc
                 size_t len = end ? (size_t)(end - line) : 0;
                 if (end)
                         *end = '\0';
-                if (!end || add_line(config, line, len, ret_catalog) < 0) {
+                if (!end || add_line(line, len, ret_catalog) < 0) {
                         size_t number = ret_catalog->count + 1;
                         hl_catalog_free(ret_catalog);
                         return hl_fail(err, HL_ERR_INVALID, EINVAL, "proposal_refused",
@@ -97,4 +95,21 @@ int hl_proposal_parse(const struct hl_config *config, struct hl_buf *text, struc
                 at += len + 1;
         }
         return 0;
+}
+
+/* Both are in the order of their names. */
+size_t hl_proposal_compare(const struct hl_catalog *proposed, struct hl_catalog *models)
+{
+        size_t agreed = 0, at = 0;
+        for (size_t i = 0; i < models->count; i++) {
+                struct hl_model *model = &models->models[i];
+                while (at < proposed->count && strcmp(proposed->models[at].name, model->name) < 0)
+                        at++;
+                bool agrees = model->port && at < proposed->count && proposed->models[at].port == model->port &&
+                              strcmp(proposed->models[at].name, model->name) == 0;
+                agreed += agrees;
+                if (!agrees)
+                        model->port = 0;
+        }
+        return proposed->count - agreed;
 }

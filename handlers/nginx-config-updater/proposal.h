@@ -2,7 +2,8 @@
 /* proposal.h - what the updater's user tells root of the models: names and ports. It can hold no directive.
  *
  * Shape    a line "NAME PORT" for each model that has a port, in the order of the names, each name once. A name is a
- *          model's, and a port a number of 1 to 65535 without a zero in front. Nothing else is taken, not one byte.
+ *          model's, and a port a number of 1 to 65535 without a zero in front. Nothing else is taken, not one byte; and
+ *          of that, only what the models' files say themselves.
  * Errors   -errno/INVALID, "proposal_refused". The message quotes nothing of the file: somebody may have linked another
  *          one there.
  * Owner    hl_catalog_free().
@@ -14,7 +15,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/catalog.h"
-#include "config/config.h"
 
 /* Appends to *out. */
 void hl_proposal_write(const struct hl_catalog *catalog, struct hl_buf *out);
@@ -22,9 +22,11 @@ void hl_proposal_write(const struct hl_catalog *catalog, struct hl_buf *out);
 /* The file once, and no further: who may write it may change it at any time. It is a file of its own, no link. */
 int hl_proposal_read(const char *path, struct hl_buf *text, struct hl_err *err);
 
-/* The models that the text names, with the units that the configuration has for them, and nothing else of them. The
- * text is taken apart by it. */
-int hl_proposal_parse(const struct hl_config *config, struct hl_buf *text, struct hl_catalog *ret_catalog,
-                      struct hl_err *err);
+/* The names and ports that the text says, and nothing else of these models. The text is taken apart by it. */
+int hl_proposal_parse(struct hl_buf *text, struct hl_catalog *ret_catalog, struct hl_err *err);
+
+/* Of the models, those that are not proposed with the port that their files say have none afterwards. Returns how many
+ * that are proposed are not so in the files. */
+size_t hl_proposal_compare(const struct hl_catalog *proposed, struct hl_catalog *models);
 
 #endif

@@ -56,9 +56,11 @@ static void leave_nginx_its_ports(struct hl_catalog *catalog, const struct hl_re
 void hl_nginx_texts_make(const struct hl_config *config, struct hl_catalog *catalog, const struct hl_report *report,
                          struct hl_nginx_texts *ret_texts)
 {
-        *ret_texts = (struct hl_nginx_texts){ .models = catalog->count };
+        *ret_texts = (struct hl_nginx_texts){ 0 };
         HL_CLEANUP(hl_buf_free) struct hl_buf notes = { 0 };
         leave_nginx_its_ports(catalog, report, &notes);
+        for (size_t i = 0; i < catalog->count; i++)
+                ret_texts->models += catalog->models[i].port != 0;
         hl_nginx_conf(config, catalog, hl_nginx_asks_password(HL_NGINX_CONF), &ret_texts->locations);
         hl_buf_add(&ret_texts->locations, notes.data, notes.len);
         hl_nginx_upstreams(config, catalog, &ret_texts->upstreams);

@@ -22,7 +22,7 @@
 
 struct hl_nginx_texts {
         struct hl_buf locations, upstreams;
-        size_t models; /* of those that are made */
+        size_t models; /* that have a port, of those that are made */
         bool pending;  /* of those that are in force */
 };
 

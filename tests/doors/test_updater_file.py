@@ -228,6 +228,18 @@ def test_a_proposal_that_is_something_else_changes_nothing(updater, line):
     assert updater.output.read_text() == before
 
 
+def test_a_proposal_that_the_files_do_not_say_gives_no_location(updater):
+    """Whoever is the updater sends requests to no other port, and no name of its own anywhere."""
+    updater.model("zeta", 18200)
+    file = names_and_ports(updater)
+    file.write_text("alpha 18191\ntiny 22\nzeta 18200\n")
+    says(updater.run("--accept", file), "2 of the models that are proposed are not so in the files")
+    assert [line.split("/")[1] for line in updater.output.read_text().splitlines() if line.startswith("location ")] == ["zeta"]
+    assert names_and_ports(updater).read_text() == "tiny 18191\nzeta 18200\n"
+    updater.run("--accept", file)
+    assert updater.output.read_text() == updater.run("--print").stdout
+
+
 def test_wrong_arguments_are_told_the_usage_and_change_nothing(updater):
     assert "--print" in updater.run("--help").stdout
     assert "--print" in updater.run("--nonsense", status=os.EX_USAGE).stderr

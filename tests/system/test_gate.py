@@ -65,6 +65,19 @@ def test_whoever_is_the_updater_writes_no_directive(gate):
         assert run(gate) == 0
 
 
+def test_the_updater_sends_no_request_elsewhere(gate):
+    """What the files do not say gets no location. The next run of the updater mends what the lie has left out."""
+    own = gate.path(PROPOSAL).read_text()
+    gate.put(PROPOSAL, own.replace("quick 8311\n", "quick 22\n") + "zz 8311\nzz-new 8399\n")
+    assert run(gate) == 0
+    text, upstreams = (file.decode() for file in in_force(gate))
+    assert "zz" not in text and "/quick/" not in text and "/slow/ " in text
+    assert ":22 " not in upstreams and ":8399 " not in upstreams
+    gate.sh(["systemctl", "start", UPDATER])
+    assert "location /quick/ { set $hl_model quick; set $hl_model_port 8311; " in gate.path(LOCATIONS).read_text()
+    assert gate.path(PROPOSAL).read_text() == own
+
+
 def test_what_is_no_file_of_its_own_is_not_read(gate):
     secret = "/run/home-lab-services/secret"
     gate.put(secret, "root-s-secret 1\n")

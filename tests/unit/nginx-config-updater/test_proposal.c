@@ -11,14 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct hl_config usual = { .upstream_host = "127.0.0.1", .unit_template = "model@%s.service" };
-
 static int parse(const char *bytes, size_t len, struct hl_catalog *ret_catalog)
 {
         struct hl_buf text = { 0 };
         struct hl_err err = { 0 };
         hl_buf_add(&text, bytes, len);
-        int r = hl_proposal_parse(&usual, &text, ret_catalog, &err);
+        int r = hl_proposal_parse(&text, ret_catalog, &err);
         if (r < 0)
                 assert_string_equal(err.code, "proposal_refused");
         hl_buf_free(&text);
@@ -40,7 +38,6 @@ static void what_is_written_is_taken(void **state)
         assert_int_equal(parse(text.data, text.len, &taken), 0);
         assert_int_equal(taken.count, 3);
         assert_string_equal(taken.models[1].name, "A-z_9.b:q4");
-        assert_string_equal(taken.models[1].unit, "model@A-z_9.b:q4.service");
         assert_int_equal(taken.models[1].port, 65535);
 }
 
@@ -190,6 +187,28 @@ static void any_byte_in_any_place(void **state)
         assert_true(taken_of > 100);
 }
 
+/* ---- beside the models' files ---- */
+
+static void only_what_the_files_say_is_left(void **state)
+{
+        (void)state;
+        struct hl_model models[] = { { .name = "a", .port = 1 },
+                                     { .name = "b", .port = 2 },
+                                     { .name = "c" },
+                                     { .name = "e", .port = 5 },
+                                     { .name = "z", .port = 26 } };
+        struct hl_catalog catalog = { models, HL_COUNT(models) };
+        static const char text[] = "B 2\na 1\nb 22\nc 3\nd 4\nz 26\n";
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog taken;
+        assert_int_equal(parse(text, strlen(text), &taken), 0);
+        assert_int_equal(hl_proposal_compare(&taken, &catalog), 4);
+        static const uint16_t ports[] = { 1, 0, 0, 0, 26 };
+        for (size_t i = 0; i < HL_COUNT(ports); i++)
+                assert_int_equal(models[i].port, ports[i]);
+        assert_int_equal(hl_proposal_compare(&(struct hl_catalog){ 0 }, &catalog), 0);
+        assert_int_equal(models[0].port + models[4].port, 0);
+}
+
 /* ---- the file ---- */
 
 static int read_at(const char *folder, const char *name, struct hl_buf *text)
@@ -236,6 +255,7 @@ int main(void)
                 cmocka_unit_test(a_name_comes_once_and_in_its_place),
                 cmocka_unit_test(a_name_of_any_length),
                 cmocka_unit_test(any_byte_in_any_place),
+                cmocka_unit_test(only_what_the_files_say_is_left),
                 cmocka_unit_test_setup_teardown(only_a_file_of_its_own_is_read, test_folder_setup,
                                                 test_folder_teardown),
         };
