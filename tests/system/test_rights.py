@@ -201,13 +201,31 @@ can("listen elsewhere", lambda: listen("127.0.0.1", 9100))
 can("signal another model", lambda: os.kill(int(sys.argv[1]), 0))
 can("signal its own", lambda: subprocess.Popen(["sleep", "100"]).kill())
 can("read other models' files", lambda: pathlib.Path("/etc/home-lab-services/models/tiny-llama").read_text())
-can("read its own file", lambda: pathlib.Path("/etc/home-lab-services/models/probe:1").read_text())
+can("read its own file", lambda: pathlib.Path("/etc/home-lab-services/models", sys.argv[2]).read_text())
 for folder in "/run", "/run/lock", "/etc/home-lab-services/models", os.environ["HOME"], "/tmp":
     can(f"write to {folder}", lambda: pathlib.Path(folder, "probe").write_text("x"))
 can("use io_uring", lambda: call(425))
 can("use keyrings", lambda: call(250))
 print("done", flush=True)
 """
+
+# As model@.service says it.
+OF_ANOTHER_USER = """[Service]
+User=games
+StateDirectory=
+StateDirectory=models-of-games
+WorkingDirectory=%S/models-of-games
+Environment=HOME=%S/models-of-games
+"""
+
+
+def probed(machine, model, another):
+    """What this model could do, also to the other one."""
+    machine.model(model, command=f"/usr/local/bin/probe {machine.properties(f'model@{another}.service', 'MainPID')['MainPID']} {model}")
+    machine.sh(f"systemctl start model@{model}.service")
+    said = wait_until(lambda: (text := machine.sh(f"journalctl --quiet --no-pager --output=cat -t model@{model}")).count("done") and text,
+                      PATIENCE, "it has tried everything")
+    return {line.removeprefix("can ") for line in said.splitlines() if line.startswith("can ")}
 
 
 def test_what_a_model_can_reach(machine):
@@ -216,20 +234,21 @@ def test_what_a_model_can_reach(machine):
     apart = landlock(machine) >= 6
     machine.put("/usr/local/bin/probe", PROBE, 0o755)
     machine.sh("systemctl start nginx.service model@tiny-llama.service && systemctl stop shutdown-service.service nginx.service")
-    machine.model("probe:1", command=f"/usr/local/bin/probe {machine.properties('model@tiny-llama.service', 'MainPID')['MainPID']}")
     try:
-        machine.sh("systemctl start model@probe:1.service")
-        said = wait_until(lambda: (text := machine.sh("journalctl --quiet --no-pager --output=cat -t model@probe:1")).count("done") and
-                          text, PATIENCE, "it has tried everything").splitlines()
+        allowed = probed(machine, "probe:1", "tiny-llama")
+        with machine.drop_in("model@probe:2.service", OF_ANOTHER_USER):
+            allowed_to_another = probed(machine, "probe:2", "tiny-llama")
     finally:
         machine.sh("systemctl start shutdown-service.service")
-    allowed = {line.removeprefix("can ") for line in said if line.startswith("can ")}
     expected = {"listen elsewhere", "signal its own", "read its own file", "write to /var/lib/home-lab-models", "write to /tmp"}
     if not has_bpf:  # of Debian 12; the other ports are taken
         expected |= {f"listen on {address} {port}" for address in ("127.0.0.1", "::1") for port in (5001, 8080)}
     if not apart:  # before Linux 6.12
         expected.add("signal another model")
-    assert allowed == expected, said
+    assert allowed == expected
+    expected = expected - {"signal another model", "write to /var/lib/home-lab-models"} | {"write to /var/lib/models-of-games"}
+    assert allowed_to_another == expected
+    assert machine.sh("stat --format=%U /var/lib/home-lab-models /var/lib/models-of-games").split() == ["home-lab-models", "games"]
     assert machine.is_active("model@tiny-llama.service")
 
 
