@@ -27,6 +27,8 @@ void hl_cgroups_of_unit(const char *unit, struct hl_cgroups *ret_groups);
 void hl_cgroups_free(struct hl_cgroups *groups);
 bool hl_cgroups_have(const struct hl_cgroups *groups, uint64_t number);
 
+#define HL_CGROUPS_OF_MODELS "/system.slice/system-model.slice" /* where systemd puts model@.service */
+
 /* Whether a control group is below one with this path, "/system.slice/system-model.slice". */
 bool hl_cgroups_is_below(const char *path, uint64_t number);
 

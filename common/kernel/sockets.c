@@ -3,6 +3,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cgroups.h"
+#include "socket_owner.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -116,16 +118,47 @@ static int dump_families(uint32_t states, uint16_t port, socket_fn *each, void *
         return 0;
 }
 
+/* A control group, and whether it is a model's. Most connections from one address are of one group. */
+struct judged {
+        uint64_t cgroup;
+        bool is_a_model;
+};
+
 struct counting {
+        struct judged judged;
         struct hl_traffic *by_port[UINT16_MAX + 1]; /* NULL: not asked for */
         size_t wanted;                              /* the number of ports asked for, duplicates included */
         uint16_t last;                              /* of these */
 };
 
-/* Also as a dual-stack listener sees it, ::ffff:127.104.108.115. */
-static bool is_from(const struct inet_diag_msg *socket, uint32_t address)
+static struct hl_endpoint end_of(const struct inet_diag_msg *socket, const __be32 *address, __be16 port)
 {
-        return socket->id.idiag_dst[socket->idiag_family == AF_INET6 ? 3 : 0] == htonl(address);
+        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = *address };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = port };
+        if (socket->idiag_family == AF_INET)
+                return hl_endpoint_of((struct sockaddr *)&v4);
+        memcpy(&v6.sin6_addr, address, sizeof(v6.sin6_addr));
+        return hl_endpoint_of((struct sockaddr *)&v6);
+}
+
+/* Whether the other end is a model's, which may have any address of loopback. */
+static bool is_from_a_model(const struct inet_diag_msg *socket, struct judged *judged)
+{
+        struct hl_endpoint client = end_of(socket, socket->id.idiag_dst, socket->id.idiag_dport),
+                           server = end_of(socket, socket->id.idiag_src, socket->id.idiag_sport);
+        struct hl_socket_owner owner;
+        if (!hl_socket_owner(&client, &server, &owner) || owner.cgroup == 0)
+                return false;
+        if (owner.cgroup != judged->cgroup)
+                *judged = (struct judged){ owner.cgroup, hl_cgroups_is_below(HL_CGROUPS_OF_MODELS, owner.cgroup) };
+        return judged->is_a_model;
+}
+
+/* Also as a dual-stack listener sees it, ::ffff:127.104.108.115. */
+static bool is_from(const struct inet_diag_msg *socket, uint32_t address, struct judged *judged)
+{
+        return socket->id.idiag_dst[socket->idiag_family == AF_INET6 ? 3 : 0] == htonl(address) &&
+               !is_from_a_model(socket, judged);
 }
 
 static bool is_moving(const struct tcp_info *t)
@@ -145,12 +178,12 @@ static bool is_waiting(const struct inet_diag_msg *socket, const struct tcp_info
         return unanswered || socket->idiag_rqueue > fin || socket->idiag_wqueue > 0;
 }
 
-static void count(struct hl_traffic *traffic, const struct tcp_socket *socket)
+static void count(struct hl_traffic *traffic, const struct tcp_socket *socket, struct judged *judged)
 {
         const struct tcp_info *info = &socket->info;
-        if (is_from(socket->at, HL_SOCKETS_OWN_SOURCE))
+        if (is_from(socket->at, HL_SOCKETS_OWN_SOURCE, judged))
                 return;
-        bool nginx = is_from(socket->at, HL_SOCKETS_NGINX_SOURCE);
+        bool nginx = is_from(socket->at, HL_SOCKETS_NGINX_SOURCE, judged);
         bool whole = socket->at->idiag_state == STATE_ESTABLISHED, waiting = is_waiting(socket->at, info);
         bool in_flight = nginx ? whole : is_moving(info) || (waiting && whole);
         traffic->connections++;
@@ -171,7 +204,7 @@ static void count_by_port(void *data, const struct tcp_socket *socket)
         struct counting *counting = data;
         struct hl_traffic *traffic = counting->by_port[ntohs(socket->at->id.idiag_sport)];
         if (traffic)
-                count(traffic, socket);
+                count(traffic, socket, &counting->judged);
 }
 
 static void add_port(struct counting *counting, uint16_t port, struct hl_traffic *traffic)

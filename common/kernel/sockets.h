@@ -7,7 +7,8 @@
  *          which nothing was ever asked, or that is kept alive between requests, is not.
  *          NGINX's come from HL_SOCKETS_NGINX_SOURCE, as its configuration says, and are
  *          closed after their answer, so they are in flight while they stand. Our own
- *          questions to a model are not even connections here.
+ *          questions to a model are not even connections here. Both are known by their
+ *          address, which a model may use as well, and to no avail: its unit tells.
  * Units    *_ms are milliseconds; ages do not grow while the host is suspended.
  * Errors   -errno/INTERNAL: no netlink (AF_NETLINK is missing in the unit's sandbox).
  * Source   sock_diag(7), tcp_info in linux/tcp.h.

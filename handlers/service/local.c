@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODELS_SLICE "/system.slice/system-model.slice" /* where systemd puts model@.service */
-
 /* The product's users, and what each may. */
 enum { MODELS, SERVICES, POWER, NGINX, USERS };
 static const char *const names[USERS] = { "home-lab-models", "home-lab-services", "home-lab-power", "home-lab-nginx" };
@@ -93,7 +91,7 @@ struct hl_local hl_local_find(const struct hl_peer *peer)
         struct hl_local local = hl_local_of_user(owner.uid, HL_USERS_FILE);
         if (local.scopes != HL_SCOPE_ALL || owner.uid == 0)
                 return local;
-        if (hl_cgroups_is_below(MODELS_SLICE, owner.cgroup))
+        if (hl_cgroups_is_below(HL_CGROUPS_OF_MODELS, owner.cgroup))
                 return of_ours(MODELS);
         if (owner.uid != HL_NOBODY)
                 return local;

@@ -232,6 +232,39 @@ def test_in_flight_counts_requests_and_not_connections(machine):
         stream.join(5)
 
 
+FORGER = """
+import socket, time
+def connect(source, said):
+    connection = socket.socket()
+    connection.bind((source, 0))
+    connection.connect(("127.0.0.1", 8305))
+    connection.send(said)
+    return connection
+connections = [connect("127.110.103.120", b"")]  # NGINX's
+connections += [connect("127.104.108.115", b"GET / HTTP/1.1\\r\\nX-Slow: ") for _ in range(2)]  # where our own questions come from
+time.sleep(1000)
+"""
+
+
+def test_a_model_passes_neither_for_nginx_nor_for_us(machine):
+    """A silent connection of NGINX's is a request, and our own questions are none. Who connects is seen by the services of both
+    doors, one of which knows no users."""
+    machine.model("speaker", 8305)
+    machine.put("/opt/forger.py", FORGER)
+    machine.model("forger", command="python3 /opt/forger.py")
+    assert post(machine, "speaker", "start", "?wait=ready").status == 200
+    post(machine, "forger", "start")
+    wait_until(lambda: len(machine.sh("ss -Htn state established 'dst 127.0.0.1:8305'").splitlines()) == 3, PATIENCE, "it connects")
+    assert detail(machine, "speaker")["in_flight"] == 2
+    assert json.loads(machine.fastcgi("inference-service", "GET", "/models/speaker")[2])["in_flight"] == 2
+    for source, in_flight in ("127.110.103.120", 3), ("127.104.108.115", 2):  # of another program they count as what they say
+        with contextlib.closing(machine.network.socket()) as connection:
+            connection.bind((source, 0))
+            connection.connect(("127.0.0.1", 8305))
+            connection.send(b"GET / HTTP/1.1\r\nX-Slow: ")
+            assert detail(machine, "speaker")["in_flight"] == in_flight
+
+
 # ---- what the services' user may do ----
 
 MANAGER = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "
