@@ -66,6 +66,15 @@ refresh() {
 			systemctl kill "$name.service" 2>/dev/null || true # it may not run
 		fi
 	done
+	for name in "${services[@]/%/-lan@}"; do # those that are up
+		if is_changed "$unitdir/$name.socket"; then
+			systemctl try-restart "$name*.socket" || true
+		elif is_changed "$unitdir/$name.service"; then
+			systemctl try-restart "$name*.service" || true
+		elif is_changed "$libexecdir/home-lab-services/${name%-lan@}"; then
+			systemctl kill --kill-whom=main "$name*.service" 2>/dev/null || true
+		fi
+	done
 	for name in $(units); do
 		case $name in
 		*.timer | *.path | model-idle-sweep-host.socket) ! is_changed "$unitdir/$name" || systemctl try-restart "$name" || true ;;

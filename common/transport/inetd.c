@@ -29,7 +29,7 @@ const struct hl_inetd_limits hl_inetd_limits = {
 };
 
 struct connection {
-        int fd;
+        int fd, stop_fd;
         const struct hl_inetd_limits *limits;
         const struct hl_server *server;
         struct hl_peer peer;
@@ -147,7 +147,7 @@ static int send_response(struct connection *c, const struct hl_request *request,
 
 static void follow(struct connection *c, const struct hl_response *response)
 {
-        const struct hl_stream stream = { .write = send_bytes, .data = c, .client_fd = c->fd, .stop_fd = -1 };
+        const struct hl_stream stream = { .write = send_bytes, .data = c, .client_fd = c->fd, .stop_fd = c->stop_fd };
         response->stream(response->stream_data, &stream);
 }
 
@@ -244,9 +244,11 @@ static bool serve_request(struct connection *c)
         return again;
 }
 
-void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_server *server)
+void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, int stop_fd, const struct hl_server *server)
 {
-        struct connection c = { .fd = fd, .limits = limits, .server = server, .began_us = hl_clock_monotonic() };
+        struct connection c = {
+                .fd = fd, .stop_fd = stop_fd, .limits = limits, .server = server, .began_us = hl_clock_monotonic()
+        };
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
                 return;

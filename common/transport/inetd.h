@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* inetd.h - HTTP/1.1 on one accepted connection: keep-alive, pipelining, one deadline a request.
  *
- * Units    limits are microseconds.
+ * Units    limits are microseconds. stop_fd is hl_stream's, for answers that go on.
  * Owner    the connection stays the caller's; it is left shut down, not closed.
  * Source   RFC 9112.
  * Tests    tests/unit/transport/test_serve.c
@@ -22,6 +22,6 @@ struct hl_inetd_limits {
 
 extern const struct hl_inetd_limits hl_inetd_limits; /* those of the product */
 
-void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, const struct hl_server *server);
+void hl_inetd_serve(int fd, const struct hl_inetd_limits *limits, int stop_fd, const struct hl_server *server);
 
 #endif

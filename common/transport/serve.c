@@ -4,6 +4,7 @@
 #include "cgi.h"
 #include "fastcgi.h"
 #include "inetd.h"
+#include "network.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -26,8 +27,13 @@ int hl_serve(const struct hl_server *server)
         if (getenv("GATEWAY_INTERFACE"))
                 return hl_cgi_serve(STDIN_FILENO, STDOUT_FILENO, server);
         if (is_connection(STDIN_FILENO)) {
-                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, server);
+                hl_inetd_serve(STDIN_FILENO, &hl_inetd_limits, -1, server);
                 return EXIT_SUCCESS;
+        }
+        if (hl_is_network(STDIN_FILENO)) {
+                struct hl_network_limits limits = hl_network_limits;
+                limits.idle_us = hl_idle_from_env(limits.idle_us);
+                return hl_network_serve(STDIN_FILENO, &limits, server) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
         if (hl_is_listening(STDIN_FILENO)) {
                 struct hl_fastcgi_limits limits = hl_fastcgi_limits_from_env();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* serve.h - the ways in: a connection from systemd (inetd style), a CGI environment, or a listening FastCGI socket.
+/* serve.h - the ways in: a connection from systemd (inetd style), a CGI environment, a listening socket of FastCGI, or
+ *           one of other machines' HTTP.
  *
  * Shape    a program gives hl_serve() the function that answers a request; which transport
  *          it was started behind is found out here, and the answer is the same bytes of

@@ -29,6 +29,32 @@
 
 #define SWEEP_TIMER "model-idle-sweep.timer"
 
+struct listing {
+        struct hl_bus *bus;
+        struct hl_buf *out;
+};
+
+static void add_address(void *data, const char *unit, enum hl_unit_state active, const char *sub)
+{
+        struct listing *listing = data;
+        struct hl_err ignored = { 0 };
+        (void)sub;
+        if (active != HL_UNIT_ACTIVE)
+                return;
+        hl_buf_addf(listing->out, ", ");
+        hl_socket_addresses(listing->bus, unit, listing->out, &ignored);
+}
+
+/* Those of a service's port, and those for other machines. */
+static void add_addresses(struct hl_bus *bus, const char *service, const char *unit, struct hl_buf *out)
+{
+        HL_CLEANUP(hl_free_pointer) char *pattern = hl_format("%s-lan@*.socket", service);
+        struct listing listing = { bus, out };
+        struct hl_err ignored = { 0 };
+        if (hl_socket_addresses(bus, unit, out, &ignored) == 0 && out->len > 0)
+                hl_units_each_loaded(bus, pattern, add_address, &listing, &ignored);
+}
+
 static void show_service(struct hl_bus *bus, const char *label, const char *unit, enum hl_unit_state active)
 {
         static const char *const words[] = { [HL_UNIT_INACTIVE] = "stopped",
@@ -37,9 +63,8 @@ static void show_service(struct hl_bus *bus, const char *label, const char *unit
                                              [HL_UNIT_STOPPING] = "stopping",
                                              [HL_UNIT_FAILED] = "FAILED" };
         struct hl_buf addresses = { 0 };
-        struct hl_err ignored = { 0 };
         if (active == HL_UNIT_ACTIVE && strstr(unit, ".socket"))
-                hl_socket_addresses(bus, unit, &addresses, &ignored);
+                add_addresses(bus, label, unit, &addresses);
         if (addresses.data)
                 printf("  %-22s %-9s %s\n", label, words[active], addresses.data);
         else

@@ -102,7 +102,7 @@ static void serve(void)
         server_fd = fds[0];
         read_at = seen_count = 0;
         step += step < SIZE_MAX / 2 ? sent.len / READS_MAX : 0;
-        hl_inetd_serve(server_fd, &limits, &server);
+        hl_inetd_serve(server_fd, &limits, -1, &server);
         close(server_fd);
         server_fd = -1;
 }

@@ -5,7 +5,7 @@ import itertools
 import os
 import subprocess
 
-from machines import PATIENCE, PORTS, SERVICES, SHUTDOWN, Network, wait_until
+from machines import PATIENCE, SERVICES, SHUTDOWN, Network, wait_until
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # the machine, the neighbour
 numbers = itertools.count()
@@ -39,10 +39,8 @@ def wait_until_reached(machine, port):
 
 
 def open_ports(machine):
-    """The services' ports also listen where the neighbour reaches them. Returns the files that say so."""
-    files = [f"/run/systemd/system/{service}.socket.d/lan.conf" for service in SERVICES]
-    for file, port in zip(files, PORTS):
-        machine.put(file, f"[Socket]\nListenStream={HERE}:{port}\n")
-    machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service")
+    """The services' ports also listen where the neighbour reaches them. Returns the units that do."""
+    units = [f"{service}-lan@{HERE}.socket" for service in SERVICES]
+    machine.sh(["systemctl", "enable", "--runtime", "--now", *units])
     wait_until_reached(machine, SHUTDOWN)
-    return files
+    return units

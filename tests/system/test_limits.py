@@ -35,11 +35,10 @@ def opened(machine):
     """The machine, whose ports also listen on an address that neighbours reach."""
     with neighbour_of(machine) as machine.neighbour:
         ip("-netns", machine.neighbour.path.rsplit("/", 1)[1], "address", "add", f"{OTHER}/24", "dev", "near")
-        files = open_ports(machine)
+        units = open_ports(machine)
         yield machine
-        machine.sh(["rm", *files])
-        machine.sh("systemctl daemon-reload; systemctl restart home-lab-services.service; ip link delete far")
-        wait_until(lambda: len(machine.ports_open()) == len(PORTS), PATIENCE, "it is as it was")
+        machine.sh(["systemctl", "disable", "--runtime", "--now", *units])
+        machine.sh("ip link delete far")
 
 
 @pytest.fixture
@@ -122,6 +121,10 @@ def timed(ask):
     return time.monotonic() - began
 
 
+def processes_of(machine, instance):
+    return machine.sh(f"cat /sys/fs/cgroup/homelab.slice/*{instance.replace('.socket', '.service')}/cgroup.procs 2>/dev/null || true").split()
+
+
 def memory_of_handlers(machine):
     """What the services have of their own, in MB, and how many processes they are."""
     text = machine.sh("cat $(pgrep -u home-lab-services,home-lab-power | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null || true")
@@ -136,7 +139,9 @@ ATTACKS = {"silent and slow": [(200, b"", b"", True), (200, SLOW, b"x", True)], 
 @pytest.mark.parametrize("kind", ATTACKS)
 def test_a_neighbour_keeps_nobody_out(opened, token, figure, kind):
     """Whoever asks from this machine, and who has a token on another, is answered all the same."""
+    port, network = "inference-service.socket", f"inference-service-lan@{HERE}.socket"
     local, others, states, memory = [], [], [], []
+    taken = int(opened.properties(port, "NAccepted")["NAccepted"])
     with contextlib.ExitStack() as stack:
         attacks = [stack.enter_context(Attack(opened, INFERENCE, *attack)) for attack in ATTACKS[kind]]
         while any(attack.is_alive() for attack in attacks):
@@ -144,8 +149,9 @@ def test_a_neighbour_keeps_nobody_out(opened, token, figure, kind):
             others.append(timed(lambda: from_other(opened, INFERENCE, "/models", token) == 200))
             states.append(timed(lambda: opened.is_active(*SOCKETS)))
             memory.append(memory_of_handlers(opened))
-    wait_until(lambda: not opened.sh("systemctl list-units --plain --no-legend 'inference-service@*'"), PATIENCE, "they have ended")
-    assert opened.is_active(*SOCKETS) and opened.failed_units() == ""
+    wait_until(lambda: len(processes_of(opened, network)) <= 1, PATIENCE, "they have ended")
+    assert opened.is_active(*SOCKETS, network) and opened.failed_units() == ""
+    assert int(opened.properties(port, "NAccepted")["NAccepted"]) == taken + len(local)  # systemd has taken no other
     figure(f"{kind}: {sum(attack.made for attack in attacks)} connections from the network; {len(local)} requests from this machine, "
            f"at most {max(local):.1f} s; {len(others)} with a token, {max(others):.1f} s; systemctl is-active {max(states):.1f} s; "
            f"{max(memory)[0]:.0f} MB in {max(memory)[1]} processes")
@@ -157,6 +163,37 @@ def test_one_source_has_a_part_of_the_places(opened):
     shown = opened.properties("inference-service.socket", "MaxConnections", "MaxConnectionsPerSource", "Backlog")
     assert {name: int(value) for name, value in shown.items()} == {"MaxConnections": 128, "MaxConnectionsPerSource": 48, "Backlog": 16}
     assert FOLLOWERS + WAITERS < 48
+
+
+def test_many_addresses_take_no_place_of_this_machines(opened, token):
+    sources = [f"198.18.77.{number}" for number in range(11, 14)]
+    namespace = opened.neighbour.path.rsplit("/", 1)[1]
+    with contextlib.ExitStack() as stack:
+        for source in sources:
+            ip("-netns", namespace, "address", "add", f"{source}/24", "dev", "near")
+            stack.callback(ip, "-netns", namespace, "address", "delete", f"{source}/24", "dev", "near")
+            for _ in range(48):
+                connection = stack.enter_context(opened.neighbour.socket())
+                connection.bind((source, 0))
+                connection.connect((HERE, SHUTDOWN))
+                connection.sendall(SLOW)
+        wait_until(lambda: len(processes_of(opened, f"shutdown-service-lan@{HERE}.socket")) == 1 + 128, PATIENCE, "all places are taken")
+        assert opened.http("GET", SHUTDOWN, "/shutdown/next").status == 200
+    wait_until(lambda: opened.neighbour.http("GET", SHUTDOWN, "/shutdown/next", headers={"Authorization": f"Bearer {token}"}, host=HERE)
+               .status == 200, PATIENCE, "they are free again")
+
+
+def test_the_networks_port_goes_up_and_down_with_its_service(opened):
+    unit = f"shutdown-service-lan@{HERE}.socket"
+    for stop, start in ("stop shutdown-service.service", "start shutdown-service.service"), \
+                       ("stop home-lab-services.service", "start home-lab-services.target"):
+        opened.sh(f"systemctl {stop}")
+        assert not opened.is_active(unit) and opened.is_active("shutdown-service.socket") is False
+        opened.sh(f"systemctl {start}")
+        wait_until(lambda: opened.is_active(unit, *SOCKETS), PATIENCE, start)
+    opened.sh("systemctl restart shutdown-service.service home-lab-services.service")
+    wait_until(lambda: opened.is_active(unit, *SOCKETS), PATIENCE, "it is restarted")
+    assert f"{HERE}:5001" in opened.sh("home-lab-services status")
 
 
 # ---- the journal ----

@@ -157,5 +157,7 @@ def test_a_drop_in_may_name_an_address_that_has_ours_in_it(web, address):
         web.sh("systemctl daemon-reload && systemctl restart shutdown-service.socket")
         for host in "127.0.0.1", "[::1]":
             web.sh(f"for i in 1 2 3 4; do curl -sf http://{host}:5001/shutdown/next || exit 1; done")
+        noted = "shutdown-service-lan@ADDRESS.socket" in web.run("home-lab-services check").stdout
+        assert noted == (address != "[::1]:5001")
     finally:
         web.sh(f"rm {drop_in}; systemctl daemon-reload && systemctl restart shutdown-service.socket")

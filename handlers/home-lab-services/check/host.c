@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "check.h"
 #include "home-lab-services/holder.h"
 #include "home-lab-services/product.h"
@@ -45,6 +46,29 @@ static bool listens(struct hl_check *c, const char *unit, uint16_t port)
         return it_does;
 }
 
+/* There systemd takes each connection, also those that are too many, and starts nothing while they come. */
+static void note_network(struct hl_check *c, const struct hl_product_unit *socket)
+{
+        struct hl_buf addresses = { 0 };
+        struct hl_err ignored = { 0 };
+        size_t len;
+        hl_socket_addresses(&c->bus, socket->unit, &addresses, &ignored);
+        const char *list = addresses.data;
+        for (const char *word = hl_next_word(&list, &len); word; word = hl_next_word(&list, &len)) {
+                size_t blanks = strspn(word, " ");
+                word += blanks;
+                len -= blanks;
+                if (hl_has_prefix(word, "127.") || hl_has_prefix(word, "[::1]"))
+                        continue;
+                hl_check_line("note",
+                              "%s listens on %.*s, where many connections hold up this machine's own: drop that "
+                              "ListenStream=, and enable %s-lan@ADDRESS.socket",
+                              socket->unit, (int)len, word, socket->label);
+                c->notes++;
+        }
+        hl_buf_free(&addresses);
+}
+
 static void check_socket(struct hl_check *c, const struct hl_product_unit *socket, bool is_known,
                          enum hl_unit_state active)
 {
@@ -52,6 +76,8 @@ static void check_socket(struct hl_check *c, const struct hl_product_unit *socke
                 hl_check_problem(c, "%s has failed, it is closed: systemctl status %s", socket->unit, socket->unit);
         if (socket->port && (!is_known || listens(c, socket->unit, socket->port)))
                 check_port(c, socket->port, socket->unit, !is_known || active == HL_UNIT_ACTIVE);
+        if (socket->port && is_known && active == HL_UNIT_ACTIVE)
+                note_network(c, socket);
 }
 
 static void check_bus_and_sockets(struct hl_check *c)

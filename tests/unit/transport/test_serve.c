@@ -90,7 +90,7 @@ static void *serve(void *data)
         struct served *s = data;
         const struct hl_server server = { .name = "test", .answer = answer, .service = &s->requests };
         uint64_t began_us = hl_clock_monotonic();
-        hl_inetd_serve(s->server, &s->limits, &server);
+        hl_inetd_serve(s->server, &s->limits, -1, &server);
         s->took_us = hl_clock_monotonic() - began_us;
         close(s->server);
         return NULL;
