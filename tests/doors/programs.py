@@ -17,7 +17,7 @@ import openapi
 import pytest
 
 BUILD = Path(os.environ.get("BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
-TIMEOUT = 20
+TIMEOUT = int(os.environ.get("DOORS_TIMEOUT", 20))  # seconds
 SERVICES = ["shutdown-service", "inference-service", "model-monitor-service"]
 
 

@@ -209,7 +209,8 @@ def test_it_runs_after_a_reboot(installed):
 
 
 def test_units_are_understood(installed):
-    done = installed.run("systemd-analyze verify --man=no --recursive-errors=no $(find /usr/local/lib/systemd/system -maxdepth 1 -type f)")
+    units = installed.sh("find /usr/local/lib/systemd/system -maxdepth 1 -type f -printf '%f ' | sed 's/-lan@/&127.0.0.1/g'")
+    done = installed.run(f"systemd-analyze verify --man=no --recursive-errors=no {units}")
     assert done.returncode == 0 and done.stderr == "", done
 
 
