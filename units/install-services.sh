@@ -102,6 +102,13 @@ Put right what it says; the check is repeated every 10 seconds."
 	fi
 }
 
+# What runs already goes on with it, and answers 500.
+say_what_is_not_valid() {
+	local status=0
+	"$bindir/home-lab-services" check >/dev/null 2>&1 || status=$?
+	((status != 78)) || say "beware: what is configured is not valid: sudo home-lab-services check"
+}
+
 install_all() {
 	local mode source to other name upgrade=no nginx_group=www-data site place=
 	check_sources
@@ -140,6 +147,7 @@ install_all() {
 	[[ $upgrade == no ]] || put_files_of_nginx
 	set_up_nginx
 	keep_port_of_nginx
+	say_what_is_not_valid
 	cat <<-END
 		Home Lab Services are installed and running:
 		  shutdown 127.0.0.1:5001, inference 127.0.0.1:5002, model monitor 127.0.0.1:5003 (curl http://127.0.0.1:5001/)

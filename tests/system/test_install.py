@@ -82,11 +82,14 @@ def test_installed_it_runs(installed):
 
 def test_twice_is_as_once(installed):
     installed.model("own", command="sleep infinity")
+    config = installed.path(ETC + "/config.json").read_text()
+    installed.put(ETC + "/config.json", "{")
     before = files(installed), files(installed, ETC)
     stamp = installed.properties(COORDINATOR, "ActiveEnterTimestampMonotonic")
     done = install(installed)
-    assert done.returncode == 0, done
+    assert done.returncode == 0 and "is not valid: sudo home-lab-services check" in done.stdout, done
     assert (files(installed), files(installed, ETC)) == before
+    installed.put(ETC + "/config.json", config)
     assert installed.properties(COORDINATOR, "ActiveEnterTimestampMonotonic") == stamp  # not even restarted
     assert len(installed.ports_open()) == 3
 
@@ -228,14 +231,20 @@ def test_an_upgrade_of_what_runs(installed):
     opened = [installed.properties(socket, "ActiveEnterTimestampMonotonic") for socket in SOCKETS]
     unit = "/usr/local/lib/systemd/system/inference-service.socket"
     program = "/usr/local/libexec/home-lab-services/shutdown-service"
+    network = "shutdown-service-lan@127.0.0.9"
+    installed.sh(f"systemctl enable --runtime --now {network}.socket")
     installed.sh(f"echo '# older' >>{unit}; echo older >>{program}; rm /usr/local/lib/systemd/system/model-router.socket")
     installed.sh("chown home-lab-services /var/lib/home-lab-services && systemctl restart shutdown-service.service")
+    assert installed.http("GET", SHUTDOWN, "/health", host="127.0.0.9").status == 200 and installed.is_active(f"{network}.service")
     assert install(installed).returncode == 0
     changed = [socket for socket, before in zip(SOCKETS, opened)
                if installed.properties(socket, "ActiveEnterTimestampMonotonic") != before]
     assert changed == ["inference-service.socket", "inference-service-fastcgi.socket"]
     assert installed.sh("stat --format=%U /var/lib/home-lab-services").strip() == "root"
-    wait_until(lambda: not installed.is_active("shutdown-service.service"), PATIENCE, "the old worker has ended")
+    for unit in "shutdown-service.service", f"{network}.service":
+        wait_until(lambda: not installed.is_active(unit), PATIENCE, "the old worker has ended")
+    assert installed.http("GET", SHUTDOWN, "/health", host="127.0.0.9").status == 200
+    installed.sh(f"systemctl disable --runtime --now {network}.socket")
     assert installed.is_active(*UP) and installed.failed_units() == ""
 
 
