@@ -2,15 +2,27 @@
 #include "load_time.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "config/config.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 static char *path_of(const char *model)
 {
         return hl_format("%s/load/%s", hl_state_dir(), model);
+}
+
+static void log_it(const char *model, uint64_t span_us)
+{
+        char ms[24], span[HL_SPAN_SIZE];
+        snprintf(ms, sizeof(ms), "%llu", (unsigned long long)(span_us / HL_USEC_PER_MSEC));
+        const struct hl_log_field fields[] = {
+                { "MESSAGE_ID", HL_LOADED_MESSAGE_ID }, { "HL_MODEL", model }, { "HL_LOAD_MS", ms }, { NULL, NULL }
+        };
+        hl_log(LOG_NOTICE, fields, "%s is ready, %s after its start", model, hl_format_span(span_us, span));
 }
 
 void hl_load_time_record(const char *model, uint64_t span_us)
@@ -21,6 +33,7 @@ void hl_load_time_record(const char *model, uint64_t span_us)
         const struct timespec span = hl_timespec_of(span_us), times[] = { span, span };
         if (fd >= 0)
                 futimens(fd, times);
+        log_it(model, span_us);
 }
 
 uint64_t hl_load_time_of(const char *model)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* load_time.h - how long a model takes from its start until it has loaded: one file time for each that competes for
- * room.
+/* load_time.h - how long a model takes from its start until it has loaded: one file time for each that was waited for.
  *
- * Shape    STATE_DIRECTORY/load/NAME. Its modification time is that span, since 1970.
+ * Shape    STATE_DIRECTORY/load/NAME. Its modification time is that span, since 1970. And each time a
+ *          line in the journal.
  * Units    microseconds; 0: not known.
  * Errors   none: what cannot be written down is not known.
  * Tests    tests/unit/models/test_load_time.c
@@ -12,6 +12,10 @@
 
 #include <stdint.h>
 
+/* Of each such line: journalctl MESSAGE_ID=…, with HL_MODEL and HL_LOAD_MS. */
+#define HL_LOADED_MESSAGE_ID "1b58f11fd4dd4ffc884400beaa208300"
+
+/* From the start of its unit until it was ready. */
 void hl_load_time_record(const char *model, uint64_t span_us);
 uint64_t hl_load_time_of(const char *model);
 

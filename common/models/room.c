@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "evicted.h"
+#include "count.h"
 #include "gone.h"
 #include "readiness.h"
 #include "ready_mark.h"
@@ -140,7 +140,7 @@ static bool begin_stop(struct hl_room *room, struct leaver *leaver)
         struct hl_err ignored = { 0 };
         if (hl_stop_begin(&leaver->stop, &ignored) < 0)
                 return false;
-        hl_evicted_count(leaver->model.name);
+        hl_count_add(HL_COUNTED_EVICTED, leaver->model.name);
         room->evicts(room->data, leaver->model.name, leaver->why);
         return true;
 }

@@ -27,6 +27,12 @@
 #include "systemd/jobs.h"
 #include "verdict.h"
 
+/* In the journal, of each stop that somebody asks for: journalctl MESSAGE_ID=…, with HL_MODEL and, in HL_REASON, one of
+ * these words. What else stops models says so by its own: HL_SWEEP_MESSAGE_ID, HL_EVICTION_MESSAGE_ID. */
+#define HL_STOP_MESSAGE_ID "fbdd2da5a07144f18fad5485c739f913"
+#define HL_STOP_ASKED "asked"
+#define HL_STOP_DRAINED "drained" /* its requests could end first */
+
 struct hl_stop {
         struct hl_job job; /* to be waited for, once the stop is begun: jobs.h */
 

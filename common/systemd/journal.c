@@ -96,6 +96,18 @@ static bool is_before(sd_journal *journal, const struct hl_journal_query *query)
         return query->since_us && sd_journal_get_realtime_usec(journal, &at_us) >= 0 && at_us < query->since_us;
 }
 
+/* Before the oldest, or behind one that was told. Where that is gone, before the next one. */
+static int seek_forward(sd_journal *journal, const char *after)
+{
+        if (!after)
+                return sd_journal_seek_head(journal);
+        int r = sd_journal_seek_cursor(journal, after);
+        if (r >= 0)
+                r = sd_journal_next(journal);
+        bool is_there = r > 0 && sd_journal_test_cursor(journal, after) > 0;
+        return r < 0 || is_there ? r : sd_journal_seek_cursor(journal, after);
+}
+
 /* Before the first of the last entries. Where there is none yet, the first one that comes is next. */
 static int seek(sd_journal *journal, const struct hl_journal_query *query)
 {
@@ -129,7 +141,7 @@ int hl_journal_open(const struct hl_journal_query *query, struct hl_journal **re
         if (r >= 0)
                 r = add_matches(journal->journal, query->matches);
         if (r >= 0)
-                r = seek(journal->journal, query);
+                r = query->from_oldest ? seek_forward(journal->journal, query->after) : seek(journal->journal, query);
         if (r < 0)
                 return fail(r, err);
         *ret_journal = hl_steal(journal);
@@ -194,4 +206,17 @@ int hl_journal_read(const struct hl_journal_query *query, hl_journal_fn *each, v
         while (r >= 0 && (r = hl_journal_tell(journal, each, data, err)) > 0)
                 ;
         return r;
+}
+
+char *hl_journal_this_boot(void)
+{
+        HL_CLEANUP(cleanup) struct hl_journal *journal = hl_alloc(sizeof(*journal));
+        const void *match;
+        size_t len;
+        *journal = (struct hl_journal){ 0 };
+        if (sd_journal_open(&journal->journal, SD_JOURNAL_LOCAL_ONLY) < 0 ||
+            sd_journal_seek_tail(journal->journal) < 0 || sd_journal_previous(journal->journal) <= 0 ||
+            sd_journal_get_data(journal->journal, "_BOOT_ID", &match, &len) < 0)
+                return NULL;
+        return hl_strndup(match, len);
 }

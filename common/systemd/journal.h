@@ -13,11 +13,20 @@
 #ifndef HL_SYSTEMD_JOURNAL_H
 #define HL_SYSTEMD_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hl_err;
 
 #define HL_JOURNAL_OR "+"
+
+/* The MESSAGE_ID of what systemd says of a unit: sd-messages.h. */
+#define HL_JOURNAL_STARTING "7d4958e842da4a758f6c1cdc7b36dcc5"
+#define HL_JOURNAL_STARTED "39f53479d3a045ac8e11786248231fbf"
+#define HL_JOURNAL_STOPPED "9d1aaa27d60140bd96365438aad20286"
+#define HL_JOURNAL_SUCCESS "7ad2d189f7e94e70a38c781354912448" /* "Deactivated successfully" */
+#define HL_JOURNAL_FAILURE "d9b373ed55a64feb8242e02dbe79a49c" /* "Failed with result" */
+
 #define HL_JOURNAL_FIELDS_MAX 8
 #define HL_JOURNAL_VALUE_MAX 16384 /* bytes; longer ones are cut */
 
@@ -27,6 +36,7 @@ struct hl_journal_query {
         const char *after;          /* NULL, or of hl_journal_cursor(): none up to that entry, if it is among these */
         uint64_t since_us;          /* and none that is older */
         uint64_t last;              /* at most so many entries */
+        bool from_oldest;           /* instead of the last ones: all behind `after`, however many */
         uint64_t bytes;             /* and of these the newest whose first fields have so many bytes in all; 0: all */
         uint64_t piece;       /* hl_journal_tell() ends once it has told so many bytes of those; 0: it tells all */
         uint64_t deadline_us; /* CLOCK_MONOTONIC, after which no more are told at once; 0: none */
@@ -56,5 +66,8 @@ int hl_journal_wait(struct hl_journal *journal, int client_fd, int stop_fd, int 
 
 /* Where it is: the entry that was told last, or the one behind which it begins. NULL: before the first. free() */
 char *hl_journal_cursor(const struct hl_journal *journal);
+
+/* A match for what was logged since the host was started, by the newest entry. NULL: there is none. free() */
+char *hl_journal_this_boot(void);
 
 #endif

@@ -3,9 +3,11 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "models/cause.h"
 #include "models/evicted.h"
+#include "models/load_time.h"
 #include "models/readiness.h"
 #include "models/refusal.h"
 #include "models/room.h"
@@ -130,10 +132,24 @@ static int make_room(struct change *c)
         }
 }
 
+/* Before it ends, so that the journal has both in their order. */
+static void log_stop(const struct change *c)
+{
+        const struct hl_log_field fields[] = { { "MESSAGE_ID", HL_STOP_MESSAGE_ID },
+                                               { "HL_MODEL", c->model->name },
+                                               { "HL_REASON", c->stop ? HL_STOP_DRAINED : HL_STOP_ASKED },
+                                               { "HL_REQUEST_ID", c->ctx->request->id },
+                                               { NULL, NULL } };
+        if (c->verb != HL_JOB_START && hl_unit_start_hint(c->model->unit) > 0)
+                hl_log(LOG_NOTICE, fields, "%s is stopped%s for %s", c->model->name,
+                       c->verb == HL_JOB_RESTART ? ", and started anew," : "", c->ctx->request->peer.name);
+}
+
 /* *ret_ended: the job has. */
 static int run_job(struct change *c, const struct hl_wait *wait, bool *ret_ended)
 {
         struct hl_context *ctx = c->ctx;
+        log_stop(c);
         int r = c->stop ? hl_stop_begin(c->stop, &ctx->err) : hl_job_begin(c->job, &ctx->err);
         *ret_ended = waits_for_end(c);
         if (r == 0 && *ret_ended)
@@ -159,6 +175,17 @@ static bool waits_on(struct change *c, int r)
         return true;
 }
 
+/* Of a start that was this one's. */
+static void note_load_time(const struct change *c)
+{
+        uint64_t active_us = 0;
+        struct hl_err ignored = { 0 };
+        if (hl_units_active_since(&c->service->bus, (const char *const[]){ c->model->unit }, 1, &active_us, &ignored) ==
+                    0 &&
+            active_us >= c->asked_us)
+                hl_load_time_record(c->model->name, hl_us_minus(hl_clock_monotonic(), active_us));
+}
+
 static int carry_out(struct change *c, struct hl_wait *wait, bool *ret_ended)
 {
         struct hl_context *ctx = c->ctx;
@@ -174,6 +201,8 @@ static int carry_out(struct change *c, struct hl_wait *wait, bool *ret_ended)
         } while (waits_on(c, r));
         if (r == 0 && c->until == WAIT_READY)
                 r = hl_readiness_wait(&c->service->bus, c->model, wait, &ctx->err);
+        if (r == 0 && c->until == WAIT_READY)
+                note_load_time(c);
         return r;
 }
 

@@ -20,13 +20,6 @@ const struct hl_parameter monitor_history_query[] = {
         { 0 },
 };
 
-/* systemd.journal-fields(7), sd-messages.h. */
-#define STARTING "7d4958e842da4a758f6c1cdc7b36dcc5"
-#define STARTED "39f53479d3a045ac8e11786248231fbf"
-#define STOPPED "9d1aaa27d60140bd96365438aad20286"
-#define SUCCESS "7ad2d189f7e94e70a38c781354912448" /* "Deactivated successfully" */
-#define FAILURE "d9b373ed55a64feb8242e02dbe79a49c" /* "Failed with result" */
-
 enum { MESSAGE_ID, BOOT_ID, RESULT, FIELDS };
 
 static const char *const fields[] = {
@@ -77,8 +70,8 @@ static void take(void *data, const struct hl_journal_entry *entry)
         struct history *h = data;
         const char *id = entry->values[MESSAGE_ID], *boot = entry->values[BOOT_ID] ? entry->values[BOOT_ID] : "";
         h->entries++;
-        bool begins = strcmp(id, STARTING) == 0 || strcmp(id, STARTED) == 0;
-        if (h->is_open && (strcmp(id, STARTING) == 0 || strcmp(boot, h->boot) != 0))
+        bool begins = strcmp(id, HL_JOURNAL_STARTING) == 0 || strcmp(id, HL_JOURNAL_STARTED) == 0;
+        if (h->is_open && (strcmp(id, HL_JOURNAL_STARTING) == 0 || strcmp(boot, h->boot) != 0))
                 lose_run(h);
         if (begins && !h->is_open) {
                 h->is_open = true;
@@ -87,9 +80,9 @@ static void take(void *data, const struct hl_journal_entry *entry)
         } else if (!begins && (h->is_open || !h->has_any)) {
                 const char *result = entry->values[RESULT];
                 add_run(h, h->is_open ? h->started_us : 0, entry->at_us,
-                        strcmp(id, FAILURE) != 0 ? "success"
-                        : result                 ? result
-                                                 : "failed");
+                        strcmp(id, HL_JOURNAL_FAILURE) != 0 ? "success"
+                        : result                            ? result
+                                                            : "failed");
         }
 }
 
@@ -125,11 +118,11 @@ int monitor_run_history(struct hl_context *ctx)
         HL_CLEANUP(hl_free_pointer) char *by_unit = hl_format("UNIT=%s", model->unit);
         const char *const matches[] = { "_PID=1",
                                         by_unit,
-                                        "MESSAGE_ID=" STARTING,
-                                        "MESSAGE_ID=" STARTED,
-                                        "MESSAGE_ID=" STOPPED,
-                                        "MESSAGE_ID=" SUCCESS,
-                                        "MESSAGE_ID=" FAILURE,
+                                        "MESSAGE_ID=" HL_JOURNAL_STARTING,
+                                        "MESSAGE_ID=" HL_JOURNAL_STARTED,
+                                        "MESSAGE_ID=" HL_JOURNAL_STOPPED,
+                                        "MESSAGE_ID=" HL_JOURNAL_SUCCESS,
+                                        "MESSAGE_ID=" HL_JOURNAL_FAILURE,
                                         NULL };
         const struct hl_journal_query query = { .matches = matches,
                                                 .fields = fields,

@@ -5,18 +5,20 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "models/capacity.h"
-#include "models/evicted.h"
+#include "models/count.h"
 #include "models/queue.h"
 #include "models/usage.h"
 #include "systemd/shutdown.h"
+#include "tally.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* What is told of a model; of one that does not run, nothing but the first three. */
+/* What is told of a model. The details are of those that run. */
 struct model_numbers {
         struct hl_usage usage;
         struct hl_unit_detail detail;
+        struct monitor_tally tally;
         bool runs;
 };
 
@@ -94,8 +96,22 @@ static bool get_memory(const struct hl_model *model, const struct model_numbers 
 static bool get_evicted(const struct hl_model *model, const struct model_numbers *n, double *ret)
 {
         (void)n;
-        *ret = (double)hl_evicted_of(model->name);
+        *ret = (double)hl_count_of(HL_COUNTED_EVICTED, model->name);
         return hl_claim_is_any(&model->claim);
+}
+
+static bool get_held(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)n;
+        *ret = (double)hl_count_of(HL_COUNTED_HELD, model->name);
+        return model->port != 0;
+}
+
+static bool get_starts(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = (double)n->tally.starts;
+        return true;
 }
 
 static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, const struct model_numbers *numbers)
@@ -112,6 +128,9 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
                 { "hls_model_idle_seconds", "gauge", "For how long a running model is unused.", get_idle },
                 { "hls_model_cpu_seconds_total", "counter", "CPU time since a running model was started.", get_cpu },
                 { "hls_model_memory_bytes", "gauge", "Memory of a running model, with its page cache.", get_memory },
+                { "hls_model_held_requests_total", "counter",
+                  "Requests through NGINX that were held until the model was ready, since boot.", get_held },
+                { "hls_model_starts_total", "counter", "Starts since boot, whoever caused them.", get_starts },
                 { "hls_model_evicted_total", "counter",
                   "How often the model had to make room for another since boot; where it claims anything.",
                   get_evicted },
@@ -124,6 +143,47 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
                         if (metrics[m].get(&catalog->models[i], &numbers[i], &value))
                                 number(out, metrics[m].name, &catalog->models[i], value);
         }
+}
+
+/* Of an end the reason is told, of cold starts how many there were and how long they took. */
+static void add_tallies(struct hl_buf *out, const struct hl_catalog *catalog, const struct model_numbers *numbers)
+{
+        head(out, "hls_model_stops_total", "counter", "Ends since boot, and what for.");
+        for (size_t i = 0; i < catalog->count; i++)
+                for (size_t end = 0; end < MONITOR_ENDS; end++)
+                        hl_buf_addf(out, "hls_model_stops_total{model=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+                                    catalog->models[i].name, monitor_end_names[end], numbers[i].tally.ends[end]);
+        head(out, "hls_model_cold_start_seconds", "summary",
+             "Cold starts since boot that somebody waited for, from the unit's start until the model was ready.");
+        for (size_t i = 0; i < catalog->count; i++) {
+                number(out, "hls_model_cold_start_seconds_sum", &catalog->models[i],
+                       (double)numbers[i].tally.loads_ms / 1e3);
+                number(out, "hls_model_cold_start_seconds_count", &catalog->models[i], (double)numbers[i].tally.loads);
+        }
+}
+
+static void note_finding(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        (void)file;
+        (void)line;
+        (void)key;
+        (void)message;
+        *(bool *)data = false;
+}
+
+/* config.json has no error, or nobody would be answered. */
+static void add_configuration(struct hl_buf *out, const struct hl_config *config)
+{
+        bool is_valid = true;
+        const struct hl_report report = { note_finding, &is_valid };
+        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        struct hl_err ignored = { 0 };
+        if (hl_catalog_load(config, NULL, &report, &catalog, &ignored) < 0)
+                is_valid = false;
+        head(out, "hls_configuration_valid", "gauge",
+             "1 where \"home-lab-services check\" has nothing to say of the models' files. No metric comes where "
+             "config.json has an error.");
+        hl_buf_addf(out, "hls_configuration_valid %d\n", is_valid);
 }
 
 /* What the host has for its models, and what those claim that hold it. */
@@ -166,6 +226,16 @@ static int add_shutdown(struct hl_buf *out, struct hl_context *ctx)
         return 0;
 }
 
+/* A journal that cannot be read keeps nobody from the rest. */
+static void read_tallies(const struct hl_catalog *catalog, struct model_numbers *numbers)
+{
+        HL_CLEANUP(hl_free_pointer) struct monitor_tally *tallies = NULL;
+        struct hl_err ignored = { 0 };
+        monitor_tally_read(catalog, &tallies, &ignored);
+        for (size_t i = 0; i < catalog->count; i++)
+                numbers[i].tally = tallies[i];
+}
+
 /* The usage of all models at once, and the details of those that run, one call each. */
 static int read_numbers(struct hl_context *ctx, const struct hl_catalog *catalog, struct model_numbers *numbers)
 {
@@ -184,6 +254,7 @@ static int read_numbers(struct hl_context *ctx, const struct hl_catalog *catalog
 int monitor_run_metrics(struct hl_context *ctx)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
+        const struct hl_service *service = ctx->service;
         struct hl_buf *out = &ctx->response->body;
         int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
@@ -194,8 +265,11 @@ int monitor_run_metrics(struct hl_context *ctx)
                 r = add_shutdown(out, ctx);
         if (r < 0)
                 return r;
+        read_tallies(&catalog, numbers);
         add_models(out, &catalog, numbers);
-        add_capacity(out, &((struct hl_service *)ctx->service)->config, &catalog, numbers);
+        add_tallies(out, &catalog, numbers);
+        add_capacity(out, &service->config, &catalog, numbers);
+        add_configuration(out, &service->config);
         head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
         hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
         ctx->response->status = 200;

@@ -126,7 +126,7 @@ static int judge(struct start *s, int status, uint64_t asked_us)
 
 static void finish_ready(struct start *s)
 {
-        uint64_t start_us = s->room && s->was_begun ? hl_unit_start_hint(s->model.unit) : 0;
+        uint64_t start_us = s->was_begun ? hl_unit_start_hint(s->model.unit) : 0;
         if (start_us > 0)
                 hl_load_time_record(s->model.name, hl_us_minus(hl_clock_realtime(), start_us));
         hl_start_finish(s);

@@ -5,6 +5,7 @@ from documents import ROOT
 
 DOCUMENT = "handlers/CLIENTS.md"
 PAGE = (ROOT / DOCUMENT).read_text()
+RULES = ROOT / "units/prometheus/home-lab-services.rules.yml"
 SITE = "http://192.168.1.10:8080"
 
 

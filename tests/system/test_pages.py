@@ -4,20 +4,16 @@ send it, through NGINX, by somebody who needs a token."""
 import contextlib
 import datetime
 import json
-import os
 import pathlib
 import re
-import subprocess
 
 import pytest
 import yaml
 
-from documents import ROOT
 from machines import ETC, PATIENCE, wait_until
-from pages import PAGE, SITE, blocks
+from pages import PAGE, RULES, SITE, blocks
 from web import NGINX
 
-RULES = ROOT / "units/prometheus/home-lab-services.rules.yml"
 
 
 class Loader(yaml.SafeLoader):
@@ -175,30 +171,3 @@ def test_prometheus_gets_the_metrics_that_the_page_names(web, guarded):
     finally:
         web.run("shutdown -c")
     assert [pathlib.Path(path).name for path in PROMETHEUS["rule_files"]] == [RULES.name]
-
-
-@pytest.fixture(scope="session")
-def promtool():
-    """Prometheus's own check, from Debian's package. Nothing of it is installed on this host."""
-    cache = pathlib.Path(os.environ.get("HOME_LAB_SERVICES_CACHE", "/var/cache/home-lab-services-machines")) / "promtool"
-    program = cache / "root/usr/bin/promtool"
-    if not program.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        try:
-            subprocess.run("apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb root && rm prometheus_*.deb", shell=True,
-                           cwd=cache, check=True, capture_output=True, text=True, timeout=50)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"the rules are NOT TESTED by promtool: Debian's package cannot be had: {getattr(error, 'stderr', error)}")
-    return program
-
-
-def test_promtool_takes_the_rules_and_the_configuration(promtool, tmp_path):
-    (tmp_path / RULES.name).write_text(RULES.read_text())
-    PROMETHEUS["scrape_configs"][0]["authorization"]["credentials_file"] = str(tmp_path / "token")
-    (tmp_path / "token").write_text("hls_x\n")
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(PROMETHEUS))
-    for command in ("rules", RULES.name), ("config", "prometheus.yml"):
-        done = subprocess.run([promtool, "check", *command], cwd=tmp_path, capture_output=True, text=True, timeout=50)
-        assert done.returncode == 0, done
-    assert "5 rules found" in done.stdout + subprocess.run([promtool, "check", "rules", RULES.name], cwd=tmp_path,
-                                                           capture_output=True, text=True, timeout=50).stdout

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # install/files.sh - what belongs where, and how it gets there. A part of install-services.sh.
 
-readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man wwwdir=$PREFIX/share/home-lab-services/www
+readonly bindir=$PREFIX/bin libexecdir=$PREFIX/libexec mandir=$PREFIX/share/man sharedir=$PREFIX/share/home-lab-services
+readonly wwwdir=$sharedir/www
 readonly unitdir=$PREFIX/lib/systemd/system generatordir=$PREFIX/lib/systemd/system-generators
 readonly sysusersdir=$PREFIX/lib/sysusers.d tmpfilesdir=$PREFIX/lib/tmpfiles.d
 rulesdir=/etc/polkit-1/rules.d
@@ -53,6 +54,9 @@ files() { # prints mode, source, destination of each file but model@.service
 	echo "0644 $here/60-home-lab-services.rules $rulesdir/60-home-lab-services.rules"
 	for name in "${nginx_source%/*}"/www/*; do
 		echo "0644 $name $wwwdir/${name##*/}"
+	done
+	for name in prometheus/home-lab-services.rules.yml grafana/home-lab-services.json; do
+		echo "0644 $here/$name $sharedir/$name"
 	done
 	if [[ -n $DESTDIR || -d /etc/nginx ]]; then
 		for name in "$nginx_source"/*.conf; do

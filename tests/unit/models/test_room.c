@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/evicted.h"
+#include "models/count.h"
 #include "models/last_use.h"
 #include "models/queue.h"
 #include "models/ready_mark.h"
@@ -188,7 +188,7 @@ static void the_one_that_is_idle_leaves(void **state)
         assert_int_equal(run(&s, NULL), 1);
         assert_int_equal(fake_count(&s.host.fake, "StopUnit"), 1);
         assert_false(hl_turnstile_is_up(OLD));
-        assert_int_equal(hl_evicted_of(OLD), 1);
+        assert_int_equal(hl_count_of(HL_COUNTED_EVICTED, OLD), 1);
         assert_true(hl_has_prefix(s.told.data, "stopping " OLD ", unused for "));
         assert_true(test_contains(&s.told, ", for new: gpu 0 has 10 GiB: " OLD " (8 GiB); new needs 8 GiB\n"));
         end(&s);
@@ -219,7 +219,7 @@ static void one_that_was_asked_in_between_is_let_go(void **state)
         assert_false(hl_turnstile_is_up(OLD));
         expect_truth(&s, "gpu 0 has 10 GiB: " OLD " (8 GiB, 1 request in flight); new needs 8 GiB");
         assert_int_equal(fake_count(&s.host.fake, "StopUnit"), 0);
-        assert_int_equal(hl_evicted_of(OLD), 0);
+        assert_int_equal(hl_count_of(HL_COUNTED_EVICTED, OLD), 0);
         end(&s);
 }
 
