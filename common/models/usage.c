@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "keep.h"
 #include "kernel/sockets.h"
 #include "last_use.h"
 #include "readiness.h"
@@ -219,6 +220,7 @@ static int gather(struct gathering *g, struct hl_err *err)
         for (size_t i = 0; r >= 0 && i < catalog->count; i++) {
                 g->usages[i].active = g->states[i];
                 read_report(&g->usages[i], catalog->models[i].name);
+                g->usages[i].kept_us = hl_keep_left(catalog->models[i].name);
                 set_traffic(&g->usages[i], &g->traffic[i]);
         }
         if (r >= 0)

@@ -28,6 +28,7 @@ struct hl_usage {
         uint64_t traffic_age_us; /* of traffic_at_us */
         uint64_t request_age_us; /* of the later of report and traffic */
         uint64_t idle_us;        /* since the latest of report, traffic and start */
+        uint64_t kept_us;        /* for how long it is to stay: keep.h */
         unsigned in_flight;      /* by the kernel's word, or the model's own */
         unsigned unreported;     /* of these, those of which nobody tells when they end: not NGINX's */
         bool ended_unseen;       /* a request has ended, nobody knows when: the sweep's fact, from two looks */

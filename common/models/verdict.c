@@ -23,6 +23,8 @@ static enum hl_verdict_reason reason_of(const struct hl_model *model, const stru
                 return HL_VERDICT_UNREADABLE;
         if (model->idle_timeout_us == HL_USEC_INFINITY)
                 return model->port == 0 ? HL_VERDICT_NO_PORT : HL_VERDICT_PINNED;
+        if (v->kept_us > 0)
+                return HL_VERDICT_KEPT;
         if (v->in_flight > 0)
                 return HL_VERDICT_IN_FLIGHT;
         if (!v->is_overdue)
@@ -39,7 +41,7 @@ static uint64_t unused_of(const struct hl_model *model, const struct hl_usage *u
                 return usage->request_age_us;
         bool can_be_told = model->port != 0 || v->threshold_us != HL_USEC_INFINITY,
              is_young = usage->start_age_us <= model->start_timeout_us; /* it may be loading, for somebody who waits */
-        return v->in_flight > 0 || !can_be_told || is_young ? 0 : v->idle_us;
+        return v->in_flight > 0 || v->kept_us > 0 || !can_be_told || is_young ? 0 : v->idle_us;
 }
 
 struct hl_verdict hl_verdict_decide(const struct hl_config *config, const struct hl_model *model,
@@ -48,6 +50,7 @@ struct hl_verdict hl_verdict_decide(const struct hl_config *config, const struct
         uint64_t request_age_us = usage->ended_unseen ? 0 : usage->request_age_us; /* at most now, so now it is */
         struct hl_verdict v = { .idle_us = usage->ended_unseen ? 0 : usage->idle_us,
                                 .threshold_us = model->idle_timeout_us,
+                                .kept_us = usage->kept_us,
                                 .stops_in_us = HL_USEC_INFINITY,
                                 .in_flight = usage->in_flight };
         v.is_active = v.in_flight > 0 || request_age_us <= config->active_threshold_us;
@@ -59,6 +62,10 @@ struct hl_verdict hl_verdict_decide(const struct hl_config *config, const struct
                 v.stops_in_us = 0;
         if (v.reason == HL_VERDICT_RECENTLY_USED)
                 v.stops_in_us = v.threshold_us - v.idle_us;
+        if (v.reason == HL_VERDICT_KEPT && v.in_flight == 0) {
+                uint64_t left_us = hl_us_minus(v.threshold_us, v.idle_us);
+                v.stops_in_us = left_us > v.kept_us ? left_us : v.kept_us;
+        }
         return v;
 }
 
@@ -71,13 +78,14 @@ const char *hl_verdict_name(enum hl_verdict_reason reason)
                 [HL_VERDICT_PINNED] = "pinned",       [HL_VERDICT_RECENTLY_USED] = "recently_used",
                 [HL_VERDICT_IN_FLIGHT] = "in_flight", [HL_VERDICT_LOADING] = "loading",
                 [HL_VERDICT_CHANGED] = "changed",     [HL_VERDICT_IDLE] = "idle",
+                [HL_VERDICT_KEPT] = "kept",
         };
         return names[reason];
 }
 
 char *hl_verdict_explain(const struct hl_verdict *verdict)
 {
-        char idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE];
+        char idle[HL_SPAN_SIZE], threshold[HL_SPAN_SIZE], kept[HL_SPAN_SIZE];
         hl_format_span(verdict->idle_us, idle);
         hl_format_span(verdict->threshold_us, threshold);
         switch (verdict->reason) {
@@ -96,6 +104,8 @@ char *hl_verdict_explain(const struct hl_verdict *verdict)
                                  "\"home-lab-services check\" says why");
         case HL_VERDICT_PINNED:
                 return hl_format("is pinned (IDLE_TIMEOUT=never), unused for %s", idle);
+        case HL_VERDICT_KEPT:
+                return hl_format("is kept for another %s, unused for %s", hl_format_span(verdict->kept_us, kept), idle);
         case HL_VERDICT_IN_FLIGHT:
                 return hl_format("has %u request%s in flight", verdict->in_flight, verdict->in_flight == 1 ? "" : "s");
         case HL_VERDICT_LOADING:

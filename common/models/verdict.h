@@ -23,6 +23,7 @@ enum hl_verdict_reason {
         HL_VERDICT_UNREADABLE,    /* its file may not be read: what is said of it is not known */
         HL_VERDICT_NO_PORT,       /* and no IDLE_TIMEOUT of its own: nobody can tell whether it is in use */
         HL_VERDICT_PINNED,        /* IDLE_TIMEOUT=never */
+        HL_VERDICT_KEPT,          /* somebody wants it to stay until a time */
         HL_VERDICT_IN_FLIGHT,     /* a request is */
         HL_VERDICT_RECENTLY_USED, /* not longer ago than its IDLE_TIMEOUT */
         HL_VERDICT_LOADING,       /* over its time, and has not been ready yet */
@@ -34,6 +35,7 @@ struct hl_verdict {
         enum hl_verdict_reason reason;
         uint64_t idle_us; /* since the last use or the start; HL_USEC_INFINITY: it was never used */
         uint64_t threshold_us;
+        uint64_t kept_us; /* for how long it is to stay */
         /* If nothing happens. HL_USEC_INFINITY: not at all, or not while a request is in flight. */
         uint64_t stops_in_us;
         uint64_t unused_us; /* as the host counts: 0 while it may be in use, or is on its way for somebody who waits */

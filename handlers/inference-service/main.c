@@ -9,7 +9,9 @@
 #include "listed.h"
 #include "logs.h"
 #include "models/cause.h"
+#include "models/keep.h"
 #include "models/last_use.h"
+#include "models/load_time.h"
 #include "models/readiness.h"
 #include "models/stop.h"
 #include "models/turnstile.h"
@@ -25,6 +27,8 @@
 
 #define DRAIN_MAX_SECONDS 3000 /* below RuntimeMaxSec= of the unit that waits */
 #define PAUSE_SECONDS 60
+#define KEEP_SECONDS (4 * 60 * 60)
+#define KEEP_MAX_SECONDS (HL_KEEP_MAX_US / HL_USEC_PER_SEC)
 #define PAUSE_MAX_SECONDS (HL_TURNSTILE_LEASE_MAX_US / HL_USEC_PER_SEC)
 
 static int run_models(struct hl_context *ctx)
@@ -80,8 +84,10 @@ static void set_detail(struct hl_bus *bus, hl_json *out, const struct hl_model *
         hl_json_set_string(out, "last_result", *d->result ? d->result : NULL);
         hl_json_set_int_or_null(out, "last_exit_status", d->exit_code != 0, (uint64_t)d->exit_status);
         hl_json_set_time(out, "last_activity", hl_last_use_at(model->name));
+        uint64_t load_us = hl_load_time_of(model->name);
+        hl_json_set_decimal(out, "load_seconds", load_us > 0 ? (double)load_us / (double)HL_USEC_PER_SEC : NAN, 3);
         hl_json_set_int_or_null(out, "in_flight", model->port != 0, traffic->in_flight);
-        hl_service_set_pause(out, model);
+        hl_service_set_terms(out, model);
         inference_set_file_error(out, model);
 }
 
@@ -155,25 +161,35 @@ static int run_stop(struct hl_context *ctx)
         return r < 0 ? r : inference_change(ctx, model, HL_JOB_STOP, wait_of(ctx), stop);
 }
 
-/* Its end needs nobody: neither this process nor another has to live so long. */
-static int run_pause(struct hl_context *ctx)
+/* What lasts for so many seconds and then ends by itself: neither this process nor another has to live so long. */
+static int set_term(struct hl_context *ctx, uint64_t usual, int (*set)(const char *model, uint64_t us, struct hl_err *),
+                    const char *begun, const char *ended)
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         const struct hl_model *model = NULL;
-        uint64_t seconds = hl_context_number(ctx, "seconds", PAUSE_SECONDS);
+        uint64_t seconds = hl_context_number(ctx, "seconds", usual);
         int r = hl_context_read_body(ctx, NULL);
         if (r == 0)
                 r = hl_service_model(ctx, &catalog, &model);
         if (r == 0)
-                r = hl_turnstile_lease(model->name, seconds * HL_USEC_PER_SEC, &ctx->err);
+                r = set(model->name, seconds * HL_USEC_PER_SEC, &ctx->err);
         if (r < 0)
                 return r;
-        HL_CLEANUP(hl_free_pointer)
-        char *message = hl_format("Model %s %s", model->name, seconds > 0 ? "is paused" : "goes on");
+        HL_CLEANUP(hl_free_pointer) char *message = hl_format("Model %s %s", model->name, seconds > 0 ? begun : ended);
         hl_json_set_string(ctx->reply, "model_name", model->name);
-        hl_service_set_pause(ctx->reply, model);
+        hl_service_set_terms(ctx->reply, model);
         hl_json_set_string(ctx->reply, "message", message);
         return 0;
+}
+
+static int run_pause(struct hl_context *ctx)
+{
+        return set_term(ctx, PAUSE_SECONDS, hl_turnstile_lease, "is paused", "goes on");
+}
+
+static int run_keep(struct hl_context *ctx)
+{
+        return set_term(ctx, KEEP_SECONDS, hl_keep, "is kept", "may be stopped for being idle");
 }
 
 /* ---- the resource: one URL that shows and sets it, for a switch ---- */
@@ -251,6 +267,12 @@ static const struct hl_parameter pause_query[] = {
         { 0 },
 };
 
+static const struct hl_parameter keep_query[] = {
+        { "seconds", "For how long, four hours if it is not said; 0 ends it",
+          .expected = "a whole number of seconds, at most 604800", .max = KEEP_MAX_SECONDS },
+        { 0 },
+};
+
 static const struct hl_parameter models_query[] = {
         { "reload", "Taken for llama.cpp's clients; it changes nothing" },
         { 0 },
@@ -284,7 +306,10 @@ static const struct hl_route table[] = {
           .errors = inference_errors_stop },
         { HL_POST, "/models/{model}/pause", run_pause, HL_SCOPE_CONTROL, pause_query,
           "Hold new requests, while those in flight finish; ?seconds=0 to 600, 0 ends it, as a start does",
-          .reply = inference_reply_pause, .errors = inference_errors_pause },
+          .reply = inference_reply_term, .errors = inference_errors_term },
+        { HL_POST, "/models/{model}/keep", run_keep, HL_SCOPE_CONTROL, keep_query,
+          "Keep it from being stopped for being idle; ?seconds=0 to 604800, 0 ends it", .reply = inference_reply_term,
+          .errors = inference_errors_term },
         { HL_POST, "/models/{model}/restart", run_restart, HL_SCOPE_CONTROL, start_query,
           "Restart a model; ?wait=job, ready or none", HL_ROUTE_BEGINS, .reply = inference_reply_change,
           .errors = inference_errors_start },

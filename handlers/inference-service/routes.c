@@ -78,9 +78,10 @@ const struct hl_reply_field inference_reply_openai_models[] = {
                 "message", HL_REPLY_STRING, "What was done"                                                            \
         }
 
-#define PAUSED_UNTIL                                                                                                   \
+#define TERMS                                                                                                          \
+        { "paused_until", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When requests for it go on" },                           \
         {                                                                                                              \
-                "paused_until", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When requests for it go on"                        \
+                "kept_until", HL_REPLY_TIME | HL_REPLY_NULLABLE, "Before that it is not stopped for being idle"        \
         }
 
 static const struct hl_reply_field listed_fields[] = { NAME, FILE_PATH, PORT, UNIT, FILE_ERROR, { 0 } };
@@ -116,7 +117,8 @@ const struct hl_reply_field inference_reply_model[] = {
         { "last_exit_status", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Of the main process that ended last" },
         { "last_activity", HL_REPLY_TIME | HL_REPLY_NULLABLE, "When it was used last" },
         { "in_flight", HL_REPLY_INTEGER | HL_REPLY_NULLABLE, "Requests that the kernel sees on its port" },
-        PAUSED_UNTIL,
+        { "load_seconds", HL_REPLY_NUMBER | HL_REPLY_NULLABLE, "How long its last cold start took until it was ready" },
+        TERMS,
         FILE_ERROR,
         { 0 },
 };
@@ -144,7 +146,7 @@ const struct hl_reply_field inference_reply_stop[] = {
         { 0 },
 };
 
-const struct hl_reply_field inference_reply_pause[] = { NAME, MESSAGE, PAUSED_UNTIL, { 0 } };
+const struct hl_reply_field inference_reply_term[] = { NAME, MESSAGE, TERMS, { 0 } };
 
 static const struct hl_reply_field line_fields[] = {
         { "time", HL_REPLY_TIME, "When it was logged" },
@@ -259,7 +261,7 @@ const struct hl_route_error inference_errors_start[] = {
         { 0 },
 };
 
-const struct hl_route_error inference_errors_pause[] = { HL_ERRORS_OF_A_MODEL, { 0 } };
+const struct hl_route_error inference_errors_term[] = { HL_ERRORS_OF_A_MODEL, { 0 } };
 
 const struct hl_route_error inference_errors_stop[] = {
         HL_ERRORS_OF_A_MODEL,

@@ -73,6 +73,7 @@ static hl_json *usage_json(const struct hl_usage *usage, const struct hl_verdict
         hl_json_set_int_or_null(json, "threshold_seconds", v->threshold_us != HL_USEC_INFINITY,
                                 v->threshold_us / HL_USEC_PER_SEC);
         hl_json_set_string(json, "reason", hl_verdict_name(v->reason));
+        hl_json_set_time(json, "kept_until", v->kept_us > 0 ? hl_clock_realtime() + v->kept_us : 0);
         hl_json_set_int(json, "in_flight", v->in_flight);
         hl_json_set_time(sources, "report", usage->reported_at_us);
         hl_json_set_time(sources, "traffic", usage->traffic_at_us);
@@ -192,7 +193,7 @@ static const struct hl_route table[] = {
         { HL_GET, "/models/{model}/history", monitor_run_history, HL_SCOPE_READ, monitor_history_query,
           "When the model ran; ?hours=1 to 168", .reply = monitor_reply_history, .errors = monitor_errors_why },
         { HL_GET, "/events", monitor_run_events, HL_SCOPE_READ, NULL,
-          "What changes, as server-sent events: models, decisions of the sweep, the shutdown",
+          "What changes, as server-sent events: models, decisions of the sweep, the shutdown, capacity",
           .types = MONITOR_EVENTS_TYPE, .errors = monitor_errors_events },
         { HL_GET, "/metrics", monitor_run_metrics, HL_SCOPE_READ, NULL, "For Prometheus", .types = MONITOR_METRICS_TYPE,
           .errors = monitor_errors_all },

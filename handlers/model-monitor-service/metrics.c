@@ -72,6 +72,13 @@ static bool get_timeout(const struct hl_model *model, const struct model_numbers
         return model->idle_timeout_us != HL_USEC_INFINITY;
 }
 
+static bool get_kept(const struct hl_model *model, const struct model_numbers *n, double *ret)
+{
+        (void)model;
+        *ret = seconds(n->usage.kept_us);
+        return true;
+}
+
 static bool get_idle(const struct hl_model *model, const struct model_numbers *n, double *ret)
 {
         (void)model;
@@ -126,6 +133,8 @@ static void add_models(struct hl_buf *out, const struct hl_catalog *catalog, con
                 { "hls_model_idle_timeout_seconds", "gauge",
                   "Unused for longer, the model is stopped; none where it is never.", get_timeout },
                 { "hls_model_idle_seconds", "gauge", "For how long a running model is unused.", get_idle },
+                { "hls_model_kept_seconds", "gauge", "For how much longer the model is kept, however idle it is.",
+                  get_kept },
                 { "hls_model_cpu_seconds_total", "counter", "CPU time since a running model was started.", get_cpu },
                 { "hls_model_memory_bytes", "gauge", "Memory of a running model, with its page cache.", get_memory },
                 { "hls_model_held_requests_total", "counter",

@@ -34,7 +34,7 @@ static void set_now(struct hl_service *service, hl_json *out, const struct hl_mo
         set_seconds(out, "idle_seconds", v.idle_us);
         set_seconds(out, "threshold_seconds", v.threshold_us);
         hl_json_set_int(out, "in_flight", v.in_flight);
-        hl_service_set_pause(out, model);
+        hl_service_set_terms(out, model);
         hl_json_set_time(out, "stops_at", v.stops_in_us == HL_USEC_INFINITY ? 0 : hl_clock_realtime() + v.stops_in_us);
 }
 

@@ -11,6 +11,7 @@
 #include "catalog_kept.h"
 #include "confine.h"
 #include "limits.h"
+#include "models/keep.h"
 #include "models/turnstile.h"
 #include "states_shared.h"
 #include "systemd/socket_file.h"
@@ -173,10 +174,11 @@ int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog)
         return hl_catalog_kept_load(&service->config, ret_catalog, &ctx->err);
 }
 
-void hl_service_set_pause(hl_json *out, const struct hl_model *model)
+void hl_service_set_terms(hl_json *out, const struct hl_model *model)
 {
-        uint64_t left_us = hl_turnstile_lease_left(model->name);
-        hl_json_set_time(out, "paused_until", left_us > 0 ? hl_clock_realtime() + left_us : 0);
+        uint64_t paused_us = hl_turnstile_lease_left(model->name), kept_us = hl_keep_left(model->name);
+        hl_json_set_time(out, "paused_until", paused_us > 0 ? hl_clock_realtime() + paused_us : 0);
+        hl_json_set_time(out, "kept_until", kept_us > 0 ? hl_clock_realtime() + kept_us : 0);
 }
 
 int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,

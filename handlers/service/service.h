@@ -41,8 +41,8 @@ int hl_service_states(struct hl_service *service, const struct hl_catalog *catal
 /* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */
 int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model);
 
-/* "paused_until": null, or when requests for the model go on. */
-void hl_service_set_pause(hl_json *out, const struct hl_model *model);
+/* "paused_until": null, or when requests for the model go on; "kept_until": null, or when it may be idle again. */
+void hl_service_set_terms(hl_json *out, const struct hl_model *model);
 
 /* Whether a request that was let in would be let in now, for answers that go on: a token may have been revoked. While
  * that cannot be read for the moment, it is still let in. scope: the bits of its route. */

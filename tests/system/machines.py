@@ -250,7 +250,8 @@ class Machine:
             shutdown -c
             systemctl reset-failed
             rm -f /run/home-lab-services/model-idle-sweep/memory /run/home-lab-services/model-idle-sweep-host/memory
-            rm -f /run/home-lab-services/turnstile/* /var/lib/home-lab-services/measured/*
+            rm -f /run/home-lab-services/turnstile/* /run/home-lab-services/keep/*
+            rm -f /var/lib/home-lab-services/measured/*
             cd {ETC} && rm -rf config.json tokens models/* {ACTIVITY}/*
             chmod 0755 models && install -m 0644 -t models {SOURCE}/tests/demo/models/*
         """)

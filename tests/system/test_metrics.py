@@ -156,5 +156,5 @@ def test_grafana_s_dashboard_asks_for_what_there_is(web, promtool, tmp_path):
     promtool("check", "rules", "asked.yml", folder=tmp_path)
     names = {name for expr in asked for name in re.findall(r"\b(?:hls_\w+|up)\b", expr)}
     assert names - there == set()
-    assert there - names == {"hls_model_last_request_timestamp_seconds", "hls_model_idle_timeout_seconds",
+    assert there - names == {"hls_model_last_request_timestamp_seconds", "hls_model_idle_timeout_seconds", "hls_model_kept_seconds",
                              "hls_model_cold_start_seconds"}  # of no use as lines

@@ -52,7 +52,7 @@ class Web(Machine):
         others = [unit for unit in units if unit != "model@patient.service"]
         if others:
             self.sh(["systemctl", "stop", *others])
-        self.run(f"systemctl reset-failed; rm -f {ETC}/config.json {ACTIVITY}/* {LOADING} /run/home-lab-services/turnstile/*")
+        self.run(f"systemctl reset-failed; rm -f {ETC}/config.json {ACTIVITY}/* {LOADING} /run/home-lab-services/turnstile/* /run/home-lab-services/keep/*")
 
     def put_models(self):
         """The same files as ever are not written: NGINX would be asked to reload for nothing."""

@@ -18,6 +18,7 @@ struct row {
         uint16_t port;
         uint64_t threshold_us, idle_us;
         unsigned in_flight;
+        uint64_t kept_us;
         bool loads, moved, ended_unseen, is_unreadable;
         enum hl_verdict_reason reason;
         const char *name, *explanation;
@@ -35,6 +36,7 @@ static struct hl_verdict verdict_of(const struct row *row)
                                         .request_age_us = row->idle_us,
                                         .start_age_us = HL_USEC_INFINITY,
                                         .in_flight = row->in_flight,
+                                        .kept_us = row->kept_us,
                                         .loads = row->loads,
                                         .moved = row->moved,
                                         .ended_unseen = row->ended_unseen };
@@ -63,6 +65,13 @@ static const struct row reasons[] = {
           NOT_SOON },
         { "pinned", HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, 9 * MINUTE, .reason = HL_VERDICT_PINNED, .name = "pinned",
           .explanation = "is pinned (IDLE_TIMEOUT=never), unused for 9min 00s", NOT_SOON },
+        { "kept", RUNS, .idle_us = 9 * MINUTE, .kept_us = 5 * MINUTE, .loads = true, .reason = HL_VERDICT_KEPT,
+          .name = "kept", .explanation = "is kept for another 5min 00s, unused for 9min 00s",
+          .stops_in_us = 5 * MINUTE },
+        { "kept, and used", RUNS, .kept_us = MINUTE / 2, .reason = HL_VERDICT_KEPT, .name = "kept",
+          .explanation = "is kept for another 30s, unused for 0s", .stops_in_us = MINUTE },
+        { "kept, with a request", RUNS, .kept_us = MINUTE, .in_flight = 1, .reason = HL_VERDICT_KEPT, .name = "kept",
+          .explanation = "is kept for another 1min 00s, unused for 0s", NOT_SOON },
         { "a request", RUNS, .idle_us = 9 * MINUTE, .in_flight = 1, .reason = HL_VERDICT_IN_FLIGHT, .name = "in_flight",
           .explanation = "has 1 request in flight", NOT_SOON },
         { "two requests", RUNS, .in_flight = 2, .reason = HL_VERDICT_IN_FLIGHT, .name = "in_flight",
@@ -143,11 +152,13 @@ static void for_how_long_the_host_is_unused(void **state)
                 uint16_t port;
                 uint64_t timeout_us, start_minutes, request_minutes;
                 unsigned in_flight;
-                uint64_t unused_us;
+                uint64_t unused_us, kept_us;
         } rows[] = {
                 { "idle", HL_UNIT_ACTIVE, 1, MINUTE, OLD, 7, 0, 7 * MINUTE },
                 { "pinned, but not used", HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, OLD, 7, 0, 7 * MINUTE },
                 { "in flight", HL_UNIT_ACTIVE, 1, MINUTE, OLD, 7, 1, 0 },
+                { "kept", HL_UNIT_ACTIVE, 1, MINUTE, OLD, 7, 0, 0, MINUTE },
+                { "kept, but stopped", HL_UNIT_INACTIVE, 1, MINUTE, OLD, 7, 0, 7 * MINUTE, MINUTE },
                 { "nobody can tell", HL_UNIT_ACTIVE, 0, HL_USEC_INFINITY, OLD, 7, 0, 0 },
                 { "without a port", HL_UNIT_ACTIVE, 0, MINUTE, OLD, 7, 0, 7 * MINUTE },
                 { "may be loading", HL_UNIT_ACTIVE, 1, HL_USEC_INFINITY, 1, 7, 0, 0 },
@@ -166,6 +177,7 @@ static void for_how_long_the_host_is_unused(void **state)
                                                 .idle_us = start_us < request_us ? start_us : request_us,
                                                 .request_age_us = request_us,
                                                 .start_age_us = start_us,
+                                                .kept_us = rows[i].kept_us,
                                                 .in_flight = rows[i].in_flight };
                 const struct hl_verdict v = hl_verdict_decide(&config, &model, &usage);
                 if (v.unused_us != rows[i].unused_us)
