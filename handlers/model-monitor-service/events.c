@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "changes.h"
 #include "decisions.h"
+#include "room.h"
 #include "routes.h"
 #include "service/follow.h"
 #include "service/shutdown_json.h"
@@ -22,6 +23,7 @@ struct events {
         struct hl_follow follow;
         struct monitor_watch watch;
         struct monitor_changes models;
+        struct monitor_room room;
         struct hl_shutdown shutdown;
         bool is_shutdown_told;
         struct hl_journal *journal;
@@ -34,12 +36,13 @@ static void free_events(struct hl_follow *follow)
         struct events *e = (struct events *)follow;
         hl_journal_free(e->journal);
         monitor_changes_free(&e->models);
+        monitor_room_free(&e->room);
         monitor_watch_close(&e->watch);
         hl_buf_free(&e->text);
         free(e);
 }
 
-/* Whoever comes back with the id gets the decisions behind it; how models and the shutdown are is told anew. */
+/* Whoever comes back with the id gets the decisions behind it; how all else is is told anew. */
 static void add(struct events *e, const char *name, hl_json *json)
 {
         HL_CLEANUP(hl_free_pointer) char *id = hl_journal_cursor(e->journal);
@@ -81,6 +84,15 @@ static int look_at_shutdown(struct events *e, struct hl_err *err)
         return 0;
 }
 
+static int look_at_room(struct events *e, struct hl_err *err)
+{
+        hl_json *json = NULL;
+        int r = monitor_room_look(&e->room, &e->watch.bus, &json, err);
+        if (r == 0 && json)
+                add(e, "capacity", json);
+        return r;
+}
+
 /* Adds what is new to the text. 0, 1: there is more; or -errno. */
 static int collect(struct events *e, struct hl_err *err)
 {
@@ -93,12 +105,16 @@ static int collect(struct events *e, struct hl_err *err)
                 e->watch.shutdown = false;
                 r = look_at_shutdown(e, err);
         }
+        if (r == 0 && e->watch.room) {
+                e->watch.room = false;
+                r = look_at_room(e, err);
+        }
         if (r == 0)
                 r = hl_journal_tell(e->journal, add_decision, e, err);
         int taken = monitor_watch_take_in(&e->watch, err); /* what the calls of the bus have kept us from seeing */
         if (r < 0 || taken < 0)
                 return r < 0 ? r : taken;
-        return r > 0 || e->watch.models || e->watch.shutdown;
+        return r > 0 || e->watch.models || e->watch.room || e->watch.shutdown;
 }
 
 static int tell(struct hl_follow *follow, const struct hl_stream *stream, uint64_t until_us)
@@ -148,7 +164,7 @@ static int begin(struct hl_context *ctx, struct events *e)
                 r = hl_journal_open(&query, &e->journal, &ctx->err);
         if (r < 0)
                 return r;
-        e->watch.models = e->watch.shutdown = true;
+        e->watch.models = e->watch.room = e->watch.shutdown = true;
         return collect(e, &ctx->err);
 }
 

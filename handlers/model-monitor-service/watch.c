@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/queue.h"
 #include "systemd/names.h"
 #include "systemd/shutdown.h"
 
@@ -19,14 +20,15 @@
         "type='signal',sender='" HL_SYSTEMD "',path_namespace='" UNITS "',interface='" HL_BUS_PROPERTIES               \
         "',member='PropertiesChanged',arg0='" HL_SYSTEMD_UNIT "'"
 #define FILES (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
-#define SHUTDOWN_PARENT "/run/systemd" /* there before the first shutdown was scheduled */
+#define TICKETS (IN_CREATE | IN_DELETE | IN_ONLYDIR) /* not what a look at them does */
+#define SHUTDOWN_PARENT "/run/systemd"               /* there before the first shutdown was scheduled */
 
 static int on_changed(sd_bus_message *message, void *data, sd_bus_error *ret_error)
 {
         (void)ret_error;
         struct monitor_watch *watch = data;
         if (hl_has_prefix(sd_bus_message_get_path(message), watch->units))
-                watch->models = true;
+                watch->models = watch->room = true;
         return 0;
 }
 
@@ -74,7 +76,7 @@ static int add_fd(const struct monitor_watch *watch, int fd)
 int monitor_watch_open(struct monitor_watch *watch, const struct hl_config *config, struct hl_err *err)
 {
         *watch = MONITOR_WATCH_INIT;
-        watch->models_wd = watch->shutdown_wd = -1;
+        watch->models_wd = watch->room_wd = watch->shutdown_wd = -1;
         int r = find_units(config, &watch->units);
         if (r < 0)
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, "naming the models' units");
@@ -87,6 +89,7 @@ int monitor_watch_open(struct monitor_watch *watch, const struct hl_config *conf
             add_fd(watch, sd_bus_get_fd(watch->bus.bus)) < 0)
                 return hl_fail(err, HL_ERR_INTERNAL, errno, "internal_error", "watching for changes: %m");
         watch->models_wd = inotify_add_watch(watch->inotify_fd, config->models_dir, FILES);
+        watch->room_wd = inotify_add_watch(watch->inotify_fd, HL_QUEUE_FOLDER, TICKETS);
         watch_shutdown(watch);
         return 0;
 }
@@ -103,7 +106,9 @@ void monitor_watch_close(struct monitor_watch *watch)
 static void note_file(struct monitor_watch *watch, const struct inotify_event *event)
 {
         bool is_lost = event->mask & IN_Q_OVERFLOW;
-        watch->models = watch->models || is_lost || event->wd == watch->models_wd;
+        bool is_model = is_lost || event->wd == watch->models_wd;
+        watch->models = watch->models || is_model;
+        watch->room = watch->room || is_model || event->wd == watch->room_wd;
         if (is_lost || event->wd == watch->shutdown_wd) {
                 watch->shutdown = true;
                 watch_shutdown(watch);

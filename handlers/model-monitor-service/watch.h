@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* watch.h - that something may have changed: a model's unit, the models' files, the shutdown's schedule.
+/* watch.h - that something may have changed: a model's unit, the models' files, who waits for room, the shutdown's
+ * schedule.
  *
  * Shape    hints, from which nothing is decided: whoever has one looks at what is so. They are systemd's signals and
  *          inotify's, so nothing is asked while nothing happens.
@@ -17,13 +18,13 @@
 #include <stdbool.h>
 
 struct monitor_watch {
-        bool models, shutdown; /* may have changed since the caller set this to false */
-        struct hl_bus bus;     /* for the caller's own calls, too */
-        int fd;                /* readable when there is something for monitor_watch_take_in() */
+        bool models, room, shutdown; /* may have changed since the caller set this to false */
+        struct hl_bus bus;           /* for the caller's own calls, too */
+        int fd;                      /* readable when there is something for monitor_watch_take_in() */
 
         sd_bus_slot *slot;
         char *units; /* what the bus calls the models' units: the part that they share */
-        int inotify_fd, models_wd, shutdown_wd;
+        int inotify_fd, models_wd, room_wd, shutdown_wd;
 };
 
 #define MONITOR_WATCH_INIT ((struct monitor_watch){ .bus = HL_BUS_INIT, .fd = -1, .inotify_fd = -1 })

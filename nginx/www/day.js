@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: MIT
 // day.js - a model's last 24 hours as a bar: when it ran, and where it failed.
 import { look } from "./api.js";
-import { count, span } from "./words.js";
+import { count, rect, span } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 1440; // a minute each
 const LEAST = 4; // of a short run, so that it is seen
 const FRESH_MS = 600000; // a bar moves by a hundredth of its length in a quarter of an hour
 const SETTLE_MS = 3000; // in which the journal has the end of what has ended
 
-function rect(from, to, name) {
-    const it = document.createElementNS(SVG, "rect");
+function mark(from, to, name) {
     const left = Math.min(from, WIDTH - LEAST);
-    for (const [key, value] of Object.entries({ x: left, y: 0, width: Math.max(to - left, LEAST), height: 8, class: name }))
-        it.setAttribute(key, value);
-    return it;
+    return rect(left, Math.max(to - left, LEAST), name);
 }
 
 export class Day {
@@ -37,8 +33,8 @@ export class Day {
             const hasFailed = run.result !== null && run.result !== "success";
             seconds += (ended - began) / 1000;
             failures += hasFailed;
-            const bar = rect(place(began), place(ended), "ran");
-            return hasFailed ? [bar, rect(place(ended) - LEAST, place(ended), "fell")] : [bar];
+            const bar = mark(place(began), place(ended), "ran");
+            return hasFailed ? [bar, mark(place(ended) - LEAST, place(ended), "fell")] : [bar];
         });
         this.svg.replaceChildren(...bars);
         const fell = failures ? `, and failed ${count(failures, "time")}` : "";

@@ -9,6 +9,7 @@ import { bytes, isSecond, moment, part, requests, span, tell, write } from "./wo
 
 const WORDS = { unloaded: "Stopped", loading: "Loading", loaded: "Ready", failed: "Failed", stopping: "Stopping" };
 const ENDS = ["recently_used", "idle"]; // reasons with which an idle time ends in a stop
+const KEEP_HOURS = 4;
 const DRAIN_SECONDS = 300; // for requests in flight, before a model is stopped
 const LOG_LINES = 100;
 const DECISIONS = 5;
@@ -33,6 +34,7 @@ class Row {
         this.at(".open").href = `/${name}/`; // a name has no character that would mean something here
         this.at("summary").append(Object.assign(document.createElement("span"), { className: "unseen", textContent: ` of ${name}` }));
         this.at(".act").addEventListener("click", (event) => isSecond(event) || this.act());
+        this.at(".keep").addEventListener("click", (event) => isSecond(event) || this.keep());
         this.at("details").addEventListener("toggle", () => dispatchEvent(new Event("changed")));
     }
 
@@ -50,6 +52,7 @@ class Row {
         write(this.at(".word"), WORDS[state] ?? state);
         this.used = this.usage(use, now);
         this.tellUsage();
+        this.offerKeep(use);
         const bar = this.at("progress");
         bar.hidden = state !== "loaded" || !ENDS.includes(use.reason);
         bar.max = use.threshold_seconds || 1;
@@ -60,16 +63,38 @@ class Row {
     }
 
     tellUsage() {
-        write(this.at(".usage"), [this.used, this.memory].filter(Boolean).join(" · "));
+        const load = this.load && (this.state === "loading" ? `Usually ready after ${this.load}` : `Loads in ${this.load}`);
+        write(this.at(".usage"), [this.used, this.memory, ["failed", "stopping"].includes(this.state) ? "" : load].filter(Boolean).join(" · "));
     }
 
     usage(use, now) {
         if (this.isDraining) return use.in_flight > 0 ? `${requests(use.in_flight)}, which may end` : "What it works on may end";
         if (use.in_flight > 0) return requests(use.in_flight);
+        if (this.state === "loaded" && use.kept_until)
+            return `Kept until ${moment(use.kept_until, { hour: "2-digit", minute: "2-digit" })}, idle for ${span(use.idle_seconds ?? 0)}`;
         if (this.state === "loaded" && ENDS.includes(use.reason)) return `Idle ${part(use.idle_seconds, use.threshold_seconds)}`;
         if (this.state === "loaded" && use.idle_seconds !== null) return `Idle for ${span(use.idle_seconds)}, and kept`;
         if (this.state !== "unloaded") return "";
         return use.last_activity ? `Last used ${span((now - new Date(use.last_activity)) / 1000)} ago` : "Not used yet";
+    }
+
+    // Only a model that would be stopped at some time.
+    offerKeep(use) {
+        const button = this.at(".keep");
+        button.hidden = this.state !== "loaded" || use.threshold_seconds === null;
+        button.dataset.seconds = use.kept_until ? 0 : KEEP_HOURS * 3600;
+        write(button, button.hidden ? "" : use.kept_until ? "Keep no longer" : `Keep for ${KEEP_HOURS} h`);
+        button.setAttribute("aria-label", `${button.textContent}: ${this.name}`);
+    }
+
+    async keep() {
+        write(this.at(".error"), "");
+        try {
+            await change(`${path(this.name)}/keep?seconds=${this.at(".keep").dataset.seconds}`);
+        } catch (refusal) {
+            write(this.at(".error"), refusal.message);
+        }
+        dispatchEvent(new Event("changed"));
     }
 
     offer() {
@@ -105,8 +130,11 @@ class Row {
     // What its server and all that it keeps in the page cache take; and its day.
     async measure() {
         this.day.refresh(this.isNew).catch(() => {}); // a bar that is old does no harm
-        const { memory_bytes: size } = this.state === "loaded" ? await look(path(this.name)) : { memory_bytes: null };
-        this.memory = size === null ? "" : bytes(size);
+        if (this.isNew || this.state === "loaded") {
+            const { memory_bytes: size, load_seconds: load } = await look(path(this.name));
+            this.memory = size === null || this.state !== "loaded" ? "" : bytes(size);
+            this.load = load === null ? "" : span(Math.ceil(load));
+        }
         this.tellUsage();
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // page.js - the page: looks when it hears of a change, and now and then, while somebody sees it; and not at all else.
 import { look } from "./api.js";
+import * as capacity from "./capacity.js";
 import { forget, hush, isListening, listen } from "./events.js";
 import * as models from "./models.js";
 import * as shutdown from "./shutdown.js";
@@ -36,7 +37,7 @@ function showUptime() {
 async function once() {
     try {
         if (isTroubled) await shutdown.refresh();
-        const [{ names, isMoving }] = await Promise.all([models.refresh(), shutdown.refresh(), head || readHead()]);
+        const [{ names, isMoving }] = await Promise.all([models.refresh(), shutdown.refresh(), capacity.refresh(), head || readHead()]);
         showUptime();
         use.show(names);
         since = new Date();

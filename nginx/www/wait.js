@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // wait.js - what a browser sees that has opened a model which does not run: how the model starts, and then its own page.
 import { look } from "./api.js";
-import { clock, write } from "./words.js";
+import { clock, span, write } from "./words.js";
 
 const LOOK_MS = 1500;
 const LOG_LINES = 12;
@@ -56,6 +56,12 @@ async function watch() {
     }
 }
 
+// Who may not look is not told.
+async function showUsual() {
+    const { load_seconds: load } = await look(path);
+    write(at("usual"), load === null ? "" : `Usually ready after ${span(Math.ceil(load))}`);
+}
+
 function begin() {
     isOver = false;
     began = performance.now();
@@ -70,5 +76,6 @@ function begin() {
 write(at("name"), name);
 document.title = `${name} is starting`;
 at("again").addEventListener("click", begin);
+showUsual().catch(() => {});
 setInterval(() => isOver || write(at("elapsed"), clock((performance.now() - began) / 1000)), 1000);
 begin();

@@ -52,5 +52,12 @@ export function tell(text) {
     document.getElementById("news").textContent = text;
 }
 
+// A part of a bar, which is as high as it is drawn.
+export function rect(x, width, name) {
+    const it = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [key, value] of Object.entries({ x, y: 0, width, height: 8, class: name })) it.setAttribute(key, value);
+    return it;
+}
+
 // Of a double click: after the first one the button may do something else.
 export const isSecond = (event) => event.detail > 1;

@@ -143,14 +143,19 @@ def test_only_its_own_files_are_a_part_of_it(web, host, source):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_everybody_can_read_it(web, here, axe, width, dark):
     """axe-core finds nothing, in all that can be opened, and nothing is wider than the screen."""
+    web.config(capacity={"gpus": {"0": "24G"}})
+    web.model("quick", 8311, extra='GPU_MEMORY="20G"\n')
+    web.model("broad", 8349, extra='GPU_MEMORY="8G"\n')
     web.post("/api/inference/models/stillborn/start", None)
     web.post("/api/inference/models/quick/start?wait=ready", None)
     web.post("/api/shutdown/shutdown", {"scheduled": True, "minutes": 600})
+    waits = web.hold("/api/inference/models/broad/start", None)
     try:
         here.call("Page.setBypassCSP", enabled=True)  # for axe-core, which makes elements from text
         see(here, width=width, dark=dark)
         here.says(row("quick", ".word"), "Ready")
         here.says(row("stillborn", ".word"), "Failed")
+        here.says("#waiting", "broad waits for room")
         here.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         here.says(row("quick", ".log"), "quick")
         here.until(f"document.querySelectorAll(`{row('quick', '.ran')}`).length > 0", "its bar")
@@ -161,6 +166,7 @@ def test_everybody_can_read_it(web, here, axe, width, dark):
                 got.violations.map((each) => [each.id, each.nodes.map((node) => node.html + node.failureSummary)]))""")
             assert found == [], json.dumps(found, indent=1)
     finally:
+        waits.leave()
         here.call("Page.setBypassCSP", enabled=False)
         web.http("POST", 5001, "/shutdown/cancel")
 
@@ -287,7 +293,7 @@ def test_what_a_model_takes_and_when_it_ran(web, here):
     web.post("/api/inference/models/quick/start?wait=ready", None)
     see(here)
     is_known = web.http("GET", 5002, "/models/quick")["memory_bytes"] is not None  # not in each machine
-    shown = r"/^Idle .* min · [0-9]+ MB$/" if is_known else "/^Idle .* min$/"
+    shown = r"/^Idle .* min · [0-9]+ MB · Loads in [0-9]+ s$/" if is_known else "/^Idle .* min · Loads in [0-9]+ s$/"
     here.until(f"{shown}.test(document.querySelector(`{row('quick', '.usage')}`).innerText)", "its memory is shown")
     here.until(f"document.querySelectorAll(`{row('quick', '.ran')}`).length > 0", "its bar")
     assert "quick ran for " in here.js(f"document.querySelector(`{row('quick', '.day svg')}`).getAttribute('aria-label')")
@@ -311,10 +317,12 @@ def test_what_a_model_says_is_text(web, here):
 # ---- a model that does not run ----
 
 def test_a_browser_sees_a_cold_model_start_and_then_its_page(web, here):
+    web.sh("install -o home-lab-services -d /var/lib/home-lab-services/load && touch --date=@2.5 /var/lib/home-lab-services/load/slow")
     with web.loading():
         here.open(LOCAL + "slow/")
         assert here.js("document.title") == "slow is starting" and here.text("#name") == "slow"
         here.says("#log", "loading the model")
+        here.says("#usual", "Usually ready after 3 s")
         assert here.js("performance.getEntriesByType('navigation')[0].responseStatus") == 503
     here.says("body", "File Not Found")  # the model's own page
     assert web.runs("slow")
@@ -362,7 +370,8 @@ def uses(web):
 
 
 def test_an_idle_model_is_stopped_beside_the_open_page(web, here):
-    def swept():
+    """And not before, where somebody keeps it by the page."""
+    def sweep():
         web.sh("systemctl start model-idle-sweep.service")
         return not web.runs("brief")
 
@@ -372,13 +381,57 @@ def test_an_idle_model_is_stopped_beside_the_open_page(web, here):
         web.post("/api/inference/models/brief/start?wait=ready", None)
         before = uses(web)
         see(here)
-        here.says(row("brief"), "Idle")
-        wait_until(swept, PATIENCE, "the sweep stops it")
+        here.says(row("brief", ".usage"), "Loads in ")  # the last thing to come, and nothing moves any more
+        here.click(row("brief", ".keep"))
+        here.says("#token-why", "models have pages of the same origin")
+        here.type(web.sh("home-lab-services token add page-keeper --scope control").strip())
+        here.press("Enter")
+        here.says(row("brief", ".usage"), "Kept until ")
+        wait_until(lambda: web.http("GET", 5003, "/models/activity")["activity_status"]["brief"]["idle_seconds"] > 2, PATIENCE, "its time is over")
+        assert not sweep() and not here.js(f"document.querySelector(`{row('brief', 'progress')}`).checkVisibility()")
+        why = web.http("GET", 5003, "/models/brief/why")
+        assert why["decision"] == "keep" and why["reason"] == "kept" and why["kept_until"] == why["stops_at"], why
+        here.click(row("brief", ".keep"))
+        here.says(row("brief", ".usage"), "Idle")
+        assert web.http("GET", 5003, "/models/brief/why")["kept_until"] is None
+        wait_until(sweep, PATIENCE, "the sweep stops it")
         here.says(row("brief", ".word"), "Stopped")
         assert uses(web) == before
         assert not web.runs("quick")
     finally:
-        web.sh("systemctl start model-idle-sweep.timer")
+        web.run(f"systemctl start model-idle-sweep.timer; rm -f {ETC}/tokens")
+
+
+def test_who_waits_for_room_is_seen(web, here):
+    """It is told as an event as well."""
+    web.config(capacity={"gpus": {"0": "24G"}})
+    for name, port, size in ("wide", 8348, "20G"), ("broad", 8349, "8G"):
+        web.model(name, port, extra=f'GPU_MEMORY="{size}"\n')
+    with contextlib.closing(Follower(web.network)) as follower:
+        assert follower.find("capacity")["waiting"] == []
+        web.post("/api/inference/models/wide/start?wait=ready", None)
+        assert follower.find("capacity", waiting=[])["resources"] == [{"resource": "gpu 0", "claimed_bytes": 20 << 30}]
+        see(here)
+        here.says("#resources", "20.0 GB of 24.0 GB")
+        here.says("#resources", "wide 20.0 GB")
+        here.js("window.setTimeout = () => 0")  # from now on it hears, and asks by itself no more
+        wait_until(lambda: listeners(web) == 1, PATIENCE, "the page listens")
+        held = web.hold("/api/inference/models/broad/start", None)
+        follower.find("capacity", waiting=["broad"])
+        here.says("#waiting", "broad waits for room, for ")
+        here.says("#waiting", "broad needs 8 GiB")
+        web.sh("systemctl stop model@wide.service")
+        assert held.answer().status == 200
+        assert follower.find("capacity", waiting=[], resources=[{"resource": "gpu 0", "claimed_bytes": 8 << 30}])
+        here.says("#resources", "broad 8.0 GB")
+        here.until("document.getElementById('waiting').children.length === 0")
+    web.path(ETC + "/config.json").unlink()
+    web.sh("systemctl stop model@broad.service")
+    for name in "wide", "broad":
+        web.path(f"{MODELS}/{name}").unlink()
+    here.js("document.dispatchEvent(new Event('visibilitychange'))")
+    here.until("document.getElementById('capacity').hidden")
+    assert here.complaints == []
 
 
 def listeners(web):
