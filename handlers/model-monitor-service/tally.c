@@ -22,6 +22,7 @@
 #define FOLDER HL_LIMITS_FOLDER "/model-monitor-service"
 #define FILE_SIZE_MAX (8 * 1024 * 1024) /* bytes: a line for each model of the largest catalogue */
 #define READ_US (2 * HL_USEC_PER_SEC)   /* for one read; the next one goes on */
+#define LATE_US (3 * HL_USEC_PER_SEC)   /* from an end until its reason is said, at most: it may end so soon */
 
 const char *const monitor_end_names[] = {
         [MONITOR_END_OTHER] = "other",       [MONITOR_END_IDLE] = "idle",       [MONITOR_END_DRAINED] = HL_STOP_DRAINED,
@@ -106,6 +107,13 @@ static void save(const struct reading *r, const char *path)
 
 /* ---- the journal ---- */
 
+/* For an end nobody has said a reason. */
+static void settle(struct monitor_tally *tally)
+{
+        tally->ends[MONITOR_END_OTHER] += tally->ended_us > 0;
+        tally->ended_us = 0;
+}
+
 /* What of the lab's own is about to end it. */
 static uint64_t end_of(const struct hl_journal_entry *entry, uint64_t before)
 {
@@ -123,18 +131,29 @@ static void take_own(struct monitor_tally *tally, const struct hl_journal_entry 
         uint64_t ms;
         if (strcmp(entry->values[MESSAGE_ID], HL_LOADED_MESSAGE_ID) != 0) {
                 tally->next_end = end_of(entry, tally->next_end);
+                if (tally->ended_us > 0 && tally->next_end != MONITOR_END_OTHER) {
+                        tally->ends[tally->next_end]++;
+                        tally->ended_us = 0;
+                        tally->next_end = MONITOR_END_OTHER;
+                }
         } else if (entry->values[LOAD_MS] && hl_parse_uint(entry->values[LOAD_MS], INT32_MAX, &ms) == 0) {
                 tally->loads++;
                 tally->loads_ms += ms;
         }
 }
 
-static void take_systemds(struct monitor_tally *tally, const char *id)
+static void take_systemds(struct monitor_tally *tally, const struct hl_journal_entry *entry)
 {
+        const char *id = entry->values[MESSAGE_ID];
+        settle(tally);
         if (strcmp(id, HL_JOURNAL_STARTED) == 0)
                 tally->starts++;
+        else if (strcmp(id, HL_JOURNAL_FAILURE) == 0)
+                tally->ends[MONITOR_END_FAILED]++;
+        else if (tally->next_end != MONITOR_END_OTHER)
+                tally->ends[tally->next_end]++;
         else
-                tally->ends[strcmp(id, HL_JOURNAL_FAILURE) == 0 ? MONITOR_END_FAILED : tally->next_end]++;
+                tally->ended_us = entry->at_us;
         tally->next_end = MONITOR_END_OTHER;
 }
 
@@ -146,7 +165,7 @@ static void take(void *data, const struct hl_journal_entry *entry)
                 take_own(tally, entry);
         for (size_t i = 0; !tally && entry->values[UNIT] && i < r->catalog->count; i++)
                 if (strcmp(r->catalog->models[i].unit, entry->values[UNIT]) == 0)
-                        take_systemds(&r->tallies[i], entry->values[MESSAGE_ID]);
+                        take_systemds(&r->tallies[i], entry);
 }
 
 /* What is asked of the journal: what systemd says of the models' units, and what the lab says of models. */
@@ -214,9 +233,26 @@ static int go_on(struct reading *r, struct hl_err *err)
         return result;
 }
 
+/* Whether there was one. */
+static bool settle_late(struct reading *r)
+{
+        uint64_t now_us = hl_clock_realtime();
+        bool is_any = false;
+        for (size_t i = 0; i < r->catalog->count; i++)
+                if (r->tallies[i].ended_us > 0 && hl_us_minus(now_us, r->tallies[i].ended_us) > LATE_US) {
+                        settle(&r->tallies[i]);
+                        is_any = true;
+                }
+        return is_any;
+}
+
 int monitor_tally_read(const struct hl_catalog *catalog, struct monitor_tally **ret_tallies, struct hl_err *err)
 {
         struct reading r = { catalog, hl_alloc(catalog->count * sizeof(*r.tallies)), NULL };
+        if (catalog->count == 0) { /* of no model's unit systemd would be taken to speak of any */
+                *ret_tallies = r.tallies;
+                return 0;
+        }
         HL_CLEANUP(hl_close_fd) int lock = open(FOLDER "/tally.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         while (lock >= 0 && flock(lock, LOCK_EX) < 0 && errno == EINTR)
                 ;
@@ -228,8 +264,8 @@ int monitor_tally_read(const struct hl_catalog *catalog, struct monitor_tally **
                 *err = (struct hl_err){ 0 };
                 result = go_on(&r, err);
         }
-        bool is_new = r.cursor && (!before || strcmp(before, r.cursor) != 0);
-        if (result == 0 && lock >= 0 && is_new)
+        bool is_new = settle_late(&r) || (r.cursor && (!before || strcmp(before, r.cursor) != 0));
+        if (result == 0 && lock >= 0 && r.cursor && is_new)
                 save(&r, FOLDER "/tally");
         free(r.cursor);
         *ret_tallies = r.tallies;

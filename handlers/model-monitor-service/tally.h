@@ -16,7 +16,7 @@
 
 #include "config/catalog.h"
 
-/* What ended a run: the last that was said since its start. */
+/* What ended a run: the last that was said since its start, or right behind its end. */
 enum monitor_end {
         MONITOR_END_OTHER, /* nobody of the lab: systemctl, the host, or the server by itself */
         MONITOR_END_IDLE,
@@ -32,6 +32,7 @@ extern const char *const monitor_end_names[MONITOR_ENDS];
 struct monitor_tally {
         uint64_t starts, loads, loads_ms; /* loads: those that somebody waited for */
         uint64_t ends[MONITOR_ENDS];
+        uint64_t ended_us; /* CLOCK_REALTIME: of an end for which nobody has said the reason so far; 0: none */
         uint64_t next_end; /* an enum monitor_end: of what runs */
 };
 
