@@ -37,7 +37,7 @@ def test_nothing_is_active_by_itself(machine):
     assert active(machine) == [] and idle(machine) == []
     for model in "tiny-llama", "whisper.cpp", "qwen2.5-0.5b:q4":
         assert activity(machine, model) == {"last_activity": None, "is_active": False, "is_idle": False, "idle_seconds": None,
-                                            "threshold_seconds": 1800, "reason": "stopped", "in_flight": 0,
+                                            "threshold_seconds": 1800, "reason": "stopped", "kept_until": None, "in_flight": 0,
                                             "sources": {"report": None, "traffic": None, "start": None}}
 
 
