@@ -173,8 +173,8 @@ def test_no_model_leaves_before_it_had_its_own_first_request(site):
 
 
 def test_without_sizes_and_groups_no_file_is_made(site):
-    """Nor is anything asked: there is no queue, and no time of loading."""
-    made = "find /run/home-lab-services/queue /run/home-lab-services/evicted /var/lib/home-lab-services/load ! -type d"
+    """There is no queue, and nobody who had to leave."""
+    made = "find /run/home-lab-services/queue /run/home-lab-services/evicted ! -type d"
     before = site.sh(made)
     use(site)
     for wait in "ready", "job", "none":
