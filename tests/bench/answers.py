@@ -133,25 +133,24 @@ def ports(bench):
 
 
 def directives(bench):
-    """What each directive of our unit adds to a connection, alone, where nothing but a user is said besides. Then the same of
-    those that our process makes unnecessary by Landlock, and of all of them together."""
+    """What our unit would cost without one of its directives. Then what it would cost with those that our process makes
+    unnecessary by Landlock: with each alone, and with all, as where the kernel has no Landlock."""
     machine, load = bench.machine, bench.load
     peers.floors(machine)
-    instead = peers.what_landlock_saves(machine)
-    lines = {f"+ {name}=": text for name, text in peers.sandbox(peers.our_unit(machine, peers.PRINTF)).items()}
-    lines |= {f"without Landlock: + {name}=": text for name, text in peers.sandbox(instead).items()}
-    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 10, keep=False))]
-    for port, (name, text) in enumerate(lines.items(), peers.DIRECTIVE_PORT):
-        peers.printf_unit(machine, f"bench-directive-{port}", port, text)
+    ours, instead = peers.our_unit(machine, peers.PRINTF), peers.what_landlock_saves(machine)
+    units = {f"our unit, less {name}=": peers.less(ours, name) for name in peers.sandbox(ours)}
+    units |= {f"our unit, and {name}=": peers.more(ours, text) for name, text in peers.sandbox(instead).items()}
+    units["our unit, without Landlock"] = peers.more(ours, instead)
+    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 10, keep=False)),
+            Row("our unit", load(peers.OUR_PRINTF_PORT, "/", 10, keep=False))]
+    for port, (name, text) in enumerate(units.items(), peers.DIRECTIVE_PORT):
+        peers.port_unit(machine, f"bench-directive-{port}", port, text)
         rows.append(Row(name, load(port, "/", 10, keep=False)))
-    peers.port_unit(machine, "bench-mounts", port + 1, peers.our_unit(machine, peers.PRINTF, instead))
-    rows += [Row("our unit", load(peers.OUR_PRINTF_PORT, "/", 10, keep=False)),
-             Row("our unit, without Landlock", load(port + 1, "/", 10, keep=False))]
     measure(rows, bench.cpu, bench.rounds)
     bench.say("## A connection's sandbox, directive by directive\n\n" + table(
-        ["", "p50 ms", "CPU ms", "CPU of the first", "CPU ms: PID 1", "CPU ms: the process"],
+        ["", "p50 ms", "CPU ms", "CPU of the floor", "CPU of our unit", "CPU ms: PID 1", "CPU ms: the process"],
         [[row.name, ms(row.median("p50_us")), ms(row.median("cpu all")), f"{row.ratio(rows[0], 'cpu all'):.2f}",
-          ms(row.median("cpu PID 1")), ms(row.median("cpu rest"))] for row in rows]))
+          f"{row.ratio(rows[1], 'cpu all'):.2f}", ms(row.median("cpu PID 1")), ms(row.median("cpu rest"))] for row in rows]))
 
 
 def handler_start(bench):

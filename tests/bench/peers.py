@@ -77,6 +77,15 @@ def sandbox(text):
     return found
 
 
+def less(text, name):
+    return "\n".join(line for line in text.splitlines() if not line.startswith(name + "="))
+
+
+def more(text, lines):
+    """The service's part is the last of such a unit."""
+    return f"{text}\n{lines}\n"
+
+
 def what_landlock_saves(machine):
     """What the same unit says where the kernel has none."""
     return machine.path(WITHOUT_LANDLOCK).read_text().split("[Service]\n")[1]
