@@ -125,7 +125,8 @@ def ports(bench):
     bench.say(f"## A connection to a port, {FILES} model files\n\n{rows_table(rows)}\n"
               f"What stands in the way: printf in our unit is {rows[1].ratio(rows[0]):.2f} of printf under User= already, in CPU "
               f"{rows[1].ratio(rows[0], 'cpu all'):.2f}. GET {LIST} is {rows[4].ratio(rows[1]):.2f} of printf in our unit, in CPU "
-              f"{rows[4].ratio(rows[1], 'cpu all'):.2f}. The rest of the unit is what systemd-analyze counts, and is not given up.\n")
+              f"{rows[4].ratio(rows[1], 'cpu all'):.2f}. The rest of the unit is what systemd-analyze counts, and is not given up. "
+              f"GET {LIST} connects to the bus, for the states that clients of llama.cpp's router look for.\n")
     bench.targets.most("port: GET /health, of printf under User=", rows[2].ratio(rows[0]), 1.5)
     bench.targets.most("port: GET /models, of printf under User=", rows[4].ratio(rows[0]), 1.8)
     if "tangd" not in bench.skipped:
