@@ -25,9 +25,9 @@
 #define CAN_BIND_TCP (UINT64_C(1) << 0)           /* 4 */
 #define SCOPE_ABSTRACT_SOCKETS (UINT64_C(1) << 0) /* 6 */
 #define SCOPE_SIGNALS (UINT64_C(1) << 1)
-#define OLDEST 2 /* before it nothing may be linked or renamed, which /run/home-lab-services/queue needs */
-
 #define RULE_NET_PORT 2
+
+#define OLDEST 2 /* before it nothing may be linked or renamed, which /run/home-lab-services/queue needs */
 
 struct ruleset {
         uint64_t handled_access_fs, handled_access_net, scoped;
@@ -46,7 +46,7 @@ struct port_rule {
          LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |                   \
          LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM | CAN_IOCTL_DEV)
 
-/* What this kernel can keep it from. The rest of an older one: */
+/* What a kernel of this ABI can keep a process from. */
 static struct ruleset known_to(long abi)
 {
         struct ruleset all = { READING | WRITING | NEVER, CAN_BIND_TCP, SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS };
