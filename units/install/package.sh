@@ -99,7 +99,7 @@ package_configure() { # VERSION that was configured before, or nothing; units th
 	for name in $(units); do
 		! name=$(foreign_unit "$name") || say "beware: $name hides ours ($unitdir)."
 	done
-	(start) && say_what_is_not_valid || true # it says why; dpkg has done its part
+	(start && say_what_is_not_valid) || true # it says why; dpkg has done its part
 	rm -f "${former_programs[@]}"
 	rmdir /usr/local/libexec/home-lab-services 2>/dev/null || true
 	[[ -n $former ]] || cat <<-END
