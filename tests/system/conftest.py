@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The machines of the system tests. RELEASE=bookworm or trixie says which Debian; default: as this host."""
+"""The machines of the system tests. RELEASE=bookworm, trixie or forky says which Debian; default: as this host."""
 import contextlib
 import itertools
 import os
@@ -25,7 +25,12 @@ made = []  # the machines that are up
 def make_machine():
     """Machines of one's own: make_machine("--bare"). Whoever makes one may break it."""
     def make(*options, kind=Machine):
-        made.append(kind(f"system-{os.getpid()}-{next(numbers)}", *options))
+        try:
+            made.append(kind(f"system-{os.getpid()}-{next(numbers)}", *options))
+        except AssertionError as error:
+            if "the forky tree could not be made" in str(error):  # Debian testing is not as it should be each day
+                pytest.skip(f"forky is NOT TESTED: {str(error)[-500:]}")
+            raise
         return made[-1]
 
     yield make
