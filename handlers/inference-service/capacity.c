@@ -8,30 +8,13 @@
 #include "models/capacity.h"
 #include "models/measured.h"
 #include "models/queue.h"
+#include "service/resources_json.h"
 
 #include <string.h>
 
 static double seconds(uint64_t us)
 {
         return (double)us / (double)HL_USEC_PER_SEC;
-}
-
-static hl_json *resources(const struct hl_config *config, const struct hl_ledger *ledger)
-{
-        hl_json *list = hl_json_new_array();
-        char name[HL_RESOURCE_TEXT];
-        for (size_t i = 0; i < HL_RESOURCES; i++) {
-                uint64_t budget = config->capacity.bytes[i], claimed = hl_ledger_used(ledger, i, NULL);
-                if (budget == 0 && claimed == 0)
-                        continue;
-                hl_json *json = hl_json_new();
-                hl_json_set_string(json, "resource", hl_resource_name(i, name));
-                hl_json_set_int_or_null(json, "capacity_bytes", budget > 0, budget);
-                hl_json_set_int(json, "claimed_bytes", (int64_t)claimed);
-                hl_json_set_int_or_null(json, "free_bytes", budget > 0, budget > claimed ? budget - claimed : 0);
-                hl_json_push(list, json);
-        }
-        return list;
 }
 
 static hl_json *amounts(const uint64_t bytes[static HL_RESOURCES])
@@ -129,7 +112,7 @@ int inference_run_capacity(struct hl_context *ctx)
         hl_json_set_bool(ctx->reply, "limited", config->capacity.is_set);
         hl_json_set_decimal(ctx->reply, "min_residency_seconds", seconds(config->capacity.min_residency_us), 3);
         hl_json_set_decimal(ctx->reply, "queue_seconds", seconds(config->capacity.queue_us), 3);
-        hl_json_set(ctx->reply, "resources", resources(config, &ledger));
+        hl_json_set(ctx->reply, "resources", hl_resources_json(config, &ledger));
         hl_json_set(ctx->reply, "models", models);
         hl_json_set(ctx->reply, "waiting", waiting(&catalog, &ledger));
         return 0;

@@ -5,24 +5,9 @@
 #include "base/mem.h"
 #include "models/capacity.h"
 #include "models/queue.h"
+#include "service/resources_json.h"
 
 #include <string.h>
-
-static hl_json *resources_of(const struct hl_config *config, const struct hl_ledger *ledger)
-{
-        hl_json *list = hl_json_new_array();
-        char name[HL_RESOURCE_TEXT];
-        for (size_t i = 0; i < HL_RESOURCES; i++) {
-                uint64_t budget = config->capacity.bytes[i], claimed = hl_ledger_used(ledger, i, NULL);
-                if (budget == 0 && claimed == 0)
-                        continue;
-                hl_json *json = hl_json_new();
-                hl_json_set_string(json, "resource", hl_resource_name(i, name));
-                hl_json_set_int(json, "claimed_bytes", (int64_t)claimed);
-                hl_json_push(list, json);
-        }
-        return list;
-}
 
 static hl_json *waiting_of(const struct hl_catalog *catalog, const struct hl_ledger *ledger)
 {
@@ -48,7 +33,7 @@ int monitor_room_look(struct monitor_room *room, struct hl_bus *bus, hl_json **r
                 return r;
         struct hl_buf now = { 0 };
         hl_json *json = hl_json_new();
-        hl_json_set(json, "resources", resources_of(&config, &ledger));
+        hl_json_set(json, "resources", hl_resources_json(&config, &ledger));
         hl_json_set(json, "waiting", waiting_of(&catalog, &ledger));
         hl_json_print(json, &now);
         bool is_same = room->told.data && strcmp(room->told.data, now.data) == 0;

@@ -402,6 +402,10 @@ def test_an_idle_model_is_stopped_beside_the_open_page(web, here):
         web.run(f"systemctl start model-idle-sweep.timer; rm -f {ETC}/tokens")
 
 
+def gpu(claimed):
+    return {"resource": "gpu 0", "capacity_bytes": 24 << 30, "claimed_bytes": claimed << 30, "free_bytes": (24 - claimed) << 30}
+
+
 def test_who_waits_for_room_is_seen(web, here):
     """It is told as an event as well."""
     web.config(capacity={"gpus": {"0": "24G"}})
@@ -410,7 +414,7 @@ def test_who_waits_for_room_is_seen(web, here):
     with contextlib.closing(Follower(web.network)) as follower:
         assert follower.find("capacity")["waiting"] == []
         web.post("/api/inference/models/wide/start?wait=ready", None)
-        assert follower.find("capacity", waiting=[])["resources"] == [{"resource": "gpu 0", "claimed_bytes": 20 << 30}]
+        assert follower.find("capacity", waiting=[])["resources"] == [gpu(claimed=20)]
         see(here)
         here.says("#resources", "20.0 GB of 24.0 GB")
         here.says("#resources", "wide 20.0 GB")
@@ -422,7 +426,7 @@ def test_who_waits_for_room_is_seen(web, here):
         here.says("#waiting", "broad needs 8 GiB")
         web.sh("systemctl stop model@wide.service")
         assert held.answer().status == 200
-        assert follower.find("capacity", waiting=[], resources=[{"resource": "gpu 0", "claimed_bytes": 8 << 30}])
+        assert follower.find("capacity", waiting=[], resources=[gpu(claimed=8)])
         here.says("#resources", "broad 8.0 GB")
         here.until("document.getElementById('waiting').children.length === 0")
     web.path(ETC + "/config.json").unlink()
