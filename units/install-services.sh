@@ -189,7 +189,7 @@ uninstall_all() {
 	rm -rf "$DESTDIR"/run/home-lab-services/{evicted,held,keep,model-idle-sweep,model-idle-sweep-host,nginx,queue,ready,stopped,turnstile} \
 		"$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$unitdir/${gate%/*}" 2>/dev/null || true
-	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$sharedir"/{www,prometheus,grafana,} \
+	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$sharedir"/{www,prometheus,grafana,without-landlock,} \
 		"$DESTDIR/etc/systemd/system/home-lab-services.target.wants" "$DESTDIR/run/home-lab-services" "$DESTDIR$nginx_files" 2>/dev/null || true
 	[[ -z $DESTDIR ]] || return 0
 	if [[ -d /run/systemd/system ]]; then

@@ -37,7 +37,7 @@ def port_unit(machine, name, port, service):
     machine.sh(f"systemctl daemon-reload && systemctl start {name}.socket")
 
 
-WITHOUT_LANDLOCK = "/usr/local/libexec/home-lab-services/inference-service@.service.without-landlock"
+WITHOUT_LANDLOCK = "/usr/local/share/home-lab-services/without-landlock/inference-service@.service.conf"
 
 
 def our_unit(machine, command, extra=""):

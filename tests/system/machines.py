@@ -153,10 +153,20 @@ class Machine:
     def find(self):
         self.leader = int(tool("leader", self.name).stdout)
         self.network = Network(f"/proc/{self.leader}/ns/net")
+        self.people = self.group_for_people()
         self.http = self.network.http
         self.connect = self.network.connect
         self.open = self.network.open
         self.client = fastcgi.Client(self.network.socket)
+
+    def group_for_people(self):
+        """A control group of the machine's for commands of its users: what comes from outside, the machine cannot see."""
+        group = pathlib.Path(f"/proc/{self.leader}/cgroup").read_text().split("0::")[1].strip()
+        roots = [pathlib.Path("/sys/fs/cgroup/unified"), pathlib.Path("/sys/fs/cgroup")]
+        root = next(folder for folder in roots if (folder / "cgroup.procs").exists())
+        people = root / group.removeprefix("/").removesuffix("/init.scope") / "people"
+        people.mkdir(exist_ok=True)
+        return people
 
     def down(self):
         tool("down", self.name)
@@ -173,6 +183,7 @@ class Machine:
                      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
         arguments += [f"{name}={value}" for name, value in env.items()]
         if user:
+            arguments = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(self.people)] + arguments
             arguments += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
         return arguments + (["sh", "-c", command] if isinstance(command, str) else list(command))
 

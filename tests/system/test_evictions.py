@@ -89,7 +89,7 @@ def test_an_idle_model_leaves_for_one_that_is_asked_for(site):
     assert running(site) == ["ben"]
     def why():
         lines = site.journal("--after-cursor", mark, "--identifier=model-router", "--output=export").splitlines()
-        return [line for line in lines if line.startswith(("MESSAGE=stopping ", "MESSAGE_ID="))]
+        return [line for line in lines if line.startswith("MESSAGE=stopping ") or line == f"MESSAGE_ID={MESSAGE_ID}"]
     line, *identifier = sorted(wait_until(why, PATIENCE, "the journal has why"))
     assert line.startswith("MESSAGE=stopping ann, unused for ") and \
         "for ben: gpu 0 has 23 MiB: ann (14 MiB); ben needs 14 MiB" in line, line

@@ -19,7 +19,7 @@ render_all() {
 	env PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
 	env PREFIX="$PREFIX" "$here/render" generator >"$rendered/generator"
 	for page in "${services[@]/%/@.service}"; do
-		"$here/render" "$page.d/without-landlock.conf" >"$rendered/$page.without-landlock"
+		"$here/render" "$page.d/without-landlock.conf" >"$rendered/$page.conf"
 	done
 	for page in "$here"/man/*.[0-9]; do
 		sed "s|/usr/local/libexec|$libexecdir|; s|/etc/polkit-1/rules.d|$rulesdir|" "$page" >"$rendered/${page##*/}"
@@ -46,8 +46,8 @@ files() { # prints mode, source, destination of each file but model@.service
 	done
 	echo "0644 $rendered/${gate##*/} $unitdir/$gate"
 	echo "0755 $rendered/generator $generatordir/home-lab-services"
-	for name in "${services[@]/%/@.service.without-landlock}"; do
-		echo "0644 $rendered/$name $libexecdir/home-lab-services/$name"
+	for name in "${services[@]/%/@.service.conf}"; do
+		echo "0644 $rendered/$name $sharedir/without-landlock/$name"
 	done
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"
