@@ -96,6 +96,8 @@ const char *hl_folder(const char *variable, const char *usual)
         return value && *value == '/' ? value : usual;
 }
 
+#define MODE_OF_TEMPORARY 0600 /* mkostemp(3) */
+
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
 {
         HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.XXXXXX", path);
@@ -104,10 +106,12 @@ int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode
                 return -errno;
 
         int r = hl_write_all(fd, bytes, len, UINT64_MAX);
-        /* Not asked for where nothing is to change: services may not change owners at all. */
+        /* Not asked for where nothing is to change: services may not change owners at all, and some no modes. */
         if (r == 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) < 0)
                 r = -errno;
-        if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0))
+        if (r == 0 && mode != MODE_OF_TEMPORARY && fchmod(fd, mode) < 0)
+                r = -errno;
+        if (r == 0 && (fsync(fd) < 0 || rename(temporary, path) < 0))
                 r = -errno;
         if (r < 0)
                 unlink(temporary);

@@ -151,12 +151,26 @@ static int read_models(DIR *dir, const struct hl_config *config, const char *onl
         return only ? read_one(dir, config, only, report, catalog) : read_folder(dir, config, report, catalog);
 }
 
+struct noted {
+        const struct hl_report *report;
+        struct hl_catalog *catalog;
+};
+
+static void note(void *data, const char *file, unsigned line, const char *key, const char *message)
+{
+        const struct noted *noted = data;
+        noted->catalog->is_valid = false;
+        hl_report_tell(noted->report, file, line, key, message);
+}
+
 int hl_catalog_load(const struct hl_config *config, const char *only, const struct hl_report *report,
                     struct hl_catalog *ret_catalog, struct hl_err *err)
 {
-        struct hl_catalog catalog = { 0 };
+        struct hl_catalog catalog = { .is_valid = true };
+        struct noted noted = { report, &catalog };
+        const struct hl_report noting = { note, &noted };
         HL_CLEANUP(hl_close_dir) DIR *dir = opendir(config->models_dir);
-        int r = dir ? read_models(dir, config, only, report, &catalog) : -errno;
+        int r = dir ? read_models(dir, config, only, &noting, &catalog) : -errno;
         /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
         if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {
                 hl_catalog_free(&catalog);
@@ -167,7 +181,7 @@ int hl_catalog_load(const struct hl_config *config, const char *only, const stru
         if (catalog.count > 0)
                 qsort(catalog.models, catalog.count, sizeof(*catalog.models), by_name);
         if (!only)
-                hl_aliases_settle(&catalog, report);
+                hl_aliases_settle(&catalog, &noting);
         *ret_catalog = catalog;
         return 0;
 }

@@ -47,6 +47,7 @@ struct hl_catalog {
         struct hl_model *models;
         size_t count;
         unsigned *users; /* how many share the models; NULL: one has them */
+        bool is_valid;   /* as it was loaded: a report had nothing to be told */
 };
 
 /* [A-Za-z0-9][A-Za-z0-9._:-]*, at most HL_MODEL_NAME_MAX bytes. */

@@ -171,28 +171,13 @@ static void add_tallies(struct hl_buf *out, const struct hl_catalog *catalog, co
         }
 }
 
-static void note_finding(void *data, const char *file, unsigned line, const char *key, const char *message)
-{
-        (void)file;
-        (void)line;
-        (void)key;
-        (void)message;
-        *(bool *)data = false;
-}
-
 /* config.json has no error, or nobody would be answered. */
-static void add_configuration(struct hl_buf *out, const struct hl_config *config)
+static void add_configuration(struct hl_buf *out, const struct hl_catalog *catalog)
 {
-        bool is_valid = true;
-        const struct hl_report report = { note_finding, &is_valid };
-        HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        struct hl_err ignored = { 0 };
-        if (hl_catalog_load(config, NULL, &report, &catalog, &ignored) < 0)
-                is_valid = false;
         head(out, "hls_configuration_valid", "gauge",
              "1 where \"home-lab-services check\" has nothing to say of the models' files. No metric comes where "
              "config.json has an error.");
-        hl_buf_addf(out, "hls_configuration_valid %d\n", is_valid);
+        hl_buf_addf(out, "hls_configuration_valid %d\n", catalog->is_valid);
 }
 
 /* What the host has for its models, and what those claim that hold it. */
@@ -278,7 +263,7 @@ int monitor_run_metrics(struct hl_context *ctx)
         add_models(out, &catalog, numbers);
         add_tallies(out, &catalog, numbers);
         add_capacity(out, &service->config, &catalog, numbers);
-        add_configuration(out, &service->config);
+        add_configuration(out, &catalog);
         head(out, "hls_build_info", "gauge", "1, with the version of Home Lab Services.");
         hl_buf_adds(out, "hls_build_info{version=\"" HL_VERSION "\"} 1\n");
         ctx->response->status = 200;

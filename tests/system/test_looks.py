@@ -111,7 +111,8 @@ class Opened:
 @pytest.fixture
 def thousand(machine):
     """So many that nobody asks about."""
-    machine.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer nginx-config-updater.service")
+    machine.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer "
+               "nginx-config-updater.service nginx-models.service")
     machine.sh(f"cd {MODELS} && for i in $(seq 1000); do echo PORT=$((20000 + i)) >crowd-$i; done")
     opened = Opened(machine.path(MODELS))
     yield machine, opened

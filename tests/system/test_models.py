@@ -298,7 +298,7 @@ def in_the_handlers_unit(machine, script):
     try:
         connection.request("GET", "/health")
         connection.getresponse().read()
-        group = machine.sh("cat /proc/$(pgrep --exact --oldest inference-servi)/cgroup").strip().split("::")[1]
+        group = machine.sh("cat /proc/$(pgrep --exact --newest inference-servi)/cgroup").strip().split("::")[1]
         assert "inference-service@" in group
         return machine.run(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c",
                             f"echo 0 >'/sys/fs/cgroup{group}/cgroup.procs' && "
