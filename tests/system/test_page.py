@@ -21,7 +21,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGE_BYTES_MAX = 60_000
 ROW = "document.querySelectorAll('.model')"
 FOCUSED = "document.activeElement.getAttribute('aria-label')"
-MONITOR_SOCKET = "/run/home-lab-services/model-monitor-service.sock"
+PLACES = "/run/home-lab-services/limits/model-monitor-service/follower-"
 DIALOG = "document.getElementById('token-dialog').open"
 LEAVER = """#!/usr/bin/python3
 import http.server, os, sys
@@ -439,8 +439,9 @@ def test_who_waits_for_room_is_seen(web, here):
 
 
 def listeners(web):
-    """How many connections the monitor has from NGINX: a page that looks has one for a moment, one that listens for long."""
-    return len(web.sh(["ss", "-Hxn", "state", "established", "src", MONITOR_SOCKET]).splitlines())
+    """How many requests that came to the monitor by NGINX hold a place of those who listen."""
+    worker = web.properties("model-monitor-service.service", "MainPID")["MainPID"]
+    return len(web.run(f"find /proc/{worker}/fd -lname '{PLACES}*'").stdout.splitlines())
 
 
 def test_it_listens_instead_of_asking(web, here):
