@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import ETC, INFERENCE, MODELS, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
+from machines import ACTIVITY, ETC, INFERENCE, MODELS, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
 from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 
 pytestmark = pytest.mark.slow  # a host that is idle is waited for again and again
@@ -40,9 +40,9 @@ def after_idle(machine):
 
 def called_off(machine, decision, reason):
     """By the sweep that runs, in the last moments."""
-    wait_until(lambda: host_decisions(machine)[-1] == (decision, reason), 4, f"{decision}: {reason}")
+    wait_until(lambda: host_decisions(machine)[-1] == (decision, reason), PATIENCE, f"{decision}: {reason}")
     assert machine.scheduled() is None
-    wait_until(lambda: not sweeping(machine), 4, "that sweep is over")
+    wait_until(lambda: not sweeping(machine), PATIENCE, "that sweep is over")
 
 
 def sweeping(machine):
@@ -140,12 +140,16 @@ def test_a_suspend_calls_it_off(host):
 
 @pytest.fixture
 def scheduled(host):
-    """It is about to be switched off by the sweep, and stays on in the end."""
-    thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
-    after_idle(host)
+    """It is to be switched off in a minute, by a sweep that believes it unused since it was booted, and stays on in the end."""
+    thresholds(host, 600, host_idle_minutes=1)
+    sweep(host)
+    host.sh(f"sed -i 's/^USED_US=.*/USED_US=1/' {STATE}; rm -f {HOST_STATE} {ACTIVITY}/*; "
+            "systemctl start --no-block model-idle-sweep.service")
+    wait_until(lambda: host.scheduled() and host.path(HOST_STATE).exists(), PATIENCE, "it is scheduled")
     yield host
     wait_until(lambda: not sweeping(host), PATIENCE, "the sweep is over")
     host.run("shutdown -c; systemctl reset-failed model-idle-sweep.service")
+    host.http("POST", MONITOR, "/models/tiny-llama/report")
     sweep(host)
 
 
