@@ -96,7 +96,7 @@ static void free_unused(struct unused *unused)
 static bool says_the_same(const struct hl_verdict *a, const struct hl_verdict *b)
 {
         return a->reason == b->reason && a->idle_us == b->idle_us && a->threshold_us == b->threshold_us &&
-               a->in_flight == b->in_flight && a->is_active == b->is_active;
+               a->in_flight == b->in_flight && a->is_active == b->is_active && a->kept_us == b->kept_us;
 }
 
 static hl_json *activity_of(const struct hl_usage *usage, const struct hl_verdict *v, struct unused *unused)

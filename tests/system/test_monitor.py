@@ -41,6 +41,13 @@ def test_nothing_is_active_by_itself(machine):
                                             "sources": {"report": None, "traffic": None, "start": None}}
 
 
+def test_one_that_is_kept_is_told_apart_from_the_others(machine):
+    """Of those that nobody has used, much is the same."""
+    answer = machine.http("POST", INFERENCE, "/models/whisper.cpp/keep?seconds=600")
+    kept = {model: activity(machine, model)["kept_until"] for model in ("qwen2.5-0.5b:q4", "tiny-llama", "whisper.cpp")}
+    assert kept.pop("whisper.cpp")[:16] == answer["kept_until"][:16] and set(kept.values()) == {None}
+
+
 def test_a_report_makes_active(machine):
     answer = report(machine, "tiny-llama")
     assert answer.status == 200 and answer["model_name"] == "tiny-llama", answer
