@@ -12,6 +12,7 @@
 /* One question, and those who wait for its answer. All have the same models. */
 struct question {
         const struct hl_model *models;
+        size_t count;
         enum hl_unit_state *states;
         struct hl_err err;
         int result;
@@ -27,11 +28,12 @@ static struct question *next; /* not asked yet; NULL: nobody waits */
 /* With the mutex. NULL: others wait, who have other models. */
 static struct question *join(const struct hl_catalog *catalog)
 {
-        if (next && next->models != catalog->models)
+        if (next && (next->models != catalog->models || next->count != catalog->count))
                 return NULL;
         if (!next) {
                 next = hl_alloc(sizeof(*next));
                 next->models = catalog->models;
+                next->count = catalog->count;
                 next->states = hl_alloc(catalog->count * sizeof(*next->states));
         }
         next->askers++;

@@ -65,10 +65,15 @@ static void *run(void *data)
         return NULL;
 }
 
+static void begin_at(struct asker *asker, struct hl_model *first, size_t count)
+{
+        *asker = (struct asker){ .catalog = { .models = first, .count = count } };
+        assert_int_equal(pthread_create(&asker->thread, NULL, run, asker), 0);
+}
+
 static void begin(struct asker *asker, size_t count)
 {
-        *asker = (struct asker){ .catalog = { .models = &models[2 - count], .count = count } };
-        assert_int_equal(pthread_create(&asker->thread, NULL, run, asker), 0);
+        begin_at(asker, &models[2 - count], count);
 }
 
 static void end(struct asker *asker)
@@ -132,17 +137,15 @@ static void a_failure_is_told_to_all_of_them_and_to_nobody_else(void **state)
         assert_int_equal(later.state, HL_UNIT_STARTING);
 }
 
-/* The catalogue has changed between them. */
-static void who_has_other_models_asks_alone(void **state)
+static void ask_beside(struct hl_model *models_of_other)
 {
         struct asker first, second, other;
-        (void)state;
         now = HL_UNIT_ACTIVE;
         begin(&first, 2);
         sem_wait(&asked);
         begin(&second, 2);
         sem_wait(&waits);
-        begin(&other, 1);
+        begin_at(&other, models_of_other, 1);
         sem_wait(&asked);
         for (int i = 0; i < 3; i++)
                 sem_post(&may_answer);
@@ -153,12 +156,26 @@ static void who_has_other_models_asks_alone(void **state)
         assert_int_equal(other.state, HL_UNIT_ACTIVE);
 }
 
+/* The catalogue has changed between them. */
+static void who_has_other_models_asks_alone(void **state)
+{
+        (void)state;
+        ask_beside(&models[1]);
+}
+
+static void who_has_one_of_the_models_asks_alone(void **state)
+{
+        (void)state;
+        ask_beside(&models[0]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(who_comes_meanwhile_shares_the_next_question, reset),
                 cmocka_unit_test_setup(a_failure_is_told_to_all_of_them_and_to_nobody_else, reset),
                 cmocka_unit_test_setup(who_has_other_models_asks_alone, reset),
+                cmocka_unit_test_setup(who_has_one_of_the_models_asks_alone, reset),
         };
         return cmocka_run_group_tests_name("states_shared", tests, NULL, NULL);
 }
