@@ -31,6 +31,7 @@ static void end_asking(struct start *s)
 
 static void free_start(struct start *s)
 {
+        s->is_queued = false; /* nobody is next */
         while (!LIST_EMPTY(&s->waiters))
                 hl_starter_leave(LIST_FIRST(&s->waiters));
         end_asking(s);

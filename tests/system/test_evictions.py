@@ -234,10 +234,12 @@ def test_a_router_that_ends_loses_nobody_his_place(site):
     before = places()
     for how in "restart", "kill --signal=KILL":
         time.sleep(1)  # they have waited
-        old = router()
+        old, mark = router(), site.mark()
         site.sh(f"systemctl {how} model-router.service")
         wait_until(lambda: are_taken_up(old), PATIENCE, "the next router has both")
         assert [(name, pytest.approx(at, abs=500_000)) for name, at in before] == places()
+        failed = "model-router.service: Failed" in site.journal("--after-cursor", mark, "--unit=model-router.service")
+        assert failed == how.startswith("kill")
     assert [each.answer().status for each in held] == [200, 200]
     assert len(stream.whole().events) > 80 and running(site) == ["ben"]
 
