@@ -28,10 +28,11 @@ enum { FCHMODAT2 = 452, SETXATTRAT = 463, REMOVEXATTRAT = 466, FILE_SETATTR = 46
 #define ARGUMENT(i) (offsetof(struct seccomp_data, args) + (i) * sizeof(__u64) + sizeof(__u32))
 #endif
 
-/* To open a file for reading alone and cut it off: nobody means that, and Landlock allows it before Linux 6.2. */
+/* To open a file for reading alone, or for neither, and cut it off: nobody means that, and Landlock allows it before
+ * Linux 6.2. */
 #define DENY_CUTTING(call, flags)                                                                                      \
-        UNLESS(call, 5), LOAD(ARGUMENT(flags)), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_TRUNC | O_ACCMODE),              \
-                UNLESS(O_TRUNC, 1), ANSWER(EPERM), ALLOW
+        UNLESS(call, 7), LOAD(ARGUMENT(flags)), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_TRUNC | O_ACCMODE),              \
+                UNLESS(O_TRUNC, 1), ANSWER(EPERM), UNLESS(O_TRUNC | O_ACCMODE, 1), ANSWER(EPERM), ALLOW
 
 int hl_confine_calls(void)
 {

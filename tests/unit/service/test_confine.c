@@ -92,6 +92,7 @@ static int try_to_break_out(void)
         holds(!opens("/tmp", O_RDONLY) && !opens("/var/tmp", O_RDONLY) && !opens("/tmp/file", O_WRONLY | O_CREAT));
         holds(!opens(in("other/file"), O_WRONLY) && !opens(in("other/file"), O_RDWR | O_APPEND));
         holds(!opens(in("other/file"), O_RDONLY | O_TRUNC) && !opens_by_openat2(in("other/file"), O_RDONLY | O_TRUNC));
+        holds(!opens(in("other/file"), O_ACCMODE | O_TRUNC));
         holds(truncate(in("other/file"), 0) < 0);
         holds(!opens(in("other/new"), O_WRONLY | O_CREAT) && mkdir(in("other/folder"), 0700) < 0);
         holds(mkdir(in("mine/folder"), 0700) < 0 && mkfifo(in("mine/pipe"), 0600) < 0);
