@@ -136,7 +136,9 @@ static void take_own(struct monitor_tally *tally, const struct hl_journal_entry 
                         tally->ended_us = 0;
                         tally->next_end = MONITOR_END_OTHER;
                 }
-        } else if (entry->values[LOAD_MS] && hl_parse_uint(entry->values[LOAD_MS], INT32_MAX, &ms) == 0) {
+        } else if (!tally->is_loaded && entry->values[LOAD_MS] &&
+                   hl_parse_uint(entry->values[LOAD_MS], INT32_MAX, &ms) == 0) {
+                tally->is_loaded = 1;
                 tally->loads++;
                 tally->loads_ms += ms;
         }
@@ -146,14 +148,16 @@ static void take_systemds(struct monitor_tally *tally, const struct hl_journal_e
 {
         const char *id = entry->values[MESSAGE_ID];
         settle(tally);
-        if (strcmp(id, HL_JOURNAL_STARTED) == 0)
+        if (strcmp(id, HL_JOURNAL_STARTED) == 0) {
                 tally->starts++;
-        else if (strcmp(id, HL_JOURNAL_FAILURE) == 0)
+                tally->is_loaded = 0;
+        } else if (strcmp(id, HL_JOURNAL_FAILURE) == 0) {
                 tally->ends[MONITOR_END_FAILED]++;
-        else if (tally->next_end != MONITOR_END_OTHER)
+        } else if (tally->next_end != MONITOR_END_OTHER) {
                 tally->ends[tally->next_end]++;
-        else
+        } else {
                 tally->ended_us = entry->at_us;
+        }
         tally->next_end = MONITOR_END_OTHER;
 }
 

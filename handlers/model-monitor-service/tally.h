@@ -32,8 +32,9 @@ extern const char *const monitor_end_names[MONITOR_ENDS];
 struct monitor_tally {
         uint64_t starts, loads, loads_ms; /* loads: those that somebody waited for */
         uint64_t ends[MONITOR_ENDS];
-        uint64_t ended_us; /* CLOCK_REALTIME: of an end for which nobody has said the reason so far; 0: none */
-        uint64_t next_end; /* an enum monitor_end: of what runs */
+        uint64_t ended_us;  /* CLOCK_REALTIME: of an end for which nobody has said the reason so far; 0: none */
+        uint64_t is_loaded; /* 1: the load of what runs is counted, however many have waited for it */
+        uint64_t next_end;  /* an enum monitor_end: of what runs */
 };
 
 int monitor_tally_read(const struct hl_catalog *catalog, struct monitor_tally **ret_tallies, struct hl_err *err);

@@ -185,7 +185,8 @@ void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *reque
         all->count++;
         if (sd_event_add_io(all->event, &w->left, hl_fastcgi_fd(request->fcgi), EPOLLRDHUP, on_left, w) < 0)
                 w->left = NULL; /* then it is found out when it is answered */
-        hl_count_add(HL_COUNTED_HELD, w->model);
+        if (request->hand_backs == 0)
+                hl_count_add(HL_COUNTED_HELD, w->model);
         w->waiter = hl_starter_wait(all->starter, model, w->since_us, on_done, w);
         note_use(w);
         if (all->count == 1)

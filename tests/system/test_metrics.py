@@ -105,6 +105,13 @@ def test_starts_and_why_they_ended(web, promtool):
         known = told()
         assert known["hls_model_starts_total" + of_model] == 7  # the restart is one, and its run the next one's
 
+        # However many wait for a load, it is one.
+        held = [web.hold(f"/api/inference/models/{NAME}/start?wait=ready", None) for _ in range(2)]
+        assert [each.answer().status for each in held] == [200, 200]
+        web.sh("journalctl --sync")
+        known = told()
+        assert known["hls_model_cold_start_seconds_count" + of_model] == 2
+
         # The file only saves reading: without it, or with one that makes no sense, the journal says the same.
         for text in None, "", "nonsense", f"s=1\n{NAME} 1 2\n":
             file = web.path(TALLY)
