@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MODE_OF_TEMPORARY 0600 /* mkostemp(3) */
+
 int hl_wait_fd(int fd, short events, uint64_t deadline_us)
 {
         for (;;) {
@@ -95,8 +97,6 @@ const char *hl_folder(const char *variable, const char *usual)
         const char *value = getenv(variable);
         return value && *value == '/' ? value : usual;
 }
-
-#define MODE_OF_TEMPORARY 0600 /* mkostemp(3) */
 
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
 {
