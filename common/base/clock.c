@@ -44,6 +44,12 @@ uint64_t hl_clock_boottime(void)
         return now(CLOCK_BOOTTIME);
 }
 
+uint64_t hl_clock_monotonic_of(uint64_t realtime_us)
+{
+        uint64_t age_us = hl_us_minus(hl_clock_realtime(), realtime_us);
+        return hl_us_minus(hl_clock_monotonic(), age_us);
+}
+
 char *hl_format_rfc3339(uint64_t realtime_us, char *buffer)
 {
         time_t seconds = (time_t)(realtime_us / HL_USEC_PER_SEC);

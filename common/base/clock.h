@@ -20,6 +20,8 @@
 uint64_t hl_clock_monotonic(void); /* stands still while the host is suspended */
 uint64_t hl_clock_realtime(void);
 uint64_t hl_clock_boottime(void); /* since boot, with the time suspended */
+/* When that was by CLOCK_MONOTONIC, as both clocks are now; an instant to come is now. */
+uint64_t hl_clock_monotonic_of(uint64_t realtime_us);
 uint64_t hl_timespec_us(struct timespec t);
 struct timespec hl_timespec_of(uint64_t us);
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "systemd/units.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,6 +35,13 @@ void hl_load_time_record(const char *model, uint64_t span_us)
         if (fd >= 0)
                 futimens(fd, times);
         log_it(model, span_us);
+}
+
+void hl_load_time_record_now(const char *model, const char *unit)
+{
+        uint64_t start_us = hl_unit_start_hint(unit);
+        if (start_us > 0)
+                hl_load_time_record(model, hl_us_minus(hl_clock_realtime(), start_us));
 }
 
 uint64_t hl_load_time_of(const char *model)

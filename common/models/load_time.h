@@ -17,6 +17,8 @@
 
 /* From the start of its unit until it was ready. */
 void hl_load_time_record(const char *model, uint64_t span_us);
+/* That it is ready now, by the mark of that start; nothing where there is none. */
+void hl_load_time_record_now(const char *model, const char *unit);
 uint64_t hl_load_time_of(const char *model);
 
 #endif

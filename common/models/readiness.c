@@ -69,10 +69,10 @@ int hl_readiness_ask(const struct hl_model *model)
  * the start is on the clock that may be changed, ours is on the one that may not. */
 static bool was_seen(const struct hl_model *model)
 {
-        uint64_t started_us = hl_unit_start_hint(model->unit), real_us = hl_clock_realtime();
-        if (started_us == 0 || started_us > real_us)
+        uint64_t started_us = hl_unit_start_hint(model->unit);
+        if (started_us == 0 || started_us > hl_clock_realtime())
                 return true;
-        return hl_ready_mark_since(model->name, hl_us_minus(hl_clock_monotonic(), real_us - started_us));
+        return hl_ready_mark_since(model->name, hl_clock_monotonic_of(started_us));
 }
 
 bool hl_readiness_is_strangers(const struct hl_model *model)

@@ -110,17 +110,11 @@ void hl_stop_free(struct hl_stop *stop)
 
 /* ---- what it cut ---- */
 
-static uint64_t monotonic_of(uint64_t realtime_us)
-{
-        uint64_t age_us = hl_us_minus(hl_clock_realtime(), realtime_us);
-        return hl_us_minus(hl_clock_monotonic(), age_us);
-}
-
 /* Of what runs now; 0: nothing does. */
 static uint64_t start_of(const char *unit)
 {
         uint64_t start_us = hl_unit_start_hint(unit);
-        return start_us == 0 ? 0 : monotonic_of(start_us);
+        return start_us == 0 ? 0 : hl_clock_monotonic_of(start_us);
 }
 
 bool hl_stop_was_begun_since(const char *model, uint64_t since_us)
@@ -153,7 +147,8 @@ bool hl_stop_has_cut(struct hl_bus *bus, const struct hl_model *model, uint64_t 
         struct times t;
         if (sent_us == 0 || failed_us == 0 || !read_times(model->name, &t))
                 return false;
-        uint64_t sent = monotonic_of(sent_us), failed = monotonic_of(failed_us), start = start_of(model->unit);
+        uint64_t sent = hl_clock_monotonic_of(sent_us), failed = hl_clock_monotonic_of(failed_us),
+                 start = start_of(model->unit);
         if (failed + SLACK_US < t.begin_us || (t.end_us != 0 && sent > t.end_us + SLACK_US))
                 return false;
         if (start > t.begin_us) /* what runs now is another, and had the request only if it was there already */

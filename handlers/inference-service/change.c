@@ -178,12 +178,12 @@ static bool waits_on(struct change *c, int r)
 /* Of a start that was this one's. */
 static void note_load_time(const struct change *c)
 {
-        uint64_t active_us = 0, start_us = hl_unit_start_hint(c->model->unit);
+        uint64_t active_us = 0;
         struct hl_err ignored = { 0 };
         int r = hl_units_active_since(&c->service->bus, (const char *const[]){ c->model->unit }, 1, &active_us,
                                       &ignored);
-        if (r == 0 && start_us > 0 && active_us >= c->asked_us)
-                hl_load_time_record(c->model->name, hl_us_minus(hl_clock_realtime(), start_us));
+        if (r == 0 && active_us >= c->asked_us)
+                hl_load_time_record_now(c->model->name, c->model->unit);
 }
 
 static int carry_out(struct change *c, struct hl_wait *wait, bool *ret_ended)

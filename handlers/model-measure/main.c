@@ -53,9 +53,8 @@ static bool was_ready(const struct hl_model *model)
         uint64_t begun_us = hl_unit_start_hint(model->unit);
         if (begun_us == 0)
                 return false;
-        uint64_t age_us = hl_us_minus(hl_clock_realtime(), begun_us);
-        return age_us > model->start_timeout_us ||
-               hl_ready_mark_since(model->name, hl_us_minus(hl_clock_monotonic(), age_us));
+        return hl_us_minus(hl_clock_realtime(), begun_us) > model->start_timeout_us ||
+               hl_ready_mark_since(model->name, hl_clock_monotonic_of(begun_us));
 }
 
 /* Two tell of some cards, and each knows only a part: the controller sees what is held by nobody's file, and a file

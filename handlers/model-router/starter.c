@@ -127,9 +127,8 @@ static int judge(struct start *s, int status, uint64_t asked_us)
 
 static void finish_ready(struct start *s)
 {
-        uint64_t start_us = s->was_begun ? hl_unit_start_hint(s->model.unit) : 0;
-        if (start_us > 0)
-                hl_load_time_record(s->model.name, hl_us_minus(hl_clock_realtime(), start_us));
+        if (s->was_begun)
+                hl_load_time_record_now(s->model.name, s->model.unit);
         hl_start_finish(s);
 }
 

@@ -161,8 +161,7 @@ static bool is_waited_for(const struct hl_router_waits *all, const char *model)
 /* A router that ended has not lost it its place. */
 static uint64_t since_of(const struct hl_router_request *request)
 {
-        uint64_t age_us = request->waits_us > 0 ? hl_us_minus(hl_clock_realtime(), request->waits_us) : 0;
-        return hl_us_minus(hl_clock_monotonic(), age_us);
+        return request->waits_us > 0 ? hl_clock_monotonic_of(request->waits_us) : hl_clock_monotonic();
 }
 
 void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_model *model)
