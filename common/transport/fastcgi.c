@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cgi.h"
 #include "fastcgi_request.h"
+#include "listener.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -167,13 +168,6 @@ static bool start_thread(struct worker *w)
         return r == 0;
 }
 
-int hl_fastcgi_accept(int listen_fd, bool *ret_rest)
-{
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC), r = fd < 0 ? -errno : fd;
-        *ret_rest = r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
-        return r;
-}
-
 /* For poll(): how long what is waited for may take, in milliseconds; -1 is for ever. */
 static int patience(const struct worker *w)
 {
@@ -217,9 +211,9 @@ static void give(struct worker *w, int fd)
 static void take(struct worker *w)
 {
         bool rest;
-        int fd = hl_fastcgi_accept(w->listen_fd, &rest);
+        int fd = hl_listener_accept(w->listen_fd, &rest);
         if (rest)
-                w->rests_until_us = hl_clock_monotonic() + HL_FASTCGI_REST_US;
+                w->rests_until_us = hl_clock_monotonic() + HL_LISTENER_REST_US;
         if (fd >= 0)
                 give(w, fd);
 }
@@ -239,7 +233,7 @@ static int await(struct worker *w)
         struct pollfd fds[] = { { .fd = w->done_fd, .events = POLLIN },
                                 { .fd = w->stopping ? -1 : w->signal_fd, .events = POLLIN },
                                 { .fd = w->stopping || full || rests ? -1 : w->listen_fd, .events = POLLIN } };
-        int timeout = rests ? (int)(HL_FASTCGI_REST_US / HL_USEC_PER_MSEC) : patience(w);
+        int timeout = rests ? (int)(HL_LISTENER_REST_US / HL_USEC_PER_MSEC) : patience(w);
         eventfd_t ignored;
         w->is_awaited = full || w->active > 0;
         pthread_mutex_unlock(&w->mutex);
@@ -281,13 +275,6 @@ struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void)
         struct hl_fastcgi_limits limits = hl_fastcgi_limits;
         limits.idle_us = hl_idle_from_env(limits.idle_us);
         return limits;
-}
-
-bool hl_is_listening(int fd)
-{
-        int listening = 0;
-        socklen_t len = sizeof(listening);
-        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
 int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server)

@@ -18,10 +18,9 @@
 #ifndef HL_TRANSPORT_FASTCGI_H
 #define HL_TRANSPORT_FASTCGI_H
 
-#include "base/clock.h"
 #include "server.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct hl_fastcgi_limits {
         uint64_t first_us, idle_us;
@@ -33,18 +32,8 @@ struct hl_fastcgi_limits {
 
 extern const struct hl_fastcgi_limits hl_fastcgi_limits; /* those of the product */
 
-/* Without a file descriptor left no connection can be taken: the next try is after this time, and who asks waits in
- * the socket's queue. */
-#define HL_FASTCGI_REST_US (100 * HL_USEC_PER_MSEC)
-
-/* Takes a connection. *ret_rest: none can be taken now. -errno. */
-int hl_fastcgi_accept(int listen_fd, bool *ret_rest);
-
 /* Those, with what the environment says. */
 struct hl_fastcgi_limits hl_fastcgi_limits_from_env(void);
-
-/* Whether fd is a listening socket: what a FastCGI program is started with. */
-bool hl_is_listening(int fd);
 
 /* 0, or -errno where nothing could be served. */
 int hl_fastcgi_serve(int listen_fd, const struct hl_fastcgi_limits *limits, const struct hl_server *server);

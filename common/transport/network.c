@@ -5,8 +5,8 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "fastcgi.h"
 #include "inetd.h"
+#include "listener.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -66,9 +66,9 @@ static int take(struct network *n, struct hl_endpoint *ret_client)
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof(address);
         bool rest;
-        int fd = hl_fastcgi_accept(n->listen_fd, &rest);
+        int fd = hl_listener_accept(n->listen_fd, &rest);
         if (rest)
-                n->rests_until_us = hl_clock_monotonic() + HL_FASTCGI_REST_US;
+                n->rests_until_us = hl_clock_monotonic() + HL_LISTENER_REST_US;
         if (fd < 0)
                 return -1;
         n->served = true;
@@ -150,14 +150,6 @@ static int next_connection(struct network *n)
                         return fd;
         }
         return -1;
-}
-
-bool hl_is_network(int fd)
-{
-        struct sockaddr_storage address = { 0 };
-        socklen_t len = sizeof(address);
-        return hl_is_listening(fd) && getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
-               (address.ss_family == AF_INET || address.ss_family == AF_INET6);
 }
 
 int hl_network_serve(int listen_fd, const struct hl_network_limits *limits, const struct hl_server *server)

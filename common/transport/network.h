@@ -14,7 +14,7 @@
 
 #include "server.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct hl_network_limits {
         uint64_t first_us, idle_us; /* as in fastcgi.h */
@@ -25,9 +25,6 @@ struct hl_network_limits {
 };
 
 extern const struct hl_network_limits hl_network_limits; /* those of the product */
-
-/* Whether fd is a listening socket of TCP. FastCGI is never spoken there: who writes to it says who the client is. */
-bool hl_is_network(int fd);
 
 /* 0, also in the process of a connection; or -errno where nothing could be served. */
 int hl_network_serve(int listen_fd, const struct hl_network_limits *limits, const struct hl_server *server);

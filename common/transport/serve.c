@@ -4,6 +4,7 @@
 #include "cgi.h"
 #include "fastcgi.h"
 #include "inetd.h"
+#include "listener.h"
 #include "network.h"
 
 #include <signal.h>

@@ -26,6 +26,7 @@
 #include "nginx/ports.h"
 #include "systemd/units.h"
 #include "transport/fastcgi.h"
+#include "transport/listener.h"
 #include "waits.h"
 
 #include <errno.h>
@@ -273,7 +274,7 @@ static int on_rested(sd_event_source *source, uint64_t now_us, void *data)
 static void rest(struct router *router)
 {
         sd_event_source_set_enabled(router->listening, SD_EVENT_OFF);
-        sd_event_source_set_time(router->rest, hl_clock_monotonic() + HL_FASTCGI_REST_US);
+        sd_event_source_set_time(router->rest, hl_clock_monotonic() + HL_LISTENER_REST_US);
         sd_event_source_set_enabled(router->rest, SD_EVENT_ONESHOT);
 }
 
@@ -283,7 +284,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
         (void)events;
         struct router *router = data;
         bool must_rest;
-        int fd = hl_fastcgi_accept(listen_fd, &must_rest);
+        int fd = hl_listener_accept(listen_fd, &must_rest);
         if (must_rest)
                 rest(router);
         struct hl_fastcgi_request *fcgi = fd >= 0 ? hl_fastcgi_read(fd, RECEIVE_US) : NULL;

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "transport/fastcgi.h"
+#include "transport/listener.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -288,7 +289,7 @@ static void without_descriptors_it_rests(void **state)
         accepts_that_fail = 3;
         struct talk talk = begin_talk(limits);
         accepts_that_fail = 0; /* in this process */
-        assert_true(hl_clock_monotonic() - began_us >= 3 * HL_FASTCGI_REST_US);
+        assert_true(hl_clock_monotonic() - began_us >= 3 * HL_LISTENER_REST_US);
         may_answer();
         assert_true(answered_at_the_end(&talk));
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "transport/listener.h"
 #include "transport/network.h"
 
 #include <arpa/inet.h>
