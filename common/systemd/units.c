@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "names.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -114,8 +114,7 @@ int hl_unit_state_of(struct hl_bus *bus, const char *name, enum hl_unit_state *r
 
 const char *hl_unit_start_folder(void)
 {
-        const char *folder = getenv("HL_STARTED_DIRECTORY");
-        return folder ? folder : STARTED_DIRECTORY;
+        return hl_folder("HL_STARTED_DIRECTORY", STARTED_DIRECTORY);
 }
 
 uint64_t hl_unit_start_hint(const char *name)
