@@ -100,10 +100,10 @@ run: ## the product in a throwaway machine: a tour, then until Ctrl-C. ONCE=1: o
 test: ## everything, the real machines too. As root
 	tests/install-dependencies test
 	$(Q)$(MAKE) --no-print-directory all
-	tests/run lint unit fuzz doors kubernetes system
+	tests/run lint unit fuzz kubernetes system doors
 
 test-fast: all ## check, and what is not slow in machines of one Debian. As root
-	tests/run lint unit fuzz doors system-fast
+	tests/run lint unit fuzz system-fast doors
 
 check: all ## what needs neither root nor a machine: lint, unit, fuzz, doors
 	tests/run lint unit fuzz doors
