@@ -21,6 +21,7 @@ static const char usage[] =
         "  start NAME                     starts a model and waits until it is ready\n"
         "  stop NAME [--drain SECONDS]    stops it; --drain lets requests in flight finish first\n"
         "  restart NAME                   stops and starts it, and waits until it is ready\n"
+        "  keep NAME [--for TIME]         keeps it from being stopped for being idle, for 4h; --for 0 ends that\n"
         "  logs NAME [-f] [-n LINES]      what it logged, 200 lines if nothing else is said; -f goes on\n"
         "  why NAME                       what it does and why, and when it is stopped\n"
         "\n"
@@ -32,9 +33,9 @@ static const char usage[] =
         "\n"
         "SCOPE is read (look), use (ask models), control (both, and start and stop models) or power (also shut down).\n"
         "\n"
-        "  --json         list, start, stop, restart, logs, why: the service's answer as it comes\n"
+        "  --json         list, start, stop, restart, keep, logs, why: the service's answer as it comes\n"
         "  --no-wait      start, stop, restart: does not wait for what was begun\n"
-        "  --host HOST    the first six on another machine: its name or address (ports 5002 and 5003), or its NGINX\n"
+        "  --host HOST    the first seven on another machine: its name or address (ports 5002 and 5003), or its NGINX\n"
         "                 (http://box:8080). HOME_LAB_SERVICES_URL says it for all commands, and\n"
         "                 HOME_LAB_SERVICES_TOKEN holds the token for it\n"
         "  --version, --help\n"
@@ -63,7 +64,7 @@ static int status(const struct cli *cli)
 }
 
 /* What a command may have beside its words. */
-enum { JSON = 1, FOLLOW = 2, NO_WAIT = 4, DRAIN = 8, HOST = 16, SCOPE = 32 };
+enum { JSON = 1, FOLLOW = 2, NO_WAIT = 4, DRAIN = 8, HOST = 16, SCOPE = 32, FOR = 64 };
 
 static const struct command {
         const char *name;
@@ -76,6 +77,7 @@ static const struct command {
         { "start", 1, 1, JSON | NO_WAIT | HOST, cli_start, "one model's NAME" },
         { "stop", 1, 1, JSON | NO_WAIT | DRAIN | HOST, cli_stop, "one model's NAME" },
         { "restart", 1, 1, JSON | NO_WAIT | HOST, cli_restart, "one model's NAME" },
+        { "keep", 1, 1, JSON | FOR | HOST, cli_keep, "one model's NAME" },
         { "logs", 1, 1, JSON | FOLLOW | HOST, cli_logs, "one model's NAME" },
         { "why", 1, 1, JSON | HOST, cli_why, "one model's NAME" },
         { "status", 0, 0, 0, status, "no names" },
@@ -109,15 +111,11 @@ static const struct command *find_command(const char *word, struct hl_err *err)
 }
 
 static const struct option long_options[] = {
-        { "json", no_argument, NULL, 'j' },
-        { "no-wait", no_argument, NULL, 'w' },
-        { "follow", no_argument, NULL, 'f' },
-        { "lines", required_argument, NULL, 'n' },
-        { "drain", required_argument, NULL, 'd' },
-        { "host", required_argument, NULL, 'H' },
-        { "scope", required_argument, NULL, 's' },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
+        { "json", no_argument, NULL, 'j' },        { "no-wait", no_argument, NULL, 'w' },
+        { "follow", no_argument, NULL, 'f' },      { "lines", required_argument, NULL, 'n' },
+        { "drain", required_argument, NULL, 'd' }, { "host", required_argument, NULL, 'H' },
+        { "scope", required_argument, NULL, 's' }, { "for", required_argument, NULL, 'F' },
+        { "help", no_argument, NULL, 'h' },        { 0 },
 };
 
 /* One option; *options: of the command line so far. */
@@ -148,6 +146,10 @@ static void take_option(int option, struct cli *cli, unsigned *options)
                 cli->host = optarg;
                 *options |= HOST;
                 break;
+        case 'F':
+                cli->span = optarg;
+                *options |= FOR;
+                break;
         default:
                 cli->scope = optarg;
                 *options |= SCOPE;
@@ -174,7 +176,9 @@ static int read_options(int argc, char **argv, struct cli *ret_cli, unsigned *re
 
 static int check_words(const struct command *command, unsigned options, const struct cli *cli, struct hl_err *err)
 {
-        static const char *const names[] = { "--json", "-f and -n", "--no-wait", "--drain", "--host", "--scope" };
+        static const char *const names[] = {
+                "--json", "-f and -n", "--no-wait", "--drain", "--host", "--scope", "--for"
+        };
         if (cli->word_count < command->min || cli->word_count > command->max)
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_usage", "%s takes %s", command->name,
                                command->takes);

@@ -241,7 +241,7 @@ def test_the_exit_status_says_what_kind_of_failure_it_is(api, http_status, statu
 
 
 def test_a_name_that_is_not_there(api):
-    for command in ("start", "stop", "restart", "logs", "why"):
+    for command in ("start", "stop", "restart", "keep", "logs", "why"):
         assert cli(api, command, "tiyn", status=66).stderr == 'error: there is no model "tiyn"; did you mean tiny?\n'
         assert '"home-lab-services list" shows' in cli(api, command, "elephant", status=66).stderr
         assert "name is letters" in cli(api, command, "../x", status=64).stderr
@@ -311,6 +311,19 @@ def test_what_start_and_stop_ask(api):
     for wrong in "soon", "-1", "500ms":
         assert "whole seconds" in cli(api, "stop", "tiny", "--drain", wrong, status=64).stderr
     assert "--no-wait" in cli(api, "stop", "tiny", "--drain", "5", "--no-wait", status=64).stderr
+
+
+def test_a_model_is_kept_and_for_how_long(api):
+    def kept(*arguments, until=at(-120)):
+        api.inference("/models/tiny/keep", {"status": "success", "message": "Model tiny is kept", "kept_until": until}, method="POST")
+        said = cli(api, "keep", "tiny", *arguments).stdout
+        return api.asked[-1][1].removeprefix("/api/inference/models/tiny/"), said
+    assert kept() == ("keep", f"Model tiny is kept until {clock(-120)}.\n")
+    assert kept("--for", "2h") == ("keep?seconds=7200", f"Model tiny is kept until {clock(-120)}.\n")
+    assert kept("--for=0", until=None) == ("keep?seconds=0", "Model tiny is kept.\n")
+    for wrong in "soon", "-1", "500ms":
+        assert "whole seconds" in cli(api, "keep", "tiny", "--for", wrong, status=64).stderr
+    assert "stop does not take --for" in cli(api, "stop", "tiny", "--for", "2h", status=64).stderr
 
 
 def on_terminal(api, *arguments):

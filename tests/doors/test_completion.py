@@ -31,10 +31,11 @@ def offered(models, line, wordbreaks=" \t\n\"'@><=;|&(:"):
 
 
 @pytest.mark.parametrize("line, words", [
-    ("", "check list logs restart start status stop token why"), ("st", "start status stop"), ("--v", "--version"),
+    ("", "check keep list logs restart start status stop token why"), ("st", "start status stop"), ("--v", "--version"),
     ("start ", "qwen2.5:0.5b qwen2.5:7b tiny-llama"), ("why t", "tiny-llama"), ("logs -f t", "tiny-llama"),
     ("logs -n 20 t", "tiny-llama"), ("--host box logs t", "tiny-llama"), ("stop tiny-llama ", ""), ("list ", ""), ("check x", ""),
-    ("stop tiny-llama --", "--drain --host --json --no-wait"), ("stop --drain ", ""), ("token ", "add list revoke"),
+    ("stop tiny-llama --", "--drain --host --json --no-wait"), ("stop --drain ", ""),
+    ("keep --for 2h t", "tiny-llama"), ("keep t --", "--for --host --json"), ("token ", "add list revoke"),
     ("token add phone --scope ", "control power read use"), ("foo ", "")])
 def test_it_offers_what_fits(models, line, words):
     assert offered(models, "home-lab-services " + line) == words.split()

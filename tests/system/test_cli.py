@@ -50,6 +50,7 @@ def test_a_day_with_a_model(quick, user):
     assert re.search(r"^tiny-llama is loaded and runs since \d\d:\d\d, unused for \d+ s\. Unless it is used it is stopped at",
                      said["why tiny-llama"]), said
     assert "Started" in said["logs tiny-llama"] and said["restart tiny-llama"] == "Model tiny-llama is ready.\n"
+    assert said["keep tiny-llama --for 2h"].startswith("Model tiny-llama is kept until ")
     assert said["stop tiny-llama --drain 60"] == "Model tiny-llama stopped.\n"
     assert not quick.is_active("model@tiny-llama.service")
     assert cli(quick, "why tiny-llama", user).stdout.startswith("tiny-llama is stopped since ")

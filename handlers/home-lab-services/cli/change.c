@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* start, stop and restart: they wait, and show that they do. */
+/* start, stop, restart and keep: what takes long is waited for, and shown to be. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -14,6 +14,7 @@
 
 #define SHOWN_AFTER_US HL_USEC_PER_SEC /* whatever is done sooner needs no progress */
 #define CLEAR_LINE "\r\033[K"
+#define QUERY_SIZE 40 /* bytes */
 
 static volatile sig_atomic_t is_interrupted;
 
@@ -75,6 +76,7 @@ static void progress_end(const struct progress *p)
 /* What a command asks of the service. */
 struct change {
         const char *verb, *doing, *query;
+        const char *until;                   /* the answer's key that says when it ends; NULL: it does not */
         void (*tell_left)(const char *name); /* what Ctrl-C leaves behind */
 };
 
@@ -91,20 +93,30 @@ static int starting_query(struct cli_api *api, const struct cli *cli, const char
         return r;
 }
 
-static int stopping_query(const struct cli *cli, char *query, size_t size, struct hl_err *err)
+/* "?drain=120" of "2min"; nothing where the command line does not say it. */
+static int seconds_query(const char *key, const char *value, const char *expected, char query[QUERY_SIZE],
+                         struct hl_err *err)
 {
-        uint64_t drain_us = 0;
-        if (cli->drain && (hl_parse_timespan(cli->drain, &drain_us) < 0 || drain_us % HL_USEC_PER_SEC != 0))
-                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
-                               "--drain takes whole seconds, such as --drain 60 or --drain 2min");
-        if (cli->drain && cli->is_not_waited_for)
+        uint64_t span_us;
+        *query = '\0';
+        if (!value)
+                return 0;
+        if (hl_parse_timespan(value, &span_us) < 0 || span_us % HL_USEC_PER_SEC != 0)
+                return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_parameter", "%s", expected);
+        snprintf(query, QUERY_SIZE, "?%s=%llu", key, (unsigned long long)(span_us / HL_USEC_PER_SEC));
+        return 0;
+}
+
+static int stopping_query(const struct cli *cli, char query[QUERY_SIZE], struct hl_err *err)
+{
+        int r = seconds_query("drain", cli->drain, "--drain takes whole seconds, such as --drain 60 or --drain 2min",
+                              query, err);
+        if (r == 0 && cli->drain && cli->is_not_waited_for)
                 return hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_parameter",
                                "--drain waits for requests: leave out --no-wait");
-        if (cli->drain)
-                snprintf(query, size, "?drain=%llu", (unsigned long long)(drain_us / HL_USEC_PER_SEC));
-        else
-                snprintf(query, size, "%s", cli->is_not_waited_for ? "?wait=none" : "");
-        return 0;
+        if (r == 0 && cli->is_not_waited_for)
+                strcpy(query, "?wait=none");
+        return r;
 }
 
 static void ask(struct cli_api *api, const struct cli *cli, const struct change *change, struct hl_err *err)
@@ -124,7 +136,11 @@ static void ask(struct cli_api *api, const struct cli *cli, const struct change 
                 cli_api_show(api);
         else if (r == 0) {
                 const char *message = hl_json_get_string(json, "message");
-                HL_CLEANUP(hl_free_pointer) char *line = hl_format("%s.\n", message ? message : "Done");
+                const char *until = change->until ? hl_json_get_string(json, change->until) : NULL;
+                char when[CLI_WHEN_SIZE];
+                HL_CLEANUP(hl_free_pointer)
+                char *line = hl_format("%s%s%s.\n", message ? message : "Done", until ? " until " : "",
+                                       until ? cli_when(until, when) : "");
                 cli_put(stdout, line, strlen(line));
         }
 }
@@ -151,7 +167,7 @@ static void tell_loading(const char *name)
                 name, name, name);
 }
 
-static void tell_stopping(const char *name)
+static void tell_not_waited_for(const char *name)
 {
         fprintf(stderr, "Not waited for: \"home-lab-services why %s\" says what has become of it.\n", name);
 }
@@ -181,19 +197,38 @@ int cli_restart(const struct cli *cli)
         return starting(cli, "restart");
 }
 
+/* r: of making the query. */
+static int change_by_query(const struct cli *cli, const struct change *change, int r, struct hl_err *err)
+{
+        struct cli_api api = { 0 };
+        if (r == 0)
+                r = cli_api_open(cli, &api, err);
+        int status = r < 0 ? cli_finish(err) : change_model(&api, cli, change, err);
+        cli_api_close(&api);
+        return status;
+}
+
 int cli_stop(const struct cli *cli)
 {
-        char query[40];
+        char query[QUERY_SIZE];
+        struct hl_err err = { 0 };
         const struct change change = { .verb = "stop",
                                        .doing = cli->drain ? "finishing its requests" : "stopping",
                                        .query = query,
-                                       .tell_left = tell_stopping };
-        struct cli_api api = { 0 };
+                                       .tell_left = tell_not_waited_for };
+        return change_by_query(cli, &change, stopping_query(cli, query, &err), &err);
+}
+
+int cli_keep(const struct cli *cli)
+{
+        char query[QUERY_SIZE];
         struct hl_err err = { 0 };
-        int r = stopping_query(cli, query, sizeof(query), &err);
-        if (r == 0)
-                r = cli_api_open(cli, &api, &err);
-        int status = r < 0 ? cli_finish(&err) : change_model(&api, cli, &change, &err);
-        cli_api_close(&api);
-        return status;
+        const struct change change = { .verb = "keep",
+                                       .doing = "being kept",
+                                       .query = query,
+                                       .until = "kept_until",
+                                       .tell_left = tell_not_waited_for };
+        int r = seconds_query("seconds", cli->span, "--for takes whole seconds, such as --for 2h, or --for 0", query,
+                              &err);
+        return change_by_query(cli, &change, r, &err);
 }

@@ -27,8 +27,8 @@
 
 struct cli {
         bool is_json, is_followed, is_not_waited_for;
-        const char *host, *drain, *lines, *scope; /* as given; NULL: not */
-        char **words;                             /* behind the command */
+        const char *host, *drain, *lines, *scope, *span; /* as given; NULL: not */
+        char **words;                                    /* behind the command */
         int word_count;
 };
 
@@ -38,6 +38,7 @@ int cli_list(const struct cli *cli);
 int cli_start(const struct cli *cli);
 int cli_stop(const struct cli *cli);
 int cli_restart(const struct cli *cli);
+int cli_keep(const struct cli *cli);
 int cli_logs(const struct cli *cli);
 int cli_why(const struct cli *cli);
 int cli_token(const struct cli *cli);
