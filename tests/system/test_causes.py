@@ -250,16 +250,16 @@ def sweep_until(machine, seconds):
 @pytest.mark.seconds(180)
 def test_a_model_that_loads_is_not_idle(machine, load):
     """Ten times its START_TIMEOUT and its IDLE_TIMEOUT, and nobody waits for it."""
+    limits = "START_TIMEOUT=500ms\nIDLE_TIMEOUT=500ms\n"
     if load == "it says so":
-        machine.field_model("m", PORT, "--load-seconds 12", extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=1s\n")
+        machine.field_model("m", PORT, "--load-seconds 6", extra=limits)
     else:
-        code = "import time, os\nend = time.monotonic() + 12\nwhile time.monotonic() < end:\n    sum(range(20000))\n" \
+        code = "import time, os\nend = time.monotonic() + 6\nwhile time.monotonic() < end:\n    sum(range(20000))\n" \
                f"os.execv(\"{server(machine)}\", [\"server.py\", \"{PORT}\"])\n"
         machine.put("/usr/local/libexec/home-lab-services-demo/works.py", code)
-        model(machine, "m", "python3 /usr/local/libexec/home-lab-services-demo/works.py",
-              extra="START_TIMEOUT=1s\nIDLE_TIMEOUT=1s\n")
+        model(machine, "m", "python3 /usr/local/libexec/home-lab-services-demo/works.py", extra=limits)
     machine.sh("systemctl start model@m.service")
-    assert not sweep_until(machine, 10)
+    assert not sweep_until(machine, 5)
     machine.ready(PORT)
     pid = machine.properties("model@m.service", "MainPID")["MainPID"]
     assert machine.http("GET", INFERENCE, "/models/m").json["pid"] == int(pid)

@@ -29,7 +29,9 @@ def host(make_machine):
 def all_up(host):
     host.reset()
     yield
-    host.run(f"rm -f {ETC}/config.json {BAD_NGINX}; systemctl start home-lab-services.target")
+    host.run(f"rm -f {ETC}/config.json {BAD_NGINX}; "
+             "systemctl is-active --quiet home-lab-services || systemctl stop home-lab-services; "  # a start waits for its next check
+             "systemctl start home-lab-services.service home-lab-services.target")
     wait_until(lambda: host.ports_open() == list(PORTS) and host.is_active(*UP), 30, "all is up again")
 
 
