@@ -303,14 +303,6 @@ def test_a_stream_with_a_long_gap_is_whole(web):
     assert max(after - before for before, after in zip(gap.times, gap.times[1:])) > 69.5
 
 
-@pytest.mark.last
-def test_nobody_is_left_when_nobody_asks(web):
-    web.sh("systemctl stop fcgiwrap.service")  # another one's, as our user
-    wait_until(lambda: web.pids_of() == [] == web.pids_of("home-lab-nginx"), 45, "the last process of ours has ended")
-    assert web.is_active("model-router.socket", "model-activity.socket") and web.failed_units() == ""
-    assert web.chat("quick").status == 200
-
-
 # ---- errors ----
 
 @pytest.mark.parametrize("method, path, status, code", [
