@@ -16,6 +16,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 import fastcgi
 import openapi
 
@@ -38,6 +40,9 @@ FIELD_MODEL = "/usr/local/libexec/home-lab-services-demo/field-model"
 # Seconds for what must happen, also on a machine that is slow today. Less than nginx-config-updater.timer's minute: what only
 # the timer would see is to be missed here. Where the time is what a test promises, the test says its own.
 PATIENCE = 30
+
+# Of what depends on no release, and takes long: once is enough.
+on_trixie_alone = pytest.mark.skipif(os.environ.get("RELEASE") == "bookworm", reason="trixie has these")
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000

@@ -2,7 +2,7 @@
 """NGINX as others than Debian package it, the change from one to the other, and sites of former installations."""
 import pytest
 
-from machines import PATIENCE, SOURCE, install, wait_until
+from machines import PATIENCE, SOURCE, install, on_trixie_alone, wait_until
 
 pytestmark = pytest.mark.seconds(240)  # several installations each
 NAME = "home-lab-services"
@@ -168,6 +168,7 @@ def test_another_user_that_may_not_open_the_sockets(host):
     assert install(host).returncode == 0 and group_of(host, SOCKET) == "www-data" and check(host)[0] == 0
 
 
+@on_trixie_alone
 @pytest.mark.parametrize("include, place", [
     ("include vhosts.d/*.conf; include conf.d/*.conf;", f"/etc/nginx/vhosts.d/{NAME}.conf"),
     ("include /etc/nginx/http.d/*.conf;", f"/etc/nginx/http.d/{NAME}.conf"),

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import real
-from machines import PORTS, SERVICES
+from machines import PORTS, SERVICES, on_trixie_alone
 
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", 3))  # of each kind for each route; the same ones each time
 PHASES = os.environ.get("OPENAPI_PHASES", "coverage,fuzzing")
@@ -15,9 +15,7 @@ MODEL = "tiny-llama"
 SECONDS = 280  # at most, for each service
 # logind powers nothing off, whatever is scheduled for the next second.
 TARGETS = "poweroff.target reboot.target halt.target"
-# What is described depends on no release, and each of the two costs half a minute. Debian 12's llhttp, besides, does not
-# know the method QUERY: it answers 400 where the tester wants a 405.
-pytestmark = pytest.mark.skipif(os.environ.get("RELEASE") == "bookworm", reason="trixie has these")
+pytestmark = on_trixie_alone  # Debian 12's llhttp, besides, does not know the method QUERY: 400 where the tester wants a 405
 every_service = pytest.mark.parametrize("port, service", list(zip(PORTS, SERVICES)), ids=SERVICES)
 
 

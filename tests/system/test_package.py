@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import documents
-from machines import BUILD, DEMO_MODEL, ETC, MODELS, PATIENCE, PORTS, SERVICES, SOURCE, UP, install, wait_until
+from machines import BUILD, DEMO_MODEL, ETC, MODELS, PATIENCE, PORTS, SERVICES, SOURCE, UP, install, on_trixie_alone, wait_until
 
 pytestmark = pytest.mark.seconds(600)  # the first of them compiles the product, beside all other tests
 HOME = "/root/home-lab-services"
@@ -155,6 +155,7 @@ def test_lintian_finds_no_errors(installed, tmp_path):
     assert done.returncode == 0, done
 
 
+@on_trixie_alone
 def test_two_builds_are_the_same_bytes(installed):
     """From another folder, in another time zone and language, as another user's umask has it."""
     sources(installed, "/root/other")
