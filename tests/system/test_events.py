@@ -6,7 +6,7 @@ import pytest
 
 import documents
 from followers import EVENTS, FOLLOWERS, MONITOR, Follower
-from machines import MODELS, PATIENCE, wait_until
+from machines import MODELS, PATIENCE, on_trixie_alone, wait_until
 from sweeps import sweep
 from web import CAST, NGINX
 
@@ -202,6 +202,7 @@ def test_it_ends_with_its_token(web, follow):
         web.sh("rm /etc/home-lab-services/tokens /etc/home-lab-services/config.json")
 
 
+@on_trixie_alone
 def test_who_hears_nothing_is_told_that_there_is_nothing(follow):
     follower = follow()
     read_all(follower)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from machines import INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, UP, wait_until
+from machines import INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, UP, on_trixie_alone, wait_until
 
 
 def nobody_left(machine, seconds=40):
@@ -119,6 +119,7 @@ def test_a_body_that_is_cut_short_changes_nothing(machine, length):
     assert machine.scheduled() is None
 
 
+@on_trixie_alone
 def test_a_request_that_is_too_slow_is_given_up(machine):
     with contextlib.closing(machine.connect(SHUTDOWN, timeout=20)) as connection:
         began = time.monotonic()
