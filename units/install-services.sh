@@ -162,7 +162,7 @@ install_all() {
 # The coordinator before what depends on it; connections last. Models where their unit is ours.
 stop() {
 	local name
-	for name in $(units | grep -v @) "${services[@]/%/@*.service}"; do
+	for name in $(units | grep -v @) "${services[@]/%/@*.service}" 'model-measure@*.service'; do
 		systemctl --quiet stop "$name" 2>/dev/null || true
 	done
 	! ours "$unitdir/model@.service" || systemctl --quiet stop 'model@*.service'
@@ -186,7 +186,7 @@ uninstall_all() {
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
 	rm -f "$DESTDIR$port_of_nginx"
-	rm -rf "$DESTDIR"/run/home-lab-services/{evicted,held,keep,model-idle-sweep,model-idle-sweep-host,nginx,queue,ready,stopped,turnstile} \
+	rm -rf "$DESTDIR"/run/home-lab-services/{evicted,gate,held,keep,model-idle-sweep,model-idle-sweep-host,nginx,queue,ready,stopped,turnstile} \
 		"$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$unitdir/${gate%/*}" 2>/dev/null || true
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$sharedir"/{www,prometheus,grafana,without-landlock,} \

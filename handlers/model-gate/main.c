@@ -6,6 +6,7 @@
  * model that claims nothing and is in no group passes before anybody is asked. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "config/catalog.h"
@@ -14,6 +15,7 @@
 #include "models/capacity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,17 @@ static int become_nobody(void)
 {
         int r = hl_privileges_are_roots() ? hl_privileges_see_host() : 0;
         return r < 0 || !hl_privileges_are_roots() ? r : hl_privileges_become("nobody", GROUP);
+}
+
+/* Without the file model-measure@.service does not come up, so that nothing is spent on measures without a capacity. */
+static void note_capacity(bool is_set)
+{
+        HL_CLEANUP(hl_free_pointer)
+        char *file = hl_format("%s/capacity", hl_folder("HL_GATE_DIRECTORY", "/run/home-lab-services/gate"));
+        int fd = is_set ? open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
+        hl_close_fd(&fd);
+        if (!is_set)
+                unlink(file);
 }
 
 /* Of two that start at once the one that began earlier ignores the other. Their names decide where both began in the
@@ -130,6 +143,7 @@ static enum answer decide(const char *name)
         hl_config_adopt_environment();
         if (hl_config_load(NULL, &config, &err) < 0)
                 return without_configuration(name, err.message);
+        note_capacity(config.capacity.is_set);
         if (hl_catalog_load(&config, name, NULL, &own, &err) < 0)
                 return say(PASS, "%s is started unasked: %s", name, err.message);
         if (own.count == 0 || !hl_claim_matters(&own.models[0].claim, &config.capacity))

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* model-measure - what a model has really used, right before it is stopped (ExecStop= of model@.service).
+/* model-measure - what a model has really used, right before it is stopped (ExecStop= of model-measure@.service).
  *
- * It notes that for GET /capacity and for "home-lab-services check", and says it in the model's journal. Where
- * config.json has no "capacity", or the model was not ready, it does nothing. Whatever happens it ends soon, and with
- * 0: no model stops another way for it. */
+ * It notes that for GET /capacity and for "home-lab-services check", and says it in the journal under the model's name.
+ * Where config.json has no "capacity", or the model was not ready, it does nothing. Whatever happens it ends soon, and
+ * with 0: no model stops another way for it. */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
@@ -21,31 +20,13 @@
 #include "nvidia.h"
 #include "systemd/units.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #define SERVICES "home-lab-services" /* the user who writes down what the services read, and its group */
 #define ALL_MAX_SECONDS 10
-#define CGROUP_FILE_MAX 4096 /* bytes */
-
-/* The control group of the unit that this process is in: "0::/system.slice/system-model.slice/model@x.service", and a
- * part for commands like this one where the unit has groups of its own. NULL: not known. free() */
-static char *own_cgroup(void)
-{
-        HL_CLEANUP(hl_free_pointer) char *file = hl_format("%s/self/cgroup", hl_folder("HL_PROC_ROOT", "/proc"));
-        HL_CLEANUP(hl_buf_free) struct hl_buf text = { .max = CGROUP_FILE_MAX };
-        if (hl_read_file(AT_FDCWD, file, CGROUP_FILE_MAX, &text) < 0 || text.len == 0)
-                return NULL;
-        const char *line = strstr(text.data, "0::/"), *path = line ? line + strlen("0::") : "";
-        HL_CLEANUP(hl_free_pointer) char *unified = hl_strndup(path, strcspn(path, "\n"));
-        HL_CLEANUP(hl_free_pointer) char *unit = hl_cgroups_unit(unified);
-        const char *at = unit ? strstr(unified, unit) : NULL;
-        return at ? hl_strndup(unified, (size_t)(at - unified) + strlen(unit)) : NULL;
-}
 
 /* As those judge who make room: whoever started it has seen it ready, or it had the time for that. */
 static bool was_ready(const struct hl_model *model)
@@ -80,7 +61,7 @@ static void say(const struct hl_model *model, const struct hl_measured *measured
                         hl_buf_addf(&text, "%s%s of %s", text.len > 0 ? ", " : "",
                                     hl_format_size(measured->bytes[i], size), hl_resource_name(i, name));
         if (text.len > 0)
-                fprintf(stderr, "<6>%s used %s\n", model->name, text.data); /* sd-daemon(3): for information */
+                fprintf(stderr, "<5>%s used %s\n", model->name, text.data); /* sd-daemon(3): a notice */
 }
 
 static void measure(const char *name, const char *cgroup, const struct measure_fdinfo *fdinfo)
@@ -88,7 +69,6 @@ static void measure(const char *name, const char *cgroup, const struct measure_f
         HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err ignored = { 0 }; /* the gate and the check say what is wrong */
-        hl_config_adopt_environment();
         if (hl_config_load(NULL, &config, &ignored) < 0 || !config.capacity.is_set ||
             hl_catalog_load(&config, name, NULL, &catalog, &ignored) < 0 || catalog.count == 0 ||
             !was_ready(&catalog.models[0]))
@@ -101,29 +81,24 @@ static void measure(const char *name, const char *cgroup, const struct measure_f
         say(&catalog.models[0], &measured);
 }
 
-/* Without one there is no capacity. */
-static bool has_configuration(void)
-{
-        HL_CLEANUP(hl_free_pointer) char *file = hl_format("%s/config.json", hl_configuration_dir());
-        return access(file, F_OK) == 0;
-}
-
 int main(int argc, char **argv)
 {
         HL_CLEANUP(measure_fdinfo_free) struct measure_fdinfo fdinfo = { 0 };
         if (hl_version_asked(argc, argv))
                 return EX_OK;
-        if (argc != 2 || !hl_model_name_valid(argv[1])) {
-                fputs("Usage: model-measure MODEL_NAME, as the ExecStop= of model@.service\n", stderr);
+        const char *at = argc == 2 ? strchr(argv[1], '@') : NULL;
+        if (!at || !hl_model_name_valid(at + 1)) {
+                fputs("Usage: model-measure TEMPLATE@MODEL_NAME, as the ExecStop= of model-measure@.service\n", stderr);
                 return EX_USAGE;
         }
         alarm(ALL_MAX_SECONDS);
-        HL_CLEANUP(hl_free_pointer) char *cgroup = own_cgroup();
-        bool is_root = hl_privileges_are_roots();
-        if (!cgroup || (is_root && hl_privileges_see_host() < 0) || !has_configuration())
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", argv[1]);
+        HL_CLEANUP(hl_cgroups_free) struct hl_cgroups groups;
+        hl_cgroups_of_unit(unit, &groups);
+        if (!groups.path) /* it has ended by itself */
                 return EX_OK;
-        measure_fdinfo_read(cgroup, &fdinfo);
-        if (!is_root || hl_privileges_become(SERVICES, SERVICES) == 0)
-                measure(argv[1], cgroup, &fdinfo);
+        measure_fdinfo_read(groups.path, &fdinfo);
+        if (!hl_privileges_are_roots() || hl_privileges_become(SERVICES, SERVICES) == 0)
+                measure(at + 1, groups.path, &fdinfo);
         return EX_OK;
 }

@@ -18,8 +18,9 @@ class Host:
 
     def __init__(self, folder):
         self.folder = folder
-        for name in ("models", "started"):
+        for name in ("models", "started", "gate"):
             os.mkdir(f"{folder}/{name}")
+        os.chmod(f"{folder}/gate", 0o777)
         self.bus = socket.socket(socket.AF_UNIX)
         self.bus.bind(f"{folder}/bus")
         self.bus.listen()
@@ -43,7 +44,8 @@ class Host:
         done = subprocess.run([BUILD / "model-gate", name], capture_output=True, text=True, timeout=60,
                               user=NOBODY, group=NOBODY, extra_groups=(), env={
             "CONFIGURATION_DIRECTORY": self.folder, "MODELS_CONFIG_DIR": f"{self.folder}/models",
-            "HL_STARTED_DIRECTORY": f"{self.folder}/started", "DBUS_SYSTEM_BUS_ADDRESS": self.address})
+            "HL_STARTED_DIRECTORY": f"{self.folder}/started", "HL_GATE_DIRECTORY": f"{self.folder}/gate",
+            "DBUS_SYSTEM_BUS_ADDRESS": self.address})
         return done.returncode, done.stderr
 
     def was_asked(self):
@@ -73,6 +75,14 @@ def test_without_a_claim_or_a_group_nobody_is_asked(host):
     host.put("config.json", '{"capacity": {"gpus": {"1": "8G"}, "memory": "8G"}}')
     assert host.gate("plain") == host.gate("claims") == (0, "")
     assert not host.was_asked()
+
+
+def test_that_there_is_a_capacity_is_left_for_the_measures(host):
+    host.model("plain", "")
+    for config, files in (None, []), ('{"capacity": {"memory": "8G"}}', ["capacity"]), ("{", ["capacity"]), ("{}", []):
+        if config:
+            host.put("config.json", config)
+        assert host.gate("plain") == (0, "") and os.listdir(f"{host.folder}/gate") == files, config
 
 
 def test_without_a_bus_the_marks_of_systemd_say_what_runs(host):

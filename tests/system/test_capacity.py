@@ -217,6 +217,7 @@ def the_gate_is_nobody(machine, pid):
 
 NVIDIA_CALLS = "/run/nvidia-calls"
 MEASURED = "/var/lib/home-lab-services/measured"
+MEASURE = "model-measure@model@large.service"
 
 
 @contextlib.contextmanager
@@ -273,7 +274,29 @@ def test_what_was_used_is_learned(card):
                 'may be started: write GPU_MEMORY="32M"\n'
         assert words in card.run("home-lab-services check").stdout
         check_says_what_to_write(card)
-        card.config()  # without a capacity nothing is measured
+        measures_with_each_stop_and_no_crash(card, calls)
+        card.config()  # without a capacity nothing is measured, and nothing is there for it
         assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+        assert not card.is_active(MEASURE) and not card.path("/run/home-lab-services/gate/capacity").exists()
+        before = len(calls())
         card.sh(["systemctl", "stop", unit("large")])
-        assert len(calls()) == 1
+        assert len(calls()) == before
+
+
+def measures_with_each_stop_and_no_crash(machine, calls):
+    """Also where a unit has an ExecStop= of its own, which ends the model."""
+    def up():
+        assert machine.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+        assert machine.is_active(MEASURE)
+        return len(calls())
+    with machine.drop_in(unit("large"), f"[Service]\nReadWritePaths=-{CARD}\nExecStop=/bin/kill $MAINPID\n"):
+        before = up()
+        machine.sh(["systemctl", "restart", unit("large")])
+        assert len(calls()) == before + 1
+        before = up()
+        machine.sh(["systemctl", "kill", "--signal=KILL", unit("large")])
+        wait_until(lambda: not machine.is_active(MEASURE), PATIENCE, "it ends with the model")
+        machine.sh(["systemctl", "reset-failed", unit("large")])
+        assert len(calls()) == before == up()
+        machine.sh(["systemctl", "stop", unit("large")])
+        assert len(calls()) == before + 1 and machine.failed_units() == ""
