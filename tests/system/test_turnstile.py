@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import subprocess
 import threading
 import time
 
@@ -157,6 +158,45 @@ def test_nothing_goes_into_a_dying_model(site, way):
         answers = [each.answer() for each in held]
     assert [answer.status for answer in answers] == [200, 200], answers
     assert was_read(site, name) == {"/direct": 1, CHAT: 1}
+
+
+@contextlib.contextmanager
+def held_before_it_connects(site):
+    """NGINX between its look at the turnstile and the connection to the model, for as long as this lasts. What a worker watches
+    first is the client's connection, and the second one is that to the model."""
+    workers = subprocess.run(["pgrep", "--ns", str(site.leader), "--nslist", "pid", "--full", "nginx: worker process$"],
+                             capture_output=True, text=True, check=True).stdout.split()
+    with subprocess.Popen(["strace", "--trace=epoll_ctl", "--inject=epoll_ctl:delay_enter=60s:when=2", "--attach", ",".join(workers)],
+                          stderr=subprocess.PIPE, text=True) as strace:
+        try:
+            for _ in workers:
+                assert " attached" in strace.stderr.readline()
+            yield
+        finally:
+            strace.terminate()  # which lets it go on
+
+
+@pytest.mark.parametrize("way, name", [("sweep", "gate"), ("drain", "gate"), ("drain", "dying")])
+def test_what_passed_the_turnstile_long_before_it_connects_is_answered(site, way, name):
+    """Longer before than whoever raises it waits for such. The sweep knows that the request has begun. After a drain the model
+    has ended, or is ending, and if it reads the request then, the next start does so, too: that one answers."""
+    use(site, name)
+    before = site.last_used(name)
+    with held_before_it_connects(site):
+        held = site.hold(f"/{name}/direct")
+        wait_until(lambda: site.last_used(name) != before, PATIENCE, "it has begun")
+        time.sleep(0.1)  # it is at its connection
+        if way == "sweep":
+            site.config(monitoring={"idle_threshold_minutes": 1})
+            site.sh(["systemctl", "start", SWEEP])
+            site.path("/etc/home-lab-services/config.json").unlink()
+        else:
+            site.sh(f"setsid curl -sX POST 'http://127.0.0.1:{INFERENCE}/models/{name}/stop?drain=60' >/dev/null 2>&1 &")
+            wait_until(lambda: not is_in(site, "active", name), PATIENCE, "it is told to stop")
+        assert not held.done() and not was_read(site, name)
+    assert held.answer().status == 200
+    assert len(site.seen(CAST[name][0], "/direct")) == 1
+    assert was_read(site, name)["/direct"] == (2 if name == "dying" else 1)
 
 
 def test_no_model_leaves_before_it_had_its_own_first_request(site):
