@@ -6,7 +6,8 @@ import contextlib
 
 import pytest
 
-from machines import DEMO_MODEL, INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
+import documents
+from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, MONITOR, PATIENCE, wait_until
 
 CARD = "/srv/card"
 MIB = 1024 * 1024
@@ -213,6 +214,43 @@ def the_gate_is_nobody(machine, pid):
     assert status["Uid"] == ["65534"] * 4 and status["Gid"] == [group] * 4 and status["Groups"] == []
     assert status["NoNewPrivs"] == ["1"] and set("".join(status["CapEff"] + status["CapPrm"])) == {"0"}
     assert machine.sh(f"tr '\\0' '\\n' </proc/{pid}/environ") == ""
+
+
+def on_the_page(title, language):
+    """An example of handlers/CAPACITY.md, as it stands there."""
+    ((_, text),) = documents.blocks("handlers/CAPACITY.md", title, language)
+    return text
+
+
+def test_the_examples_of_the_page(machine):
+    machine.reset()
+    for name, port in (("a", 8401), ("b", 8402)):
+        machine.model(name, port, extra=on_the_page("The smallest file that helps", "ini"))
+    machine.sh(["systemctl", "start", unit("a")])
+    machine.sh(["systemctl", "start", unit("b")])
+    assert running(machine, "a", "b") == ["a"]
+    machine.model("a", 8401)
+    machine.model("b", 8402)
+    with machine.drop_in(unit("a"), on_the_page("Conflicts= is something else", "ini")):
+        for name in "b", "a", "b":
+            machine.sh(["systemctl", "start", unit(name)])
+            assert running(machine, "a", "b") == [name]
+
+    machine.put(f"{ETC}/config.json", on_the_page("With sizes", "json"))
+    machine.model("gemma-27b", 8403, extra=on_the_page("With sizes", "ini"))
+    machine.model("qwen3-32b", 8404, extra='GPU_MEMORY="20G"\n')
+    machine.model("whisper", 8405, extra='GPU_MEMORY="2G"\nKEEP="yes"\n')
+    machine.sh(["systemctl", "start", unit("qwen3-32b"), unit("whisper")])
+    machine.sh(["systemctl", "start", unit("gemma-27b")])
+    command, unit_line, state, words = (line.strip() for line in on_the_page("The gate", "").splitlines())
+    assert reason(machine, "gemma-27b") == words.removeprefix("gemma-27b is not started: ")
+    shown = machine.run(command.removeprefix("$ ")).stdout
+    assert shown.startswith(unit_line) and state in shown, shown
+    with machine.drop_in(unit("gemma-27b"), "[Service]\nExecCondition=\n"):  # one start without the gate
+        machine.sh(["systemctl", "start", unit("gemma-27b")])
+        assert running(machine, "gemma-27b", "qwen3-32b", "whisper") == ["gemma-27b", "qwen3-32b", "whisper"]
+        machine.sh("systemctl stop 'model@*.service'")
+    machine.reset()
 
 
 NVIDIA_CALLS = "/run/nvidia-calls"
