@@ -37,6 +37,10 @@ def unit(name):
     return f"model@{name}.service"
 
 
+def measure(name):
+    return f"model-measure@model@{name}.service"
+
+
 def running(machine, *names):
     return [name for name in names if machine.is_active(unit(name))]
 
@@ -76,6 +80,7 @@ def test_what_does_not_fit_stays_inactive_and_says_why(card):
     assert refused(card, "huge") and reason(card, "huge") == never
 
     assert running(card, "large", "small") == ["large", "small"]
+    assert card.is_active(measure("large"), measure("small")) and not card.is_active(measure("middle"))  # of what never ran
     card.sh(["systemctl", "stop", unit("large")])
     assert card.http("POST", INFERENCE, "/models/middle/start?wait=ready").status == 200
     assert running(card, "large", "middle", "small", "huge") == ["middle", "small"]
@@ -255,7 +260,6 @@ def test_the_examples_of_the_page(machine):
 
 NVIDIA_CALLS = "/run/nvidia-calls"
 MEASURED = "/var/lib/home-lab-services/measured"
-MEASURE = "model-measure@model@large.service"
 
 
 @contextlib.contextmanager
@@ -315,7 +319,7 @@ def test_what_was_used_is_learned(card):
         measures_with_each_stop_and_no_crash(card, calls)
         card.config()  # without a capacity nothing is measured, and nothing is there for it
         assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
-        assert not card.is_active(MEASURE) and not card.path("/run/home-lab-services/gate/capacity").exists()
+        assert not card.is_active(measure("large")) and not card.path("/run/home-lab-services/gate/capacity").exists()
         before = len(calls())
         card.sh(["systemctl", "stop", unit("large")])
         assert len(calls()) == before
@@ -325,7 +329,7 @@ def measures_with_each_stop_and_no_crash(machine, calls):
     """Also where a unit has an ExecStop= of its own, which ends the model."""
     def up():
         assert machine.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
-        assert machine.is_active(MEASURE)
+        wait_until(lambda: machine.is_active(measure("large")), PATIENCE, "it is measured in the end")
         return len(calls())
     with machine.drop_in(unit("large"), f"[Service]\nReadWritePaths=-{CARD}\nExecStop=/bin/kill $MAINPID\n"):
         before = up()
@@ -333,7 +337,7 @@ def measures_with_each_stop_and_no_crash(machine, calls):
         assert len(calls()) == before + 1
         before = up()
         machine.sh(["systemctl", "kill", "--signal=KILL", unit("large")])
-        wait_until(lambda: not machine.is_active(MEASURE), PATIENCE, "it ends with the model")
+        wait_until(lambda: not machine.is_active(measure("large")), PATIENCE, "it ends with the model")
         machine.sh(["systemctl", "reset-failed", unit("large")])
         assert len(calls()) == before == up()
         machine.sh(["systemctl", "stop", unit("large")])
