@@ -186,7 +186,7 @@ uninstall_all() {
 	done < <(files && ((${#model[@]} == 0)) || echo "- - ${model[*]}")
 	remove_site
 	rm -f "$DESTDIR$port_of_nginx"
-	rm -rf "$DESTDIR"/run/home-lab-services/{evicted,gate,held,keep,model-idle-sweep,model-idle-sweep-host,nginx,queue,ready,stopped,turnstile} \
+	rm -rf "$DESTDIR"/run/home-lab-services/{evicted,gate,held,keep,limits,model-idle-sweep,model-idle-sweep-host,nginx,queue,ready,stopped,turnstile} \
 		"$DESTDIR$nginx_files/new"
 	rmdir "$DESTDIR$unitdir/${gate%/*}" 2>/dev/null || true
 	rmdir "$DESTDIR$libexecdir/home-lab-services" "$DESTDIR$sharedir"/{www,prometheus,grafana,without-landlock,} \
