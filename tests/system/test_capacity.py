@@ -3,6 +3,7 @@
 
 A tmpfs is the card. The kernel gives no more of it than there is, so a model that is let in by mistake dies."""
 import contextlib
+import re
 
 import pytest
 
@@ -178,6 +179,22 @@ def test_a_unit_of_the_users_own_has_the_gate_too(card):
         card.sh(["systemctl", "start", unit("middle")])
         assert running(card, "large", "middle") == ["large"] and refused(card, "middle")
         assert "middle needs 18 MiB" in reason(card, "middle")
+
+
+def test_a_template_of_another_name_has_the_gate_by_the_link_that_check_names(card):
+    card.config(inference={"unit_template": "llm@%s.service"}, capacity=CAPACITY)
+    card.model("large", 8401, extra='GPU_MEMORY="20M"\n')
+    card.model("middle", 8402, extra='GPU_MEMORY="18M"\n')
+    files = "/etc/systemd/system/llm@.service", "/etc/systemd/system/llm@.service.d"
+    card.sh(f"systemctl cat model@.service | sed '/gate.conf$/,$d' >{files[0]}")
+    try:
+        command, = re.findall("gets past the capacity: (mkdir .*)", card.run("home-lab-services check").stdout)
+        card.sh(command)
+        card.sh(["systemctl", "start", "llm@large.service"])
+        card.sh(["systemctl", "start", "llm@middle.service"])
+        assert card.is_active("llm@large.service", "model-measure@llm@large.service") and not card.is_active("llm@middle.service")
+    finally:
+        card.sh(f"systemctl stop 'llm@*.service'; rm -r {' '.join(files)}; systemctl daemon-reload")
 
 
 @contextlib.contextmanager
