@@ -9,7 +9,7 @@
 #include "base/version.h"
 #include "bus_kept.h"
 #include "catalog_kept.h"
-#include "confine.h"
+#include "kernel/confine.h"
 #include "limits.h"
 #include "models/keep.h"
 #include "models/turnstile.h"

@@ -5,10 +5,10 @@
  *          and allows the rest, so that no C library misses anything. Not of times: these are how a use is told.
  * Errors   what is denied fails with EPERM.
  * Source   seccomp(2). The unit lets no other architecture in (SystemCallArchitectures=native).
- * Tests    tests/unit/service/test_confine.c
+ * Tests    tests/unit/kernel/test_confine.c
  */
-#ifndef HL_SERVICE_CONFINE_CALLS_H
-#define HL_SERVICE_CONFINE_CALLS_H
+#ifndef HL_KERNEL_CONFINE_CALLS_H
+#define HL_KERNEL_CONFINE_CALLS_H
 
 /* 0 or -errno. For this thread and those that it makes; needs NoNewPrivileges=. */
 int hl_confine_calls(void);

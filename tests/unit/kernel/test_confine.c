@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* service/confine: what a process that is confined can still do, tried in a child, as nothing takes it back. */
+/* kernel/confine: what a process that is confined can still do, tried in a child, as nothing takes it back. */
 #include "support.h"
 
 #include "base/mem.h"
-#include "service/confine.h"
+#include "kernel/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
