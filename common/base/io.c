@@ -9,10 +9,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define MODE_OF_TEMPORARY 0600 /* mkostemp(3) */
 
 int hl_wait_fd(int fd, short events, uint64_t deadline_us)
 {
@@ -100,16 +99,20 @@ const char *hl_folder(const char *variable, const char *usual)
 
 int hl_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, gid_t gid)
 {
-        HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.XXXXXX", path);
-        HL_CLEANUP(hl_close_fd) int fd = mkostemp(temporary, O_CLOEXEC);
+        uint64_t random;
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+                return -errno;
+        HL_CLEANUP(hl_free_pointer) char *temporary = hl_format("%s.%016llx", path, (unsigned long long)random);
+        HL_CLEANUP(hl_close_fd) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        struct stat status;
         if (fd < 0)
                 return -errno;
 
-        int r = hl_write_all(fd, bytes, len, UINT64_MAX);
+        int r = fstat(fd, &status) < 0 ? -errno : hl_write_all(fd, bytes, len, UINT64_MAX);
         /* Not asked for where nothing is to change: services may not change owners at all, and some no modes. */
         if (r == 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) < 0)
                 r = -errno;
-        if (r == 0 && mode != MODE_OF_TEMPORARY && fchmod(fd, mode) < 0)
+        if (r == 0 && (status.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
                 r = -errno;
         if (r == 0 && (fsync(fd) < 0 || rename(temporary, path) < 0))
                 r = -errno;

@@ -10,6 +10,7 @@
 #include "config/catalog.h"
 #include "host.h"
 #include "host_door.h"
+#include "kernel/confine.h"
 #include "models/last_use.h"
 #include "models/stop.h"
 #include "models/strays.h"
@@ -353,6 +354,12 @@ int main(int argc, char **argv)
                 hl_config_adopt_environment();
         hl_keep_private();
         hl_log_open("model-idle-sweep");
+        int r = hl_confine();
+        if (r < 0) {
+                hl_log(LOG_ERR, NULL, "nothing is stopped: this process cannot be kept to its folders: %s",
+                       strerror(-r));
+                return EX_UNAVAILABLE;
+        }
         if (before_sleep)
                 return sweep_host_call_off(HL_HOST_GOES_TO_SLEEP) < 0 ? EXIT_FAILURE : EX_OK;
         if (host) {

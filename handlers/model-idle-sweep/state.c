@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FILE_SIZE_MAX (4 * 1024 * 1024) /* bytes: all models of the largest catalogue, thrice */
 
@@ -69,7 +70,9 @@ int hl_sweep_state_save(const struct hl_sweep_state *m, struct hl_err *err)
                     (unsigned long long)m->used_us, (unsigned long long)m->swept_us,
                     m->in_flight.data ? m->in_flight.data : "", m->by_nginx.data ? m->by_nginx.data : "",
                     m->kept.data ? m->kept.data : "");
+        mode_t usual = umask(0022); /* who tries a sweep by hand reads it, too, and who is confined changes no modes */
         int r = hl_replace_file(file, text.data, text.len, 0644, (gid_t)-1);
+        umask(usual);
         hl_buf_free(&text);
         return r < 0 ? hl_fail(err, HL_ERR_INTERNAL, -r, "internal_error", "%s: %s", file, strerror(-r)) : 0;
 }

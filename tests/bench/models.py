@@ -218,8 +218,8 @@ def sweep(bench):
     machine.sh("systemctl stop 'model@bench-*.service'")
     unit, all_of_it = (busy[i].median("cpu all") - busy[0].median("cpu all") for i in (1, 2))
     bench.say(f"## The sweep of {SWEPT} models\n\n{rows_table(at_rest)}\n{rows_table(busy)}\nWhat stands in the way: of the "
-              f"{ms(all_of_it)} ms of CPU over the floor {ms(unit)} are our unit's, the most of it its mount namespace. Without that "
-              "systemd-analyze would count 3.0 in place of 1.2.\n")
+              f"{ms(all_of_it)} ms of CPU over the floor {ms(unit)} are our unit's: what systemd-analyze counts of it, and what SECTIONS=sandbox "
+              "shows directive by directive. The floor itself is more than the target.\n")
     bench.targets.most(f"sweep: {SWEPT} models, none is up, CPU of all processes", at_rest[1].median("cpu all") / 1000, 5, " ms")
     bench.targets.most(f"sweep: {SWEPT} models, all are up, CPU of all processes", busy[2].median("cpu all") / 1000, 5, " ms")
     put_files(bench, FILES)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What each of the product's users may do, and that it can do no more."""
+import contextlib
 import http.client
 import time
 
@@ -267,7 +268,8 @@ def test_nobody_of_its_user_writes_to_a_programs_memory(machine, port, service, 
     connection.close()
 
 
-# What the process of a connection can do at the moment in which it would begin to read: a line for each to the client.
+# What a process that keeps itself to its folders can do at the moment in which it would begin to read: a line for each, of a
+# connection to its client, of a sweep to its log.
 INSIDE = """
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -276,9 +278,10 @@ INSIDE = """
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-static void can(const char *what, int result) { dprintf(0, "%s %s\\n", result < 0 ? "cannot" : "can", what); }
+static void can(const char *what, int result) { printf("%s %s\\n", result < 0 ? "cannot" : "can", what); }
 
 static void can_write(const char *folder)
 {
@@ -298,13 +301,12 @@ static int run(const char *program)
     return wait(&status) < 0 || status != 0 ? -1 : 0;
 }
 
-int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict size)
+static void look(void)
 {
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(9100) };
-    char request[4096]; /* else what is said is lost */
-    can("read the request", (int)read(fd, request, sizeof(request)));
-    (void)address, (void)size;
+    setvbuf(stdout, NULL, _IONBF, 0);
     can_write("/var/lib/home-lab-services/activity");
+    can_write("/run/home-lab-services/model-idle-sweep");
     can_write("/run/home-lab-services/limits/inference-service");
     can_write("/run/home-lab-services/limits/model-monitor-service");
     can_write("/srv/inside");
@@ -320,41 +322,73 @@ int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict s
     can("listen", bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof(here)));
     _exit(0);
 }
+
+int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict size)
+{
+    char request[4096]; /* else what is said is lost */
+    (void)address, (void)size;
+    if (read(fd, request, sizeof(request)) > 0)
+        look();
+    _exit(1);
+}
+
+clock_t clock(void) /* what a sweep begins with */
+{
+    look();
+    return 0;
+}
 """
-SEEN_INSIDE = {"/var/lib/home-lab-services/activity", "/run/home-lab-services/limits/inference-service", "read the request",
-               "read the users"}
+TRIED = INSIDE.count('can_write("') + INSIDE.count('can("')
+READ = "read the users"
+SEEN_INSIDE = {"/var/lib/home-lab-services/activity", "/run/home-lab-services/limits/inference-service", READ}
+SEEN_IN_A_SWEEP = {"/var/lib/home-lab-services/activity", "/run/home-lab-services/model-idle-sweep", READ}
 
 
-def inside_a_connection(machine):
-    """What is done in the place of the service's own code: its unit, its process, and what that has said of itself."""
+def inside(machine, unit, run, more=""):
+    """What is done in the place of the program's own code: its unit, its process, and what that has said of itself."""
     machine.put("/srv/inside.c", INSIDE)
     machine.sh("cc -shared -fPIC -o /usr/local/lib/inside.so /srv/inside.c && install -d -o home-lab-services /srv/inside && "
                "install -o home-lab-services /dev/null /srv/inside/file && echo kept >/srv/inside/file")
-    with machine.drop_in("inference-service@.service", "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/inside.so\n"):
-        connection = machine.connect(INFERENCE)
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        said = b"".join(iter(lambda: connection.recv(65536), b"")).decode().splitlines()
-        connection.close()
-    assert len(said) == INSIDE.count("can_write(\"") + INSIDE.count("can(\""), said
+    with machine.drop_in(unit, f"[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/inside.so\n{more}"):
+        said = run().splitlines()
+    assert len(said) == TRIED, said
     assert machine.sh("cat /srv/inside/file") == "kept\n"
     return {line.removeprefix("can ") for line in said if line.startswith("can ")}
+
+
+def inside_a_connection(machine):
+    def run():
+        with contextlib.closing(machine.connect(INFERENCE)) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    return inside(machine, "inference-service@.service", run)
+
+
+def inside_a_sweep(machine):
+    machine.config()  # so that one comes where no model is up
+
+    def run():
+        machine.sh("systemctl start model-idle-sweep.service")
+        return machine.sh("cat /run/inside")
+    return inside(machine, "model-idle-sweep.service", run, "StandardOutput=truncate:/run/inside\n")
 
 
 def landlock(machine):
     return int(machine.sh("python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))'"))
 
 
-def test_a_connections_process_is_kept_to_its_folders(machine):
-    """Whoever has taken it over is: it has said so before it reads."""
+def test_a_connections_process_and_a_sweep_are_kept_to_their_folders(machine):
+    """Whoever has taken one over is: it has said so before it reads."""
     abi = landlock(machine)
     expected = SEEN_INSIDE | ({"listen"} if abi < 4 else set()) | ({"run a program"} if abi < 2 else set())
     assert inside_a_connection(machine) == expected
+    assert inside_a_sweep(machine) == expected - SEEN_INSIDE | SEEN_IN_A_SWEEP
 
 
 NO_LANDLOCK = "SystemCallFilter=~landlock_create_ruleset:ENOSYS"
 
 
-def test_without_landlock_a_connections_process_is_kept_to_its_folders_by_systemd(machine):
+def test_without_landlock_they_are_kept_to_their_folders_by_systemd(machine):
     """A process that cannot be confined answers nothing. The generator has systemd make what it cannot."""
     units, generator = "/run/systemd/system", "/usr/local/lib/systemd/system-generators/home-lab-services"
     without = machine.drop_in("inference-service@.service", f"[Service]\n{NO_LANDLOCK}\n")
@@ -371,8 +405,9 @@ def test_without_landlock_a_connections_process_is_kept_to_its_folders_by_system
             machine.sh("systemctl daemon-reload")
             assert machine.http("GET", INFERENCE, "/health").status == 200
         assert inside_a_connection(machine) == SEEN_INSIDE | {"run a program", "listen"}
+        assert inside_a_sweep(machine) == SEEN_IN_A_SWEEP | {"run a program", "listen"}
     finally:
-        machine.sh(f"rm -f {units}/*@.service.d/without-landlock.conf && systemctl daemon-reload")
+        machine.sh(f"rm -f {units}/*.service.d/without-landlock.conf && systemctl daemon-reload")
 
 
 def test_who_is_beside_a_port_is_told(machine):

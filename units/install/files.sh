@@ -18,7 +18,7 @@ render_all() {
 	env PREFIX="$PREFIX" NGINX_GROUP="$nginx_group" "$here/render" --into "$rendered"
 	env PREFIX="$PREFIX" "$here/render" "$gate" >"$rendered/${gate##*/}"
 	env PREFIX="$PREFIX" "$here/render" generator >"$rendered/generator"
-	for page in "${services[@]/%/@.service}"; do
+	for page in "${confined[@]}"; do
 		"$here/render" "$page.d/without-landlock.conf" >"$rendered/$page.conf"
 	done
 	for page in "$here"/man/*.[0-9]; do
@@ -27,6 +27,7 @@ render_all() {
 }
 
 readonly gate=model@.service.d/gate.conf # of the unit of models, whosever that is
+readonly confined=("${services[@]/%/@.service}" model-idle-sweep.service) # their processes say by themselves where they write
 
 units() { "$here/render" --list | grep -vxF model@.service; } # prints each but that
 
@@ -46,8 +47,8 @@ files() { # prints mode, source, destination of each file but model@.service
 	done
 	echo "0644 $rendered/${gate##*/} $unitdir/$gate"
 	echo "0755 $rendered/generator $generatordir/home-lab-services"
-	for name in "${services[@]/%/@.service.conf}"; do
-		echo "0644 $rendered/$name $sharedir/without-landlock/$name"
+	for name in "${confined[@]}"; do
+		echo "0644 $rendered/$name.conf $sharedir/without-landlock/$name.conf"
 	done
 	echo "0644 $here/sysusers.d/home-lab-services.conf $sysusersdir/home-lab-services.conf"
 	echo "0644 $here/tmpfiles.d/home-lab-services.conf $tmpfilesdir/home-lab-services.conf"

@@ -195,7 +195,8 @@ static void note_no_landlock(struct hl_check *c)
                 return;
         hl_check_line("note",
                       "this kernel has no Landlock, so systemd makes a mount namespace for each connection to a "
-                      "port, which takes longer: is it left out of \"lsm=\" on the kernel's command line?");
+                      "port and for each sweep, which takes longer: is it left out of \"lsm=\" on the kernel's "
+                      "command line?");
         c->notes++;
 }
 
