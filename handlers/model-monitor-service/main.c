@@ -150,12 +150,14 @@ static int run_report(struct hl_context *ctx)
 }
 
 /* One that is stopped may be meant to be. */
+/* That systemd answers, and what of the timer: with one question. */
 static void note_sweep(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
         enum hl_unit_state active = HL_UNIT_INACTIVE;
         struct hl_err err = { 0 };
         int r = hl_unit_state_of(&service->bus, SWEEP_TIMER, &active, &err);
+        hl_service_health_note(ctx, "systemd", r, &err);
         if (r == 0 && active == HL_UNIT_FAILED)
                 r = hl_fail(&err, HL_ERR_BUSY, EIO, "unhealthy",
                             "it has failed, so no idle model is stopped: systemctl restart " SWEEP_TIMER);
@@ -170,7 +172,6 @@ static int run_health(struct hl_context *ctx)
                         ? 0
                         : hl_fail(&err, HL_ERR_INTERNAL, errno, "internal_error", "%s: %m", folder);
         hl_service_health_note(ctx, "activity_dir", r, &err);
-        hl_service_health_systemd(ctx);
         note_sweep(ctx);
         hl_service_health_socket(ctx, "socket", "model-monitor-service-fastcgi.socket");
         hl_service_health_socket(ctx, "activity_socket", "model-activity.socket");
