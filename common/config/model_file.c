@@ -142,7 +142,10 @@ static void tell_of_typos(struct reading *reading)
 {
         static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
                                             "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
-        for (size_t i = 0; i < HL_COUNT(keys); i++) {
+        size_t ours = 0;
+        for (size_t i = 0; i < HL_COUNT(keys); i++)
+                ours += hl_names_line(&reading->seen, keys[i]) > 0;
+        for (size_t i = 0; i < HL_COUNT(keys) && ours < reading->seen.count; i++) {
                 const char *name = NULL;
                 unsigned line = hl_names_find_similar(&reading->seen, keys[i], &name);
                 if (line == 0)
