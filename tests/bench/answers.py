@@ -113,20 +113,24 @@ def ports(bench):
     machine, load = bench.machine, bench.load
     peers.floors(machine)
     bench.try_peer("tangd", peers.tang, machine)
+    dear = {what: Row(f"printf, our unit without {what}", load(port, "/", 20, keep=False))
+            for what, port in peers.less_dear(machine).items()}
     rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 20, keep=False)),
             Row("floor: printf, our unit", load(peers.OUR_PRINTF_PORT, "/", 20, keep=False)),
             Row("ours: GET /health of the monitor", load(MONITOR, "/health", 20, keep=False)),
             Row("ours: GET / of inference", load(INFERENCE, "/", 20, keep=False)),
             Row(f"ours: GET {LIST}", load(INFERENCE, LIST, 20, keep=False)),
-            Row(f"ours: GET {RUNNING}", load(INFERENCE, RUNNING, 20, keep=False))]
+            Row(f"ours: GET {RUNNING}", load(INFERENCE, RUNNING, 20, keep=False)), *dear.values()]
     if "tangd" not in bench.skipped:
         rows.append(Row("tangd, our unit: GET /adv", load(peers.TANG_PORT, "/adv", 20, keep=False)))
     measure(rows, bench.cpu, bench.rounds)
     bench.say(f"## A connection to a port, {FILES} model files\n\n{rows_table(rows)}\n"
               f"What stands in the way: printf in our unit is {rows[1].ratio(rows[0]):.2f} of printf under User= already, in CPU "
-              f"{rows[1].ratio(rows[0], 'cpu all'):.2f}. GET {LIST} is {rows[4].ratio(rows[1]):.2f} of printf in our unit, in CPU "
-              f"{rows[4].ratio(rows[1], 'cpu all'):.2f}. The rest of the unit is what systemd-analyze counts, and is not given up. "
-              f"GET {LIST} connects to the bus, for the states that clients of llama.cpp's router look for.\n")
+              f"{rows[1].ratio(rows[0], 'cpu all'):.2f}. Of its {ms(rows[1].median('cpu all'))} ms of CPU "
+              + ", ".join(f"{ms(rows[1].median('cpu all') - row.median('cpu all'))} are for {what}" for what, row in dear.items())
+              + f". systemd-analyze counts each of them, so none is given up. A connection to the bus, and what is asked there, are "
+              f"{ms(rows[2].median('cpu all') - rows[3].median('cpu all'))} of GET /health. GET {LIST} is {rows[4].ratio(rows[1]):.2f} "
+              f"of printf in our unit, in CPU {rows[4].ratio(rows[1], 'cpu all'):.2f}: it also reads {FILES} files.\n")
     bench.targets.most("port: GET /health, of printf under User=", rows[2].ratio(rows[0]), 1.5)
     bench.targets.most("port: GET /models, of printf under User=", rows[4].ratio(rows[0]), 1.8)
     if "tangd" not in bench.skipped:

@@ -20,7 +20,7 @@ LLAMA_SWAP = "github.com/mostlygeek/llama-swap"
 LLAMA_SWAP_VERSION = "v0.0.0-20260822162957-0bdb3720199f"
 
 PRINTF_PORT, OUR_PRINTF_PORT, TANG_PORT, STATIC_PORT, FLASK_PORT, PROXYD_PORT, SWAP_PORT, BARE_PORT = range(5090, 5098)
-DIRECTIVE_PORT = 5200  # and the next ones
+DEAR_PORT, DIRECTIVE_PORT = 5190, 5200  # and the next ones
 SANDBOX = re.compile(r"((?:Protect|Private|Restrict|Inaccessible|Read|NoNew|Capability|SystemCall|MemoryDeny|Lock|Device|Keyring|"
                      r"RemoveIPC|UMask|IPAddress|Slice)\w*)=")
 PRINTF = r'/bin/printf "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"'
@@ -77,8 +77,28 @@ def sandbox(text):
     return found
 
 
-def less(text, name):
-    return "\n".join(line for line in text.splitlines() if not line.startswith(name + "="))
+# What systemd and the kernel make anew for each process of our unit, by the directives that want it. For ProtectClock= there is
+# a filter, and a device that is allowed.
+DEAR = {
+    "its filters of system calls": ("RestrictAddressFamilies", "MemoryDenyWriteExecute", "RestrictNamespaces", "ProtectClock",
+                                    "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "LockPersonality",
+                                    "SystemCallFilter"),
+    "its user namespace": ("PrivateUsers",),
+    "its BPF programs": ("DevicePolicy", "ProtectClock", "IPAddressDeny", "IPAddressAllow"),
+}
+
+
+def less(text, *names):
+    return "\n".join(line for line in text.splitlines() if line.split("=")[0] not in names)
+
+
+def less_dear(machine):
+    """Ports with printf in our unit, without each of these, and without all: {what: port}."""
+    ports = {}
+    for port, (what, names) in enumerate((DEAR | {"all three": sum(DEAR.values(), ())}).items(), DEAR_PORT):
+        port_unit(machine, f"bench-dear-{port}", port, less(our_unit(machine, PRINTF), *names))
+        ports[what] = port
+    return ports
 
 
 def more(text, lines):
