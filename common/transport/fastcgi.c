@@ -76,9 +76,10 @@ static int to_request(void *data, const void *bytes, size_t len)
 }
 
 /* Returns the connection, if it goes on: -1. */
-static int answer(const struct worker *w, int fd)
+static int answer(const struct worker *w, int fd, bool is_first)
 {
-        struct hl_fastcgi_request *request = hl_fastcgi_read(fd, w->limits->receive_us);
+        struct hl_fastcgi_request *request =
+                is_first ? hl_fastcgi_read(fd, w->limits->receive_us) : hl_fastcgi_read_next(fd, w->limits->receive_us);
         if (!request)
                 return -1;
         const struct hl_cgi_source source = { .get = from_parameters, .read_body = from_stream, .data = request };
@@ -105,22 +106,22 @@ static void end_request(struct worker *w)
 /* Waits for the next request on a kept connection. The web server may close it, as it pleases. */
 static bool has_come(const struct worker *w, int fd)
 {
-        char byte;
-        struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = w->stop_fd, .events = POLLIN } };
+        struct pollfd fds[] = { { .fd = fd, .events = POLLIN | POLLRDHUP }, { .fd = w->stop_fd, .events = POLLIN } };
         int r;
         do
                 r = poll(fds, HL_COUNT(fds), -1);
         while (r < 0 && errno == EINTR);
-        return r > 0 && !fds[1].revents && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+        return r > 0 && !fds[1].revents && fds[0].revents == POLLIN;
 }
 
 /* With the mutex, but for the times of reading, answering and waiting. What comes when all is over is left unread: the
  * web server sees that, and asks again. */
 static void run_connection(struct worker *w, int fd)
 {
-        for (bool goes_on = true; goes_on;) {
+        bool goes_on = true;
+        for (bool is_first = true; goes_on; is_first = false) {
                 pthread_mutex_unlock(&w->mutex);
-                fd = answer(w, fd);
+                fd = answer(w, fd, is_first);
                 pthread_mutex_lock(&w->mutex);
                 end_request(w);
                 goes_on = fd >= 0 && !w->stopping && w->kept < w->limits->kept_max;

@@ -5,19 +5,25 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fastcgi.h>
 #include <fcgiapp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#define RECORD_MAX (FCGI_MAX_LENGTH - FCGI_MAX_LENGTH % 8) /* bytes */
 
 struct hl_fastcgi_request {
         FCGX_Request fcgi;
         struct timeval patience; /* with the web server, for the next piece */
         int fd;
+        bool has_failed; /* a piece of the answer did not go out whole: nothing follows it */
 };
 
 int hl_fastcgi_init(void)
@@ -38,17 +44,21 @@ static int let_go(struct hl_fastcgi_request *request)
         return fd;
 }
 
+static struct timeval timeval_of(uint64_t us)
+{
+        return (struct timeval){ .tv_sec = (time_t)(us / HL_USEC_PER_SEC),
+                                 .tv_usec = (suseconds_t)(us % HL_USEC_PER_SEC) };
+}
+
 static void close_if_open(int fd)
 {
         hl_close_fd(&fd);
 }
 
-struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
+struct hl_fastcgi_request *hl_fastcgi_read_next(int fd, uint64_t receive_us)
 {
         struct hl_fastcgi_request *request = hl_alloc(sizeof(*request));
-        request->patience = (struct timeval){ .tv_sec = (time_t)(receive_us / HL_USEC_PER_SEC),
-                                              .tv_usec = (suseconds_t)(receive_us % HL_USEC_PER_SEC) };
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &request->patience, sizeof(request->patience));
+        request->patience = timeval_of(receive_us);
         request->fd = fd;
         FCGX_InitRequest(&request->fcgi, -1, 0); /* no socket to accept from: it fails where it would try to */
         request->fcgi.ipcFd = fd;
@@ -61,9 +71,20 @@ struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
         return NULL;
 }
 
+struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
+{
+        const struct timeval patience = timeval_of(receive_us);
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        return hl_fastcgi_read_next(fd, receive_us);
+}
+
 const char *hl_fastcgi_get(const struct hl_fastcgi_request *request, const char *name)
 {
-        return FCGX_GetParam(name, request->fcgi.envp);
+        size_t len = strlen(name);
+        for (char **p = request->fcgi.envp; p && *p; p++)
+                if (**p == *name && strncmp(*p, name, len) == 0 && (*p)[len] == '=')
+                        return *p + len + 1;
+        return NULL;
 }
 
 size_t hl_fastcgi_body(struct hl_fastcgi_request *request, void *bytes, size_t size)
@@ -85,12 +106,66 @@ static void pass_over_body(struct hl_fastcgi_request *request)
                 ;
 }
 
+/* All of it, or -EPIPE. */
+static int send_all(int fd, struct iovec *pieces, size_t count)
+{
+        while (count > 0) {
+                const struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
+                ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+                if (sent < 0 && errno == EINTR)
+                        continue;
+                if (sent < 0)
+                        return -EPIPE;
+                size_t n = (size_t)sent;
+                for (; count > 0 && n >= pieces->iov_len; pieces++, count--)
+                        n -= pieces->iov_len;
+                if (count > 0) {
+                        pieces->iov_base = (char *)pieces->iov_base + n;
+                        pieces->iov_len -= n;
+                }
+        }
+        return 0;
+}
+
+/* A record's header: FastCGI 1.0, section 3.3. */
+static void set_header(unsigned char header[static FCGI_HEADER_LEN], int type, int id, size_t len)
+{
+        const unsigned char bytes[FCGI_HEADER_LEN] = {
+                FCGI_VERSION_1,    (unsigned char)type,       (unsigned char)(id >> 8),
+                (unsigned char)id, (unsigned char)(len >> 8), (unsigned char)len
+        };
+        memcpy(header, bytes, sizeof(bytes));
+}
+
+/* libfcgi would send 8 KiB at a time, and each piece would cost the web server a turn. Here an answer goes out as one:
+ * its bytes, and its end, where this is its last piece. */
+static int send_answer(struct hl_fastcgi_request *request, const char *bytes, size_t len, bool is_last)
+{
+        if (request->has_failed)
+                return -EPIPE;
+        unsigned char head[FCGI_HEADER_LEN], end[3 * FCGI_HEADER_LEN] = { 0 };
+        int r = 0, id = request->fcgi.requestId;
+        set_header(end, FCGI_STDOUT, id, 0);
+        set_header(end + FCGI_HEADER_LEN, FCGI_END_REQUEST, id, sizeof(FCGI_EndRequestBody)); /* all of it is 0 */
+        do {
+                size_t piece = len < RECORD_MAX ? len : RECORD_MAX;
+                struct iovec pieces[] = { { head, piece > 0 ? sizeof(head) : 0 },
+                                          { (char *)(uintptr_t)bytes, piece },
+                                          { end, is_last && piece == len ? sizeof(end) : 0 } };
+                set_header(head, FCGI_STDOUT, id, piece);
+                r = send_all(request->fd, pieces, HL_COUNT(pieces));
+                bytes += piece;
+                len -= piece;
+        } while (r == 0 && len > 0);
+        request->has_failed = r < 0;
+        return r;
+}
+
 int hl_fastcgi_write(struct hl_fastcgi_request *request, const void *bytes, size_t len)
 {
         setsockopt(request->fd, SOL_SOCKET, SO_SNDTIMEO, &request->patience, sizeof(request->patience));
         pass_over_body(request);
-        FCGX_PutStr(bytes, (int)len, request->fcgi.out);
-        return FCGX_FFlush(request->fcgi.out) < 0 || FCGX_GetError(request->fcgi.out) != 0 ? -EPIPE : 0;
+        return send_answer(request, bytes, len, false);
 }
 
 int hl_fastcgi_finish_kept(struct hl_fastcgi_request *request, const char *text, size_t len)
@@ -98,9 +173,7 @@ int hl_fastcgi_finish_kept(struct hl_fastcgi_request *request, const char *text,
         bool is_kept = text && request->fcgi.keepConnection;
         if (text) {
                 pass_over_body(request);
-                FCGX_PutStr(text, (int)len, request->fcgi.out);
-                is_kept = FCGX_FClose(request->fcgi.err) == 0 && is_kept;
-                is_kept = FCGX_FClose(request->fcgi.out) == 0 && is_kept; /* the last of both ends the request */
+                is_kept = send_answer(request, text, len, true) == 0 && is_kept;
                 is_kept = FCGX_GetError(request->fcgi.in) == 0 && is_kept;
         }
         int fd = let_go(request);

@@ -24,6 +24,9 @@ int hl_fastcgi_init(void);
 /* Takes fd. NULL: no request came in time. */
 struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us);
 
+/* The same of a connection that hl_fastcgi_finish_kept() gave back: it has its limit already. */
+struct hl_fastcgi_request *hl_fastcgi_read_next(int fd, uint64_t receive_us);
+
 /* A parameter's value, or NULL. */
 const char *hl_fastcgi_get(const struct hl_fastcgi_request *request, const char *name);
 

@@ -7,6 +7,7 @@
 #include "transport/fastcgi_request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -159,6 +160,40 @@ static void no_answer_is_an_end(void **state)
         end_talk(&talk);
 }
 
+#define LONG_ANSWER 200000 /* bytes: more than three records hold */
+
+static void *finish_long(void *request)
+{
+        char *text = hl_alloc(LONG_ANSWER);
+        for (size_t i = 0; i < LONG_ANSWER; i++)
+                text[i] = (char)(i % 251);
+        hl_fastcgi_finish(request, text, LONG_ANSWER);
+        free(text);
+        return NULL;
+}
+
+static void a_long_answer_is_whole(void **state)
+{
+        (void)state;
+        struct talk talk = begin_talk();
+        struct hl_buf got = { 0 }, content = { 0 };
+        pthread_t thread;
+        send_parameters(&talk);
+        send_body(&talk, "");
+        struct hl_fastcgi_request *request = hl_fastcgi_read(talk.server, PATIENT_US);
+        assert_non_null(request);
+        must(pthread_create(&thread, NULL, finish_long, request) == 0);
+        assert_true(test_read_all(talk.client, &got));
+        must(pthread_join(thread, NULL) == 0);
+        assert_int_equal(records(&got, STDOUT, &content, END), 1);
+        assert_int_equal(content.len, LONG_ANSWER);
+        for (size_t i = 0; i < content.len; i++)
+                assert_int_equal((unsigned char)content.data[i], i % 251);
+        hl_buf_free(&got);
+        hl_buf_free(&content);
+        end_talk(&talk);
+}
+
 static void who_leaves_before_the_answer(void **state)
 {
         (void)state;
@@ -306,6 +341,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_whole_request),
                 cmocka_unit_test(no_answer_is_an_end),
+                cmocka_unit_test(a_long_answer_is_whole),
                 cmocka_unit_test(who_leaves_before_the_answer),
                 cmocka_unit_test(who_comes_and_leaves),
                 cmocka_unit_test(half_a_record),
