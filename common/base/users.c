@@ -2,16 +2,36 @@
 #include "users.h"
 
 #include "buf.h"
+#include "clock.h"
 #include "io.h"
 #include "mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-int hl_users_find(const char *file, uint32_t uid, const char *const *names, size_t count)
+#define SETTLED_US HL_USEC_PER_SEC /* more than a step of any file system's clock */
+
+/* What was asked last, of which file, and the answer. It stands while the file is the same. */
+struct asked {
+        char *file;
+        const char *const *names;
+        size_t count;
+        uint32_t uid;
+        struct stat status;
+        int result;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct asked last;
+
+static int find(const char *file, uint32_t uid, const char *const *names, size_t count)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
         struct passwd entry, *found = NULL;
@@ -28,4 +48,50 @@ int hl_users_find(const char *file, uint32_t uid, const char *const *names, size
                         if (strcmp(found->pw_name, names[i]) == 0)
                                 return (int)i;
         return -ESRCH;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+        return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+               memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
+               memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
+}
+
+/* One that has changed just now may change again, and look the same. */
+static bool has_settled(const struct stat *status)
+{
+        return hl_us_minus(hl_clock_realtime(), hl_timespec_us(status->st_ctim)) > SETTLED_US;
+}
+
+static bool was_asked(const struct asked *now)
+{
+        return last.file && strcmp(last.file, now->file) == 0 && last.names == now->names && last.count == now->count &&
+               last.uid == now->uid && is_same_file(&last.status, &now->status);
+}
+
+static void keep(struct asked *now)
+{
+        now->file = hl_strdup(now->file);
+        pthread_mutex_lock(&mutex);
+        free(last.file);
+        last = *now;
+        pthread_mutex_unlock(&mutex);
+}
+
+int hl_users_find(const char *file, uint32_t uid, const char *const *names, size_t count)
+{
+        struct asked now = { .file = (char *)(uintptr_t)file, .names = names, .count = count, .uid = uid };
+        if (stat(file, &now.status) < 0)
+                return -errno;
+        bool may_keep = has_settled(&now.status);
+        pthread_mutex_lock(&mutex);
+        bool is_known = was_asked(&now);
+        int result = last.result;
+        pthread_mutex_unlock(&mutex);
+        if (is_known)
+                return result;
+        now.result = find(file, uid, names, count);
+        if (may_keep && (now.result >= 0 || now.result == -ESRCH))
+                keep(&now);
+        return now.result;
 }

@@ -43,6 +43,21 @@ static uint64_t read_cgroup(struct nlmsghdr *header)
         return number;
 }
 
+/* The answer is there at once: the kernel gives it while it is asked. To make a socket for that costs more than to ask,
+ * so one is kept. */
+static ssize_t ask_kernel(const void *question, size_t len, char answer[static ANSWER_SIZE])
+{
+        static int kept = -1;
+        int fd = __atomic_exchange_n(&kept, -1, __ATOMIC_ACQ_REL), none = -1;
+        if (fd < 0)
+                fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        ssize_t n = fd < 0 || send(fd, question, len, 0) < 0 ? -1 : recv(fd, answer, ANSWER_SIZE, MSG_DONTWAIT);
+        /* After a failure an answer may come that would be taken for that of the next question. */
+        if (n < 0 || !__atomic_compare_exchange_n(&kept, &none, fd, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+                hl_close_fd(&fd);
+        return n;
+}
+
 bool hl_socket_owner(const struct hl_endpoint *client, const struct hl_endpoint *server,
                      struct hl_socket_owner *ret_owner)
 {
@@ -63,11 +78,8 @@ bool hl_socket_owner(const struct hl_endpoint *client, const struct hl_endpoint 
         set_end(message.request.id.idiag_src, &message.request.id.idiag_sport, client);
         set_end(message.request.id.idiag_dst, &message.request.id.idiag_dport, server);
 
-        HL_CLEANUP(hl_close_fd) int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-        if (fd < 0 || send(fd, &message, sizeof(message), 0) < 0)
-                return false;
         _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE];
-        ssize_t n = recv(fd, answer, sizeof(answer), 0); /* it is there already: the kernel answers as it is asked */
+        ssize_t n = ask_kernel(&message, sizeof(message), answer);
         struct nlmsghdr *header = (void *)answer;
         if (n < 0 || !NLMSG_OK(header, (unsigned)n) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
             header->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
