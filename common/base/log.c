@@ -7,7 +7,6 @@
 #include <endian.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,9 +60,14 @@ static void send_line(const struct hl_buf *line)
                   0;
 }
 
+bool hl_log_takes(int priority)
+{
+        return journal_fd < 0 || priority <= PRIORITY_MAX;
+}
+
 void hl_log(int priority, const struct hl_log_field *fields, const char *format, ...)
 {
-        if (journal_fd >= 0 && priority > PRIORITY_MAX)
+        if (!hl_log_takes(priority))
                 return;
         va_list args;
         va_start(args, format);

@@ -15,6 +15,7 @@
 #ifndef HL_BASE_LOG_H
 #define HL_BASE_LOG_H
 
+#include <stdbool.h>
 #include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO: the priorities */
 
 struct hl_log_field {
@@ -23,6 +24,9 @@ struct hl_log_field {
 };
 
 void hl_log_open(const char *identifier);
+
+/* Whether a line of this priority goes anywhere: what it says need not be made up otherwise. */
+bool hl_log_takes(int priority);
 
 /* fields end with a NULL name; NULL for none. */
 void hl_log(int priority, const struct hl_log_field *fields, const char *format, ...)

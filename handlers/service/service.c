@@ -57,6 +57,13 @@ int hl_service_take(const struct hl_service *service, const char *what, unsigned
 static void log_request(const struct hl_service *service, const struct hl_request *request, int status,
                         const struct hl_err *err)
 {
+        int priority = hl_method_has_body(request->method) ? LOG_NOTICE : LOG_INFO;
+        if (status >= 500 && err->kind != HL_ERR_CANCELLED) /* that is the client's own doing */
+                priority = LOG_ERR;
+        else if (hl_status_refuses(status))
+                priority = LOG_WARNING;
+        if (!hl_log_takes(priority))
+                return;
         char status_text[16];
         HL_CLEANUP(hl_free_pointer) char *path = hl_shorten(request->path, strlen(request->path), PATH_LOGGED_MAX);
         snprintf(status_text, sizeof(status_text), "%d", status);
@@ -72,11 +79,6 @@ static void log_request(const struct hl_service *service, const struct hl_reques
                 { "HL_UNIT", unit },
                 { NULL, NULL },
         };
-        int priority = hl_method_has_body(request->method) ? LOG_NOTICE : LOG_INFO;
-        if (status >= 500 && err->kind != HL_ERR_CANCELLED) /* that is the client's own doing */
-                priority = LOG_ERR;
-        else if (hl_status_refuses(status))
-                priority = LOG_WARNING;
         hl_log(priority, fields, "%s %s from %s%s%s%s%s: %d%s%s [%s]", hl_method_name(request->method), path,
                request->peer.name, *service->local.user ? ", user " : "", service->local.user,
                *service->token.name ? " with token " : "", service->token.name, status, err->kind ? ": " : "",
