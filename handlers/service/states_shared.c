@@ -18,10 +18,10 @@ struct question {
         int result;
         unsigned askers;
         bool is_answered;
+        pthread_cond_t changed; /* it is answered, or one of them may ask it */
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
 static bool asking;
 static struct question *next; /* not asked yet; NULL: nobody waits */
 
@@ -34,6 +34,7 @@ static struct question *join(const struct hl_catalog *catalog)
                 next = hl_alloc(sizeof(*next));
                 next->models = catalog->models;
                 next->count = catalog->count;
+                pthread_cond_init(&next->changed, NULL);
                 next->states = hl_alloc(catalog->count * sizeof(*next->states));
         }
         next->askers++;
@@ -44,6 +45,7 @@ static void leave(struct question *q)
 {
         if (--q->askers > 0)
                 return;
+        pthread_cond_destroy(&q->changed);
         free(q->states);
         free(q);
 }
@@ -59,7 +61,9 @@ static void ask(struct question *q, struct hl_bus *bus, const struct hl_config *
         pthread_mutex_lock(&mutex);
         asking = false;
         q->is_answered = true;
-        pthread_cond_broadcast(&answered);
+        pthread_cond_broadcast(&q->changed);
+        if (next)
+                pthread_cond_signal(&next->changed);
 }
 
 int hl_states_shared_read(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
@@ -70,7 +74,7 @@ int hl_states_shared_read(struct hl_bus *bus, const struct hl_config *config, co
         pthread_mutex_lock(&mutex);
         struct question *q = join(catalog);
         while (q && !q->is_answered && asking)
-                pthread_cond_wait(&answered, &mutex);
+                pthread_cond_wait(&q->changed, &mutex);
         if (q && !q->is_answered)
                 ask(q, bus, config, catalog);
         int r = q ? q->result : 0;
