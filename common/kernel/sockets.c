@@ -226,13 +226,16 @@ static int count_all(struct counting *counting, struct hl_err *err)
 
 int hl_sockets_read(const uint16_t *ports, size_t count, struct hl_traffic *ret_traffic, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) struct counting *counting = hl_alloc(sizeof(*counting));
         HL_CLEANUP(hl_free_pointer) struct hl_traffic *traffic = hl_alloc(count * sizeof(*traffic));
+        HL_CLEANUP(hl_free_pointer) struct counting *counting = NULL; /* large, so not for nothing */
         for (size_t i = 0; i < count; i++) {
                 traffic[i].last_byte_age_ms = HL_AGE_NEVER;
-                add_port(counting, ports[i], &traffic[i]);
+                if (ports[i] && !counting)
+                        counting = hl_alloc(sizeof(*counting));
+                if (ports[i])
+                        add_port(counting, ports[i], &traffic[i]);
         }
-        int r = count_all(counting, err);
+        int r = counting ? count_all(counting, err) : 0;
         if (r < 0)
                 return r;
         for (size_t i = 0; i < count; i++)

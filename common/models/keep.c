@@ -45,3 +45,9 @@ uint64_t hl_keep_left(const char *model)
                 lstat(path, &status) == 0 ? hl_us_minus(hl_timespec_us(status.st_mtim), hl_clock_monotonic()) : 0;
         return left_us <= HL_KEEP_MAX_US ? left_us : 0; /* a file that was only made: its time is of another clock */
 }
+
+struct hl_listing hl_keep_list(void)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = path_of("");
+        return hl_listing_read(folder);
+}

@@ -12,6 +12,7 @@
 #define HL_MODELS_KEEP_H
 
 #include "base/clock.h"
+#include "base/listing.h"
 
 struct hl_err;
 
@@ -22,5 +23,8 @@ int hl_keep(const char *model, uint64_t span_us, struct hl_err *err);
 
 /* 0: it is not kept. */
 uint64_t hl_keep_left(const char *model);
+
+/* The models that may be kept. */
+struct hl_listing hl_keep_list(void);
 
 #endif

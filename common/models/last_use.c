@@ -130,3 +130,9 @@ uint64_t hl_last_use_at(const char *model)
         hl_last_use_read(model, &activity);
         return activity.at_us;
 }
+
+struct hl_listing hl_last_use_list(void)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = path_of("");
+        return hl_listing_read(folder);
+}

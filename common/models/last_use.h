@@ -14,6 +14,7 @@
 #define HL_MODELS_LAST_USE_H
 
 #include "base/clock.h"
+#include "base/listing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@ int hl_last_use_rebase(const char *model, struct hl_err *err);
 
 void hl_last_use_read(const char *model, struct hl_last_use *ret_activity);
 uint64_t hl_last_use_at(const char *model); /* at_us alone */
+struct hl_listing hl_last_use_list(void);   /* the models of which there may be one */
 
 /* Keeps records of the model waiting until *ret_fd is closed. Only a stop does that: stop.h says why. */
 int hl_last_use_lock(const char *model, int *ret_fd, struct hl_err *err);

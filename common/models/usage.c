@@ -38,23 +38,35 @@ struct gathering {
         enum hl_unit_state *states;
         struct hl_traffic *traffic;
         struct hl_usage *usages;
-        bool *may_work; /* whether a model loads can be seen by its work alone */
+        bool *may_work;               /* whether a model loads can be seen by its work alone */
+        struct hl_listing used, kept; /* of which models there are files, where many are looked at */
 };
+
+/* Only of what is up it matters who is connected; of all, where the host is switched off once nobody is. */
+static bool may_be_used(const struct gathering *g, size_t i)
+{
+        return (g->states[i] != HL_UNIT_INACTIVE && g->states[i] != HL_UNIT_FAILED) ||
+               g->config->host_idle_us != HL_USEC_INFINITY;
+}
 
 static int look_at_all(struct gathering *g, struct hl_err *err)
 {
         size_t count = g->catalog->count;
         HL_CLEANUP(hl_free_pointer) uint16_t *ports = hl_alloc(count * sizeof(*ports));
-        for (size_t i = 0; i < count; i++)
-                ports[i] = g->catalog->models[i].port;
         int r = hl_states_read(g->bus, g->config, g->catalog, g->states, err);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                ports[i] = may_be_used(g, i) ? g->catalog->models[i].port : 0;
         return r < 0 ? r : hl_sockets_read(ports, count, g->traffic, err);
 }
 
-static void read_report(struct hl_usage *u, const char *model)
+/* What files say: its last use, and for how long it is kept. */
+static void read_files(const struct gathering *g, struct hl_usage *u, const char *model)
 {
-        struct hl_last_use activity;
-        hl_last_use_read(model, &activity);
+        struct hl_last_use activity = { .age_us = HL_USEC_INFINITY };
+        if (hl_listing_may_have(&g->used, model))
+                hl_last_use_read(model, &activity);
+        if (hl_listing_may_have(&g->kept, model))
+                u->kept_us = hl_keep_left(model);
         u->reported_at_us = activity.at_us;
         u->needs_rebase = activity.needs_rebase;
         u->report_age_us = u->request_age_us = u->idle_us = activity.age_us;
@@ -217,10 +229,13 @@ static int gather(struct gathering *g, struct hl_err *err)
 {
         const struct hl_catalog *catalog = g->catalog;
         int r = look_at_all(g, err);
+        if (r >= 0 && catalog->count > 1) {
+                g->used = hl_last_use_list();
+                g->kept = hl_keep_list();
+        }
         for (size_t i = 0; r >= 0 && i < catalog->count; i++) {
                 g->usages[i].active = g->states[i];
-                read_report(&g->usages[i], catalog->models[i].name);
-                g->usages[i].kept_us = hl_keep_left(catalog->models[i].name);
+                read_files(g, &g->usages[i], catalog->models[i].name);
                 set_traffic(&g->usages[i], &g->traffic[i]);
         }
         if (r >= 0)
@@ -251,6 +266,8 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
         free(g.traffic);
         free(g.usages);
         free(g.may_work);
+        hl_listing_free(&g.used);
+        hl_listing_free(&g.kept);
         return r < 0 ? r : 0;
 }
 

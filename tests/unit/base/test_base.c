@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/listing.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -420,6 +421,21 @@ static void rfc3339_there_and_back(void **state)
         assert_true(us == 0);
 }
 
+static void a_listing_has_what_the_folder_has(void **state)
+{
+        struct hl_listing unread = { 0 };
+        test_write(*state, "b", "");
+        test_write(*state, "a", "");
+        struct hl_listing listing = hl_listing_read(*state);
+        assert_true(hl_listing_may_have(&listing, "a") && hl_listing_may_have(&listing, "b"));
+        assert_false(hl_listing_may_have(&listing, "c"));
+        hl_listing_free(&listing);
+        listing = hl_listing_read(test_path(*state, "no-folder"));
+        assert_true(hl_listing_may_have(&listing, "a") && hl_listing_may_have(&unread, "a"));
+        hl_listing_free(&listing);
+        hl_listing_free(&unread);
+}
+
 static void rfc3339_refuses(void **state)
 {
         (void)state;
@@ -539,6 +555,8 @@ int main(void)
                 cmocka_unit_test(wait_fd_and_its_deadline),
                 cmocka_unit_test(write_all_and_its_deadline),
                 cmocka_unit_test_setup_teardown(read_file_and_its_errors, test_folder_setup, test_folder_teardown),
+                cmocka_unit_test_setup_teardown(a_listing_has_what_the_folder_has, test_folder_setup,
+                                                test_folder_teardown),
                 cmocka_unit_test_setup_teardown(replace_file_as_a_whole, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(visible_text_has_no_blank_and_no_control),
                 cmocka_unit_test(times_as_people_write_them),

@@ -207,6 +207,30 @@ static void a_request_in_flight_is_activity(void **state)
         test_close_connection(&request);
 }
 
+/* Who is connected where a model would listen is another program's client. The host is in use all the same. */
+static void of_what_does_not_run_nobody_asks_who_is_connected(void **state)
+{
+        (void)state;
+        struct test_connection request = begin_request();
+        struct hl_model model = model_of("m", "model@inactive-1.service", 1);
+        const struct hl_catalog catalog = catalog_of(&model, 1);
+        struct fake_systemd systemd = { 0 };
+        struct hl_usage *u = NULL;
+        struct hl_err err = { 0 };
+        unsigned calls;
+        model.port = request.port;
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_true(u->in_flight == 0 && u->traffic_at_us == 0 && !is_active(&model, u));
+        free(u);
+        config.host_idle_us = MINUTE;
+        assert_int_equal(read_usage(&catalog, &systemd, &u, &calls, &err), 0);
+        assert_int_equal(u->in_flight, 1);
+        config.host_idle_us = HL_USEC_INFINITY;
+        free(model.unit);
+        free(u);
+        test_close_connection(&request);
+}
+
 /* The file of a model that runs names another port by now: its server does not know that, and neither do its
  * clients. */
 static void a_request_where_the_server_listens(void **state)
@@ -374,6 +398,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(the_judgement),
                 IN_FOLDER(a_request_in_flight_is_activity),
+                IN_FOLDER(of_what_does_not_run_nobody_asks_who_is_connected),
                 IN_FOLDER(a_request_where_the_server_listens),
                 IN_FOLDER(starts_are_asked_where_they_count),
                 IN_FOLDER(one_that_loads_is_told_from_one_that_hangs),
