@@ -114,7 +114,7 @@ void hl_json_push_string(hl_json *array, const char *value)
 
 hl_json *hl_json_new_text(const char *json)
 {
-        hl_json *text = json_object_new_object();
+        hl_json *text = json_object_new_boolean(false); /* the smallest: what it is made of is never looked at */
         json_object_set_serializer(text, json_object_userdata_to_json_string, hl_strdup(json),
                                    json_object_free_userdata);
         return text;

@@ -99,18 +99,21 @@ static bool says_the_same(const struct hl_verdict *a, const struct hl_verdict *b
                a->in_flight == b->in_flight && a->is_active == b->is_active && a->kept_us == b->kept_us;
 }
 
-static hl_json *activity_of(const struct hl_usage *usage, const struct hl_verdict *v, struct unused *unused)
+static void add_activity(const struct hl_usage *usage, const struct hl_verdict *v, struct unused *unused,
+                         struct hl_buf *out)
 {
         bool is_used = hl_usage_last_activity(usage) != 0 || usage->started_at_us != 0;
-        if (!is_used && unused->text.data && says_the_same(&unused->verdict, v))
-                return hl_json_new_text(unused->text.data);
-        hl_json *json = usage_json(usage, v);
-        if (!is_used) {
+        if (is_used || !unused->text.data || !says_the_same(&unused->verdict, v)) {
+                HL_CLEANUP(hl_json_cleanup) hl_json *json = usage_json(usage, v);
+                if (is_used) {
+                        hl_json_add_text(json, out);
+                        return;
+                }
                 hl_buf_free(&unused->text);
                 hl_json_add_text(json, &unused->text);
                 unused->verdict = *v;
         }
-        return json;
+        hl_buf_add(out, unused->text.data, unused->text.len);
 }
 
 static int run_activity(struct hl_context *ctx)
@@ -122,12 +125,17 @@ static int run_activity(struct hl_context *ctx)
         if (r < 0)
                 return r;
         HL_CLEANUP(free_unused) struct unused unused = { 0 };
-        hl_json *status = hl_json_new();
+        HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
+        hl_buf_adds(&text, "{");
         for (size_t i = 0; i < catalog.count; i++) {
                 const struct hl_verdict v = hl_verdict_decide(&service->config, &catalog.models[i], &usages[i]);
-                hl_json_set(status, catalog.models[i].name, activity_of(&usages[i], &v, &unused));
+                hl_buf_adds(&text, i > 0 ? ",\"" : "\"");
+                hl_buf_adds(&text, catalog.models[i].name); /* in which nothing is to be escaped */
+                hl_buf_adds(&text, "\":");
+                add_activity(&usages[i], &v, &unused, &text);
         }
-        hl_json_set(ctx->reply, "activity_status", status);
+        hl_buf_adds(&text, "}");
+        hl_json_set(ctx->reply, "activity_status", hl_json_new_text(text.data));
         return 0;
 }
 
