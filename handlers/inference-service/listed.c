@@ -44,14 +44,24 @@ static char *models_of(const struct hl_catalog *catalog)
         return text_of(models);
 }
 
-static struct inference_name name_of(const struct hl_model *model, const char *id)
-{
-        return (struct inference_name){ id, model, text_of(hl_openai_model(model, id, "unloaded")) };
-}
-
 static int by_id(const void *a, const void *b)
 {
         return strcmp(((const struct inference_name *)a)->id, ((const struct inference_name *)b)->id);
+}
+
+/* free() */
+static char *write_unloaded(struct inference_name *names, size_t count)
+{
+        struct hl_buf text = { 0 };
+        for (size_t i = 0; i < count; i++) {
+                HL_CLEANUP(hl_json_cleanup) hl_json *entry = hl_openai_model(names[i].model, names[i].id, "unloaded");
+                if (i > 0)
+                        hl_buf_adds(&text, ",");
+                names[i].begin = text.len;
+                hl_json_add_text(entry, &text);
+                names[i].end = text.len;
+        }
+        return text.data;
 }
 
 static struct inference_listed *make(struct hl_catalog *catalog)
@@ -65,11 +75,12 @@ static struct inference_listed *make(struct hl_catalog *catalog)
         listed->names = hl_alloc(count * sizeof(*listed->names));
         for (size_t i = 0; i < catalog->count; i++) {
                 const struct hl_model *model = &catalog->models[i];
-                listed->names[listed->count++] = name_of(model, model->name);
+                listed->names[listed->count++] = (struct inference_name){ .id = model->name, .model = model };
                 for (char **alias = model->aliases; alias && *alias; alias++)
-                        listed->names[listed->count++] = name_of(model, *alias);
+                        listed->names[listed->count++] = (struct inference_name){ .id = *alias, .model = model };
         }
         qsort(listed->names, count, sizeof(*listed->names), by_id);
+        listed->unloaded = write_unloaded(listed->names, count);
         return listed;
 }
 
@@ -78,10 +89,9 @@ static void give(struct inference_listed *listed)
 {
         if (!listed || --listed->users > 0)
                 return;
-        for (size_t i = 0; i < listed->count; i++)
-                free(listed->names[i].unloaded);
         free(listed->names);
         free(listed->models);
+        free(listed->unloaded);
         hl_catalog_free(&listed->catalog);
         free(listed);
 }

@@ -20,14 +20,16 @@ void inference_set_file_error(hl_json *json, const struct hl_model *model);
 struct inference_name {
         const char *id;
         const struct hl_model *model;
-        char *unloaded; /* its entry in lists as the OpenAI API's, while the model does not run */
+        /* Where its entry in lists as the OpenAI API's stands in `unloaded`, while the model does not run. */
+        size_t begin, end;
 };
 
 struct inference_listed {
         struct hl_catalog catalog;
         struct inference_name *names; /* in the order of their bytes */
         size_t count;
-        char *models; /* the array of GET /models */
+        char *models;   /* the array of GET /models */
+        char *unloaded; /* the entries of all names, with commas between them */
         unsigned users;
 };
 

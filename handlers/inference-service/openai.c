@@ -70,34 +70,57 @@ static hl_json *new_entry(const struct known *known, const struct hl_model *mode
                                                : hl_openai_model(model, id, hl_model_state_name(known->state));
 }
 
-static int add_entry(struct states *states, const struct inference_name *name, struct hl_buf *text, struct hl_err *err)
+static void add(struct hl_buf *text, const char *bytes, size_t len)
+{
+        if (text->len > 1)
+                hl_buf_adds(text, ",");
+        hl_buf_add(text, bytes, len);
+}
+
+/* Those that stand side by side in the text of all that are unloaded go over in one piece. */
+struct run {
+        const struct inference_name *first, *last; /* NULL: none */
+};
+
+static void end_run(struct run *run, const char *unloaded, struct hl_buf *text)
+{
+        if (run->first)
+                add(text, unloaded + run->first->begin, run->last->end - run->first->begin);
+        *run = (struct run){ 0 };
+}
+
+static int add_name(struct states *states, const struct inference_name *name, const char *unloaded, struct run *run,
+                    struct hl_buf *text, struct hl_err *err)
 {
         const struct known *known;
         int r = look_at(states, name->model, &known, err);
         if (r < 0)
                 return r;
+        if (known->state != HL_MODEL_UNLOADED || run->last != name - 1)
+                end_run(run, unloaded, text);
         if (known->state == HL_MODEL_UNLOADED) {
-                hl_buf_adds(text, name->unloaded);
-        } else {
-                HL_CLEANUP(hl_json_cleanup) hl_json *entry = new_entry(known, name->model, name->id);
-                hl_json_add_text(entry, text);
+                run->first = run->first ? run->first : name;
+                run->last = name;
+                return 0;
         }
+        HL_CLEANUP(hl_buf_free) struct hl_buf one = { 0 };
+        HL_CLEANUP(hl_json_cleanup) hl_json *entry = new_entry(known, name->model, name->id);
+        hl_json_add_text(entry, &one);
+        add(text, one.data, one.len);
         return 0;
 }
 
-/* An array of their entries. NULL: it cannot be told, for what err says. */
-static hl_json *new_entries(struct states *states, const struct inference_name *names, size_t count, bool with_aliases,
-                            struct hl_err *err)
+/* An array of the entries of names. NULL: it cannot be told, for what err says. */
+static hl_json *new_entries(struct states *states, const struct inference_listed *listed,
+                            const struct inference_name *names, size_t count, bool with_aliases, struct hl_err *err)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
+        struct run run = { 0 };
         int r = hl_buf_adds(&text, "[");
-        for (size_t i = 0; r == 0 && i < count; i++) {
-                if (!with_aliases && names[i].id != names[i].model->name)
-                        continue;
-                if (text.len > 1)
-                        hl_buf_adds(&text, ",");
-                r = add_entry(states, &names[i], &text, err);
-        }
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (with_aliases || names[i].id == names[i].model->name)
+                        r = add_name(states, &names[i], listed->unloaded, &run, &text, err);
+        end_run(&run, listed->unloaded, &text);
         hl_buf_adds(&text, "]");
         return r < 0 ? NULL : hl_json_new_text(text.data);
 }
@@ -162,7 +185,7 @@ int inference_run_openai_models(struct hl_context *ctx)
         size_t count = listed->count;
         bool more = false;
         cut_page(ctx, &page, &count, &more);
-        hl_json *data = new_entries(&states, page, count, true, &ctx->err);
+        hl_json *data = new_entries(&states, listed, page, count, true, &ctx->err);
         if (!data)
                 return -ctx->err.errnum;
         hl_json_free(ctx->reply);
@@ -203,7 +226,7 @@ void inference_set_data(struct hl_context *ctx, const struct inference_listed *l
         if (read_states(ctx->service, &listed->catalog, &states, &err) < 0)
                 return;
         /* A router's client starts and stops models, not their aliases. */
-        hl_json *data = new_entries(&states, listed->names, listed->count, false, &err);
+        hl_json *data = new_entries(&states, listed, listed->names, listed->count, false, &err);
         if (!data)
                 return;
         hl_json_set_string(ctx->reply, "object", "list");
