@@ -44,7 +44,7 @@ static bool forget_signals(sd_bus *bus)
 
 void hl_bus_give(struct hl_bus *bus, bool all_well)
 {
-        if (bus->bus && all_well && forget_signals(bus->bus) && keep(bus->bus))
+        if (bus->bus && all_well && (bus->calls == 0 || forget_signals(bus->bus)) && keep(bus->bus))
                 bus->bus = NULL;
         hl_bus_free(bus);
 }
