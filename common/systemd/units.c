@@ -376,6 +376,18 @@ int hl_units_cgroup(struct hl_bus *bus, const char *name, uint64_t *ret_cgroup, 
         return 0;
 }
 
+int hl_units_exit_status(struct hl_bus *bus, const char *name, int *ret_status, struct hl_err *err)
+{
+        HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        HL_CLEANUP(hl_free_pointer) char *path = NULL;
+        int r = open_unit(bus, name, &path, err);
+        if (r < 0)
+                return r;
+        r = sd_bus_get_property_trivial(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, "ExecMainStatus", &error, 'i',
+                                        ret_status);
+        return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd how a unit ended") : 0;
+}
+
 int hl_units_status_text(struct hl_bus *bus, const char *name, char **ret_text, struct hl_err *err)
 {
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

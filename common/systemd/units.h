@@ -91,6 +91,9 @@ int hl_units_timer_next(struct hl_bus *bus, const char *name, uint64_t *ret_mono
 /* What a service has said of itself in its last run; "": nothing. free() */
 int hl_units_status_text(struct hl_bus *bus, const char *name, char **ret_text, struct hl_err *err);
 
+/* With which status a service's main process ended last: one property, where a detail's hundreds are not wanted. */
+int hl_units_exit_status(struct hl_bus *bus, const char *name, int *ret_status, struct hl_err *err);
+
 /* How a unit ended, for people: "exit-code, status 3". free() */
 char *hl_units_describe(const struct hl_unit_detail *detail);
 

@@ -51,17 +51,15 @@ static int look_at(struct states *states, const struct hl_model *model, const st
 {
         size_t i = (size_t)(model - states->catalog->models);
         struct known *known = &states->known[i];
-        struct hl_unit_detail detail;
         *ret_known = known;
         if (known->asked)
                 return 0;
         known->state = hl_readiness_state(model, states->units[i]);
-        int r = known->state == HL_MODEL_FAILED ? hl_units_detail(&states->service->bus, model->unit, &detail, err) : 0;
-        if (r < 0)
-                return r;
-        known->exit_code = known->state == HL_MODEL_FAILED ? detail.exit_status : 0;
-        known->asked = true;
-        return 0;
+        int r = known->state == HL_MODEL_FAILED
+                        ? hl_units_exit_status(&states->service->bus, model->unit, &known->exit_code, err)
+                        : 0;
+        known->asked = r == 0;
+        return r;
 }
 
 static hl_json *new_entry(const struct known *known, const struct hl_model *model, const char *id)

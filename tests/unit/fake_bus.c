@@ -215,6 +215,8 @@ static int get(struct fake_systemd *s, sd_bus_message *call, const char *unit)
                 return sd_bus_reply_method_return(call, "v", "s", s->control_group ? s->control_group : "");
         if (strcmp(property, "StatusText") == 0)
                 return sd_bus_reply_method_return(call, "v", "s", s->status_text ? s->status_text : "");
+        if (strcmp(property, "ExecMainStatus") == 0)
+                return sd_bus_reply_method_return(call, "v", "i", s->exit_status);
         return sd_bus_reply_method_return(call, "v", "t", since_of(unit));
 }
 

@@ -191,6 +191,16 @@ static void what_a_service_says_of_itself(void **state)
         fake_host_stop(&host);
 }
 
+static void with_which_status_it_ended(void **state)
+{
+        struct fake_host *host = *state;
+        int status = 42;
+        host->systemd.exit_status = 3;
+        assert_int_equal(hl_units_exit_status(&host->bus, "x.service", &status, &host->err), 0);
+        assert_int_equal(status, 3);
+        assert_int_equal(fake_count(&host->fake, "GetAll"), 0); /* hundreds of properties: a millisecond of PID 1 */
+}
+
 static void the_control_group(void **state)
 {
         struct fake_host host;
@@ -225,6 +235,7 @@ int main(void)
                 ON_FAKE_HOST(starts_are_asked_in_a_pipeline),
                 ON_FAKE_HOST(detail_of_a_unit),
                 cmocka_unit_test(what_a_service_says_of_itself),
+                cmocka_unit_test_setup_teardown(with_which_status_it_ended, fake_host_setup, fake_host_teardown),
                 cmocka_unit_test_setup_teardown(the_control_group, test_folder_setup, test_folder_teardown),
                 ON_FAKE_HOST(ended_units_say_why),
                 ON_FAKE_HOST(questions_that_fail),
