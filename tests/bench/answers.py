@@ -12,6 +12,7 @@ from web import NGINX
 
 FILES = 100
 SIZES = 1, 10, 100, 1000
+IN_SEQUENCE = "floor: NGINX, FastCGI that makes a bare call of the bus before it answers in a line"
 LIST, RUNNING, OPENAI, ACTIVITY = "/models", "/models/running", "/v1/models", "/models/activity"
 
 
@@ -48,7 +49,8 @@ def behind_nginx(bench):
                 Row("floor: NGINX, FastCGI that only answers, as long", load(peers.STATIC_PORT, "/fastcgi/list", count, clients)),
                 Row("floor: NGINX, FastCGI that only answers, in a line", load(peers.STATIC_PORT, "/fastcgi/short", count, clients))]
         if clients == 1:
-            rows.append(bus_row(bench, count))
+            rows += [bus_row(bench, count),
+                     Row(IN_SEQUENCE, load(peers.STATIC_PORT, "/fastcgi/bus", count, clients))]
         ours = {name: Row(f"ours: GET {name}", load(NGINX, path, count, clients)) for name, path in paths}
         rows += ours.values()
         flask = {}
@@ -67,12 +69,14 @@ def behind_nginx(bench):
 def targets(bench, measured):
     rows, ours, flask = measured[1]
     many_rows, many, many_flask = measured[8]
-    static, as_long, short, bus = many_rows[0], many_rows[1], rows[2], rows[3]
-    in_turn = 1 / (1 + 1 / short.ratio(bus, "rate"))
+    static, as_long, bus, in_sequence = many_rows[0], many_rows[1], rows[3], rows[4]
+    worker, least = ours[RUNNING].median("cpu rest"), in_sequence.median("cpu rest")
     bench.say(f"What stands in the way: FastCGI that only answers has {as_long.ratio(static, 'rate'):.2f} of the static file's rate "
-              f"with 8 clients. With one bare call for each answer it has, alone, {in_turn:.2f} of the call's. Each of these answers "
-              f"asks systemd anew. GET {ACTIVITY} also lets the kernel walk its table of TCP connections, once for IPv4 and once for "
-              "IPv6.\n")
+              f"with 8 clients. A program behind NGINX that makes the bare call before each answer, and does nothing else, has, "
+              f"alone, {in_sequence.ratio(bus, 'rate'):.2f} of the call's rate; GET {RUNNING} has "
+              f"{ours[RUNNING].ratio(in_sequence, 'rate'):.2f} of that program's. Its own CPU is {ms(worker)} ms, the program's "
+              f"{ms(least)}: between them are reading the request, who asks, the configuration, the catalogue's watch, and writing "
+              "the answer. Each of these answers asks systemd anew.\n")
     bench.targets.least("GET /models, rate of the static file's, 8 clients", many[LIST].ratio(static, "rate"), 0.5)
     for name in RUNNING, OPENAI, ACTIVITY:
         bench.targets.least(f"GET {name}, rate of a bare call's, 1 client", ours[name].ratio(bus, "rate"), 0.6)

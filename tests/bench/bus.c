@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* bus - what a bare call of systemd's costs on a connection that is open: "bus REQUESTS", one line as load's.
  *
- * The call is the one that a list of states cannot do without. Nothing is done with its answer.
  * DBUS_SYSTEM_BUS_ADDRESS says which bus.
  */
+#include "bus_call.h"
+
 #include <err.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <systemd/sd-bus.h>
 #include <time.h>
 
 static uint64_t now_us(void)
@@ -17,24 +16,6 @@ static uint64_t now_us(void)
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static void call(sd_bus *bus)
-{
-        sd_bus_message *ask = NULL, *answer = NULL;
-        char *patterns[] = { "model@*.service", NULL };
-        int r = sd_bus_message_new_method_call(bus, &ask, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                               "org.freedesktop.systemd1.Manager", "ListUnitsByPatterns");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(ask, NULL);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(ask, patterns);
-        if (r >= 0)
-                r = sd_bus_call(bus, ask, 0, NULL, &answer);
-        if (r < 0)
-                errx(1, "ListUnitsByPatterns: %s", strerror(-r));
-        sd_bus_message_unref(answer);
-        sd_bus_message_unref(ask);
 }
 
 static int by_size(const void *a, const void *b)
@@ -47,17 +28,14 @@ int main(int argc, char **argv)
 {
         size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
         uint64_t *took_us = calloc(count, sizeof(*took_us));
-        sd_bus *bus = NULL;
         if (!took_us || count == 0)
                 errx(2, "bus REQUESTS");
-        int r = sd_bus_open_system(&bus);
-        if (r < 0)
-                errx(1, "the bus: %s", strerror(-r));
-        call(bus);
+        sd_bus *bus = bus_open();
+        bus_call(bus);
         uint64_t began_us = now_us();
         for (size_t i = 0; i < count; i++) {
                 uint64_t before_us = now_us();
-                call(bus);
+                bus_call(bus);
                 took_us[i] = now_us() - before_us;
         }
         double seconds = (double)(now_us() - began_us) / 1e6;

@@ -111,9 +111,10 @@ def what_landlock_saves(machine):
     return machine.path(WITHOUT_LANDLOCK).read_text().split("[Service]\n")[1]
 
 
-def responder(machine, name, length):
+def responder(machine, name, length, option=""):
     """A program behind NGINX's FastCGI that only answers. Returns its location and its upstream."""
-    unit(machine, f"bench-{name}.service", f"[Service]\nSlice=bench.slice\nExecStart={OPT}/responder /run/bench-{name}.sock {length}\n")
+    command = f"{OPT}/responder /run/bench-{name}.sock {length} {option}"
+    unit(machine, f"bench-{name}.service", f"[Service]\nSlice=bench.slice\nExecStart={command}\n")
     machine.sh(f"systemctl daemon-reload && systemctl start bench-{name}.service")
     return f"""    location = /fastcgi/{name} {{
         include home-lab-services/service.conf;
@@ -130,7 +131,8 @@ def static_site(machine, program, length, short):
     machine.path("/srv/bench/models").write_bytes(b"x" * length)
     machine.path(OPT).mkdir(exist_ok=True)
     shutil.copy(program, machine.path(f"{OPT}/responder"))
-    locations, upstreams = zip(responder(machine, "list", length), responder(machine, "short", short))
+    locations, upstreams = zip(responder(machine, "list", length), responder(machine, "short", short),
+                                responder(machine, "bus", short, "bus"))
     machine.put("/etc/nginx/sites-enabled/bench", f"""upstream bench_flask {{ server 127.0.0.1:{FLASK_PORT}; }}
 {"".join(upstreams)}server {{
     listen 127.0.0.1:{STATIC_PORT};
@@ -269,6 +271,6 @@ def build_tools(build):
     folder = build / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     bus = subprocess.run(["pkg-config", "--cflags", "--libs", "libsystemd"], capture_output=True, text=True, check=True)
-    for name, options in ("load", []), ("responder", []), ("bus", bus.stdout.split()):
+    for name, options in ("load", []), ("responder", bus.stdout.split()), ("bus", bus.stdout.split()):
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", folder / name, HERE / f"{name}.c", *options], check=True)
     return folder

@@ -2,8 +2,11 @@
 /* responder - the least that a FastCGI program can be: "responder SOCKET LENGTH" gives everybody so many bytes.
  *
  * It reads nothing of a request but its end, works out nothing, and keeps connections where the web server wishes. What
- * a request to it costs is the web server's share of each answer by FastCGI.
+ * a request to it costs is the web server's share of each answer by FastCGI. "responder SOCKET LENGTH bus" asks systemd
+ * before each answer: what no program can do without whose answers say what runs.
  */
+#include "bus_call.h"
+
 #include <err.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -81,11 +84,13 @@ static void watch(int epoll, int fd)
 }
 
 /* NGINX sends a request without a body at once. */
-static void serve(int fd)
+static void serve(int fd, sd_bus *bus)
 {
         static char request[REQUEST_MAX];
         ssize_t len = read(fd, request, sizeof(request));
         bool keep = len > 10 && request[10];
+        if (bus && len > 0)
+                bus_call(bus);
         for (size_t sent = 0; len > 0 && sent < answer.len;) {
                 ssize_t n = write(fd, answer.bytes + sent, answer.len - sent);
                 if (n <= 0)
@@ -98,8 +103,9 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-        if (argc != 3)
-                errx(2, "responder SOCKET LENGTH");
+        if (argc != 3 && (argc != 4 || strcmp(argv[3], "bus") != 0))
+                errx(2, "responder SOCKET LENGTH [bus]");
+        sd_bus *bus = argc == 4 ? bus_open() : NULL;
         make_answer(strtoul(argv[2], NULL, 10));
         int listener = listen_at(argv[1]), epoll = epoll_create1(0);
         watch(epoll, listener);
@@ -110,6 +116,6 @@ int main(int argc, char **argv)
                 if (event.data.fd == listener)
                         watch(epoll, accept(listener, NULL, NULL));
                 else
-                        serve(event.data.fd);
+                        serve(event.data.fd, bus);
         }
 }
