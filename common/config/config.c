@@ -377,3 +377,13 @@ void hl_config_free(struct hl_config *config)
         hl_json_free(config->document);
         *config = (struct hl_config){ 0 };
 }
+
+char *hl_config_text(const struct hl_config *config)
+{
+        struct hl_buf text = { 0 };
+        hl_buf_adds(&text, config->models_dir); /* the environment's, maybe */
+        hl_buf_adds(&text, "\n");
+        if (config->document)
+                hl_json_print(config->document, &text);
+        return text.data;
+}

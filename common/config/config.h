@@ -67,4 +67,7 @@ char *hl_config_units_pattern(const struct hl_config *config);
 int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err);
 void hl_config_free(struct hl_config *config);
 
+/* All that it says, for who keeps what he has read by it: any of it may be what a model's file leaves open. free() */
+char *hl_config_text(const struct hl_config *config);
+
 #endif

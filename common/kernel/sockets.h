@@ -6,7 +6,8 @@
  *          a queue of its, or bytes moved in the last HL_SOCKETS_RECENT_MS. A connection on
  *          which nothing was ever asked, or that is kept alive between requests, is not.
  *          NGINX's come from HL_SOCKETS_NGINX_SOURCE, as its configuration says, and are
- *          closed after their answer, so they are in flight while they stand. Our own
+ *          closed a moment after their answer, unless the next request comes at once. So
+ *          they are in flight while they stand, whatever moves on them. Our own
  *          questions to a model are not even connections here. Both are known by their
  *          address, which a model may use as well, and to no avail: its unit tells.
  * Units    *_ms are milliseconds; ages do not grow while the host is suspended.

@@ -23,6 +23,7 @@
 #include "models/readiness.h"
 #include "models/ready_mark.h"
 #include "models/stop.h"
+#include "named.h"
 #include "nginx/ports.h"
 #include "systemd/units.h"
 #include "transport/fastcgi.h"
@@ -45,6 +46,7 @@ struct router {
         sd_event_source *rest; /* once it goes off, connections are taken again */
         sd_event_source *listening;
         struct hl_bus bus;
+        struct hl_router_named named;
         struct hl_router_cuts cuts;
         struct hl_router_waits *waits;
         struct hl_router_bodies *bodies;
@@ -135,7 +137,7 @@ static void find(struct router *router, struct hl_router_request *request, const
 {
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err err = { 0 };
-        if (hl_catalog_load_named(config, name, &catalog, &err) < 0) {
+        if (hl_router_named_load(&router->named, config, name, &catalog, &err) < 0) {
                 hl_router_refuse_unavailable(request, name, &err);
         } else if (catalog.count == 0) {
                 hl_fail_no_model(name, "/v1/models", &err);
@@ -342,6 +344,7 @@ int main(int argc, char **argv)
         if (router.waits)
                 hl_router_waits_free(router.waits);
         hl_bus_free(&router.bus);
+        hl_router_named_free(&router.named);
         sd_event_source_unref(router.rest);
         sd_event_source_unref(router.listening);
         sd_event_unref(router.event);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "catalog_kept.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include "catalog_watch.h"
+#include "config/catalog_watch.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,17 +16,6 @@ static struct {
         struct hl_catalog_watch watch;
 } kept;
 
-/* All that the configuration says: any of it may be what a model's file leaves open. free() */
-static char *text_of(const struct hl_config *config)
-{
-        struct hl_buf text = { 0 };
-        hl_buf_adds(&text, config->models_dir); /* the environment's, maybe */
-        hl_buf_adds(&text, "\n");
-        if (config->document)
-                hl_json_print(config->document, &text);
-        return text.data;
-}
-
 static void forget(void)
 {
         hl_catalog_free(&kept.catalog);
@@ -39,7 +27,8 @@ static void forget(void)
 static int load(const struct hl_config *config, char *text, struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         forget();
-        bool watched = asked_before && hl_catalog_watch_begin(&kept.watch, config->models_dir) == 0;
+        bool watched = asked_before && hl_catalog_watch_begin(&kept.watch, config->models_dir) == 0 &&
+                       hl_catalog_watch_all_files(&kept.watch) == 0;
         int r = hl_catalog_load(config, NULL, NULL, ret_catalog, err);
         if (r == 0 && watched) {
                 kept.catalog = hl_catalog_share(ret_catalog);
@@ -53,7 +42,7 @@ static int load(const struct hl_config *config, char *text, struct hl_catalog *r
 
 int hl_catalog_kept_load(const struct hl_config *config, struct hl_catalog *ret_catalog, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = text_of(config);
+        HL_CLEANUP(hl_free_pointer) char *text = hl_config_text(config);
         int r = 0;
         pthread_mutex_lock(&mutex);
         if (kept.config && strcmp(kept.config, text) == 0 && hl_catalog_watch_is_calm(&kept.watch))

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import signal
 
 import pytest
@@ -255,6 +256,30 @@ def test_websockets_go_both_ways_and_start_their_model(web):
                 while len(received) < len(frame):
                     received += connection.recv(4096)
                 assert received == frame
+
+
+# ---- connections to models ----
+
+NGINX_SOURCE, ESTABLISHED, TIME_WAIT = "78676E7F", "01", "06"  # 127.110.103.120, as /proc/net/tcp has it
+
+
+def test_a_connection_to_a_model_is_kept_for_what_follows_at_once(web):
+    """And for no longer: while it stands, the model is taken to work."""
+    def connections(state):
+        lines = [line.split() for line in pathlib.Path(f"/proc/{web.leader}/net/tcp").read_text().splitlines()]
+        return sum(line[1].startswith(NGINX_SOURCE) and line[2].endswith(f":{8311:04X}") and line[3] == state for line in lines)
+
+    def twenty():
+        before = connections(TIME_WAIT)
+        with contextlib.closing(web.open(NGINX)) as connection:
+            for _ in range(20):
+                connection.request("POST", "/quick/echo", "x")
+                assert connection.getresponse().read()
+        wait_until(lambda: connections(ESTABLISHED) == 0, 5, "NGINX closes its connections to the model")
+        return connections(TIME_WAIT) - before
+
+    web.chat("quick")
+    wait_until(lambda: twenty() < 10, PATIENCE, "of 20 requests most have a connection that was there")
 
 
 # ---- streams ----

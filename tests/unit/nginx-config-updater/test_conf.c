@@ -95,7 +95,8 @@ static void that_the_site_has_a_password_is_said(void **state)
 /* ---- upstreams ---- */
 
 #define UPSTREAM(port)                                                                                                 \
-        "upstream " port "_hl_127.0.0.1 { server 127.0.0.1:" port " max_fails=0; server 255.255.255.255:1 backup; }\n"
+        "upstream " port "_hl_127.0.0.1 { server 127.0.0.1:" port " max_fails=0; server 255.255.255.255:1 backup; "    \
+        "keepalive 32; keepalive_timeout 50ms; }\n"
 
 static void each_port_has_one_upstream(void **state)
 {

@@ -74,23 +74,19 @@ static int add_place(struct hl_catalog_watch *watch, const char *path, uint32_t 
         return place.inode ? watch_path(watch, path, events) : 0;
 }
 
-/* A file is watched itself, too: it may have another name elsewhere, by which it is written. */
-static int add_file(struct hl_catalog_watch *watch, const char *folder, const struct dirent *entry)
+/* A file is watched itself, too: it may have another name elsewhere, by which it is written. type: as in st_mode. */
+static int add_file(struct hl_catalog_watch *watch, const char *path, mode_t type)
 {
-        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", folder, entry->d_name);
-        if (entry->d_type == DT_DIR)
+        if (type == S_IFDIR)
                 return 0;
-        return entry->d_type == DT_REG ? watch_path(watch, path, CHANGES) : add_place(watch, path, CHANGES);
+        return type == S_IFREG ? watch_path(watch, path, CHANGES) : add_place(watch, path, CHANGES);
 }
 
-static int add_files(struct hl_catalog_watch *watch, const char *folder)
+static int end_unless(int r, struct hl_catalog_watch *watch)
 {
-        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(folder);
-        const struct dirent *entry;
-        int r = dir ? 0 : -errno;
-        while (r == 0 && (errno = 0, entry = readdir(dir)))
-                r = add_file(watch, folder, entry);
-        return r < 0 ? r : -errno;
+        if (r < 0)
+                hl_catalog_watch_end(watch);
+        return r;
 }
 
 int hl_catalog_watch_begin(struct hl_catalog_watch *watch, const char *folder)
@@ -101,11 +97,32 @@ int hl_catalog_watch_begin(struct hl_catalog_watch *watch, const char *folder)
         int r = watch->events_fd < 0 || watch->mounts_fd < 0 ? -errno : 0;
         if (r == 0)
                 r = add_place(watch, folder, CHANGES | NAMES | IN_ONLYDIR);
-        if (r == 0)
-                r = add_files(watch, folder);
-        if (r < 0)
-                hl_catalog_watch_end(watch);
-        return r;
+        return end_unless(r, watch);
+}
+
+int hl_catalog_watch_file(struct hl_catalog_watch *watch, const char *name)
+{
+        struct stat status;
+        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", watch->places[0].path, name);
+        for (size_t i = 1; i < watch->count; i++)
+                if (strcmp(watch->places[i].path, path) == 0)
+                        return 0;
+        if (lstat(path, &status) < 0)
+                return errno == ENOENT ? 0 : end_unless(-errno, watch);
+        return end_unless(add_file(watch, path, status.st_mode & S_IFMT), watch);
+}
+
+int hl_catalog_watch_all_files(struct hl_catalog_watch *watch)
+{
+        const char *folder = watch->places[0].path;
+        HL_CLEANUP(hl_close_dir) DIR *dir = opendir(folder);
+        const struct dirent *entry;
+        int r = dir ? 0 : -errno;
+        while (r == 0 && (errno = 0, entry = readdir(dir))) {
+                HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", folder, entry->d_name);
+                r = add_file(watch, path, DTTOIF(entry->d_type));
+        }
+        return end_unless(r < 0 ? r : -errno, watch);
 }
 
 bool hl_catalog_watch_is_calm(const struct hl_catalog_watch *watch)
