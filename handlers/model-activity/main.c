@@ -31,7 +31,11 @@
 #define TAG "home_lab: "
 
 /* Two lines for the same model in such a short time say no more than one. */
-#define SAME_US (10 * HL_USEC_PER_MSEC)
+#define SAME_US (50 * HL_USEC_PER_MSEC)
+
+/* Each request has two lines, and to be woken for each would cost the request more than they do. What comes meanwhile
+ * is read together. */
+#define TOGETHER_US (2 * HL_USEC_PER_MSEC)
 
 struct last {
         char name[HL_MODEL_NAME_MAX + 1];
@@ -98,6 +102,21 @@ static void read_line(struct last *last, char *line)
                 note(last, name, ready_since(rest));
 }
 
+/* All that have come: 0, or -errno. */
+static int read_lines(struct last *last)
+{
+        char line[LINE_MAX_BYTES + 1];
+        for (;;) {
+                ssize_t n = recv(STDIN_FILENO, line, LINE_MAX_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+                if (n < 0 && errno != EINTR)
+                        return errno == EAGAIN ? 0 : -errno;
+                if (n > 0 && n <= LINE_MAX_BYTES) {
+                        line[n] = '\0';
+                        read_line(last, line);
+                }
+        }
+}
+
 int main(int argc, char **argv)
 {
         if (hl_version_asked(argc, argv))
@@ -113,14 +132,9 @@ int main(int argc, char **argv)
                 return EX_USAGE;
         }
         while (hl_wait_fd(STDIN_FILENO, POLLIN, hl_clock_monotonic() + quiet_us) > 0) {
-                char line[LINE_MAX_BYTES + 1];
-                ssize_t n = recv(STDIN_FILENO, line, LINE_MAX_BYTES, MSG_DONTWAIT | MSG_TRUNC);
-                if (n < 0 && errno != EAGAIN && errno != EINTR)
+                if (read_lines(&last) < 0)
                         return EXIT_FAILURE;
-                if (n > 0 && n <= LINE_MAX_BYTES) {
-                        line[n] = '\0';
-                        read_line(&last, line);
-                }
+                hl_sleep_or_hangup(-1, TOGETHER_US);
         }
         return EXIT_SUCCESS;
 }

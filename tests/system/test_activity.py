@@ -15,7 +15,7 @@ def tell(web, text):
 
 
 def touched(web, model):
-    """Whether a request that has ended is noted. It is forgotten for the next one: two notes of the same model within 10 ms
+    """Whether a request that has ended is noted. It is forgotten for the next one: two notes of the same model within 50 ms
     are one, so another model's comes between."""
     try:
         wait_until(lambda: web.last_used(model), PATIENCE, "it is noted")
