@@ -20,6 +20,7 @@
 #include <sys/queue.h>
 
 #define NOTE_EVERY_US HL_USEC_PER_SEC
+#define SAME_US (10 * HL_USEC_PER_MSEC) /* two notes of a model in such a short time say no more than one */
 
 struct hl_router_waits {
         sd_event *event;
@@ -29,7 +30,9 @@ struct hl_router_waits {
         struct hl_starter *starter;
         LIST_HEAD(waiting_list, waiting) waiting;
         unsigned count;
-        bool is_unnoted; /* a use could not be noted, and that was said */
+        bool is_unnoted;                   /* a use could not be noted, and that was said */
+        char noted[HL_MODEL_NAME_MAX + 1]; /* the last one that was */
+        uint64_t noted_us;
 };
 
 /* A request that waits for its model. */
@@ -85,13 +88,17 @@ static void hand_back(struct waiting *w)
 /* While a request waits, its model is in use, however long it loads; unless the request is one that only looks. */
 static void note_use(const struct waiting *w)
 {
+        struct hl_router_waits *all = w->all;
         struct hl_err err = { 0 };
-        if (!w->request->counts)
+        uint64_t now_us = hl_clock_monotonic();
+        if (!w->request->counts || (now_us < all->noted_us + SAME_US && strcmp(w->model, all->noted) == 0))
                 return;
         int r = hl_last_use_record(w->model, &err);
-        if (r < 0 && !w->all->is_unnoted) /* once, not for each request in each second */
+        if (r < 0 && !all->is_unnoted) /* once, not for each request in each second */
                 hl_log(LOG_WARNING, NULL, "%s", err.message);
-        w->all->is_unnoted = r < 0;
+        all->is_unnoted = r < 0;
+        all->noted_us = now_us;
+        memcpy(all->noted, w->model, sizeof(all->noted));
 }
 
 /* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */
