@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """models.py - what the way to a model costs: the router, the hold of a start, the sweep, and memory."""
 import contextlib
+import itertools
 import json
+import statistics
 import threading
 import time
 
@@ -14,22 +16,34 @@ from web import NGINX
 MODEL, PORT = "bench-model", 8301
 CHAT = "/v1/chat/completions"
 LOAD_SECONDS = 1
-SWAP = "llama-swap"
+SWAP, PROXYD = "llama-swap", "systemd-socket-proxyd"
+SWAP_MODEL_PORT = 8500
+# How long models load whose readiness is looked for: at any moment between two questions of whoever asks for it.
+PHASES = (0.43, 0.61, 0.79, 0.97, 1.15)
+LATE, LATE_PORT, SWAP_LATE_PORT = [f"late-{i}" for i in range(len(PHASES))], 8310, 8510
 
 
 def prepare(bench):
     machine = bench.machine
     machine.sh(f"rm -rf {MODELS}/*")
     machine.model(MODEL, PORT, options=f"--load-seconds {LOAD_SECONDS}")
+    for i, seconds in enumerate(PHASES):
+        machine.model(LATE[i], LATE_PORT + i, options=f"--load-seconds {seconds}")
     machine.sh("systemctl start nginx-config-updater.service")
     wait_until(lambda: machine.http("GET", NGINX, f"/{MODEL}/health", headers={"Host": "elsewhere.example"}).status != 404,
                PATIENCE, "NGINX knows the model")
     peers.bare_nginx(machine, PORT)
-    bench.try_peer(SWAP, peers.llama_swap, machine, bench.build, LOAD_SECONDS)
+    peers.bare_router(machine, bench.tools / "responder", MODEL, PORT)
+    bench.try_peer(SWAP, peers.llama_swap, machine, bench.build, [
+        ("swap", SWAP_MODEL_PORT, LOAD_SECONDS), *((f"swap-{i}", SWAP_LATE_PORT + i, s) for i, s in enumerate(PHASES))])
+
+
+def bare_router(load, count, clients, own):
+    return Row("floor: /v1/… by FastCGI that only answers", load(NGINX, peers.BARE_ROUTER + CHAT, count, clients, "POST", own))
 
 
 def floors(load, count, clients, own):
-    """The model itself, with a connection a client and a request, and NGINX alone, which has one a request."""
+    """The model itself, with a connection a client and a request, and NGINX alone, which keeps some."""
     return [Row("floor: the model itself", load(PORT, CHAT, count, clients, "POST", own)),
             Row("floor: the model, a connection a request", load(PORT, CHAT, count, clients, "POST", own, keep=False)),
             Row("floor: NGINX alone", load(peers.BARE_PORT, CHAT, count, clients, "POST", own))]
@@ -52,13 +66,17 @@ def router(bench):
             named = Row("ours: /NAME/v1/…", load(NGINX, f"/{MODEL}{CHAT}", count, clients, "POST", own))
             routed = Row("ours: /v1/…", load(NGINX, CHAT, count, clients, "POST", own))
             swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, count, clients, "POST", other))
-            rows = [*floors(load, count, clients, own), named, routed, *([swap] if swaps else [])]
+            bare = bare_router(load, count, clients, own)
+            small = size == 100
+            rows = [*floors(load, count, clients, own), named, *([bare] if small else []), routed, *([swap] if swaps else [])]
             measure(rows, bench.cpu, bench.rounds)
             bench.say(f"## A completion, {what}, {clients} client{'s' if clients > 1 else ''}\n\n{rows_table(rows)}")
-            if clients == 1 and size == 100:
-                bench.targets.most("router: /v1/ over /NAME/, small, p50",
-                                   (routed.median("p50_us") - named.median("p50_us")) / 1000, 0.1, " ms")
-            if size > 100:
+            if clients == 1 and small:
+                over, floor = ((row.median("p50_us") - named.median("p50_us")) / 1000 for row in (routed, bare))
+                bench.targets.most("router: /v1/ over /NAME/, small, p50", over, 0.1, " ms")
+                bench.say(f"What stands in the way: of {over:.3f} ms over /NAME/ {floor:.3f} are those of a program that only answers. "
+                          "NGINX keeps no connection to it: it closes one whose answer is X-Accel-Redirect.\n")
+            if not small:
                 bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", routed.ratio(named), 1.05)
             if swaps:
                 bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", routed.ratio(swap), 1)
@@ -71,7 +89,7 @@ def first_event(bench):
     routed = Row("ours: /v1/…", load(NGINX, CHAT, 20, 1, "POST", own))
     swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, 20, 1, "POST", other))
     swaps = SWAP not in bench.skipped
-    rows = [*floors(load, 20, 1, own), routed, *([swap] if swaps else [])]
+    rows = [*floors(load, 20, 1, own), bare_router(load, 20, 1, own), routed, *([swap] if swaps else [])]
     measure(rows, bench.cpu, bench.rounds)
     bench.say("## The first event of a stream\n\n" + table(
         ["", "p50 ms", "of the model's"], [[row.name, ms(row.median("first_us")), f"{row.ratio(rows[0], 'first_us'):.2f}"]
@@ -125,10 +143,16 @@ def slow_body(bench):
 
 
 def stop_all(bench):
-    bench.machine.sh(f"systemctl stop model@{MODEL}.service bench-proxyd.service 2>/dev/null || true")
+    bench.machine.sh(f"systemctl stop model@{MODEL}.service 'model@late-*' bench-proxyd.service 2>/dev/null || true")
     if SWAP not in bench.skipped:
         bench.machine.http("POST", peers.SWAP_PORT, "/api/models/unload")
         wait_until(lambda: not bench.machine.run(["pgrep", "-f", "[-]-name swap"]).stdout, PATIENCE, "llama-swap's model is gone")
+
+
+def one(microseconds):
+    """A block of one request that took so long."""
+    return {"requests": 1, "seconds": microseconds / 1e6, "failed": 0, "status": 200, "bytes": 0, "p50_us": microseconds,
+            "p99_us": microseconds, "max_us": microseconds, "first_us": microseconds}
 
 
 def own_load(bench):
@@ -140,14 +164,12 @@ def own_load(bench):
             if bench.machine.http("GET", PORT, "/health").status == 200:
                 break
         time.sleep(0.002)
-    took = (time.monotonic() - began) * 1e6
-    return {"requests": 1, "seconds": took / 1e6, "failed": 0, "status": 200, "bytes": 0, "p50_us": took, "p99_us": took,
-            "max_us": took, "first_us": took}
+    return one((time.monotonic() - began) * 1e6)
 
 
 def hold(bench):
     machine = bench.machine
-    bench.try_peer("systemd-socket-proxyd", peers.proxyd, machine, MODEL, PORT)
+    bench.try_peer(PROXYD, peers.proxyd, machine, MODEL, PORT)
     own, other = body(bench, "own.json", MODEL, 100), body(bench, "other.json", "swap", 100)
 
     def cold(run):
@@ -164,8 +186,8 @@ def hold(bench):
         swap = Row(SWAP, cold(waits(peers.SWAP_PORT, other, warm=False)))
         swaps = SWAP not in bench.skipped and waiters == 1  # it lets no more than 10 wait
         rows = [own_start, at_once, held, *([swap] if swaps else [])]
-        if "systemd-socket-proxyd" not in bench.skipped:
-            rows.append(Row("systemd-socket-proxyd", cold(waits(peers.PROXYD_PORT, own, warm=False, must=False))))
+        if PROXYD not in bench.skipped:
+            rows.append(Row(PROXYD, cold(waits(peers.PROXYD_PORT, own, warm=False, must=False))))
         measure(rows, bench.cpu, max(1, bench.rounds // 2))
         bench.say(f"## A model that loads for {LOAD_SECONDS} s, {waiters} wait\n\n" + table(
             ["", "p50 ms", "slowest ms", "over the model's own start, ms", "not answered"],
@@ -175,9 +197,43 @@ def hold(bench):
         if limit:
             bench.targets.most(f"hold: {waiters} wait, over the model's own start",
                                (held.median(key) - own_start.median("p50_us")) / 1000, limit, " ms")
-        if swaps:
-            bench.targets.most("cold start of llama-swap's", held.ratio(swap), 1)
     stop_all(bench)
+
+
+def readiness(bench):
+    """How long a request that waits for a model is not answered although that is ready: each round has another moment."""
+    machine = bench.machine
+
+    def late(port, names, model_port, before=lambda i: None):
+        phases = itertools.cycle(range(len(PHASES)))
+
+        def block():
+            i = next(phases)
+            stop_all(bench)
+            before(i)
+            began = time.monotonic()
+            answer = machine.http("POST", port, CHAT, {"model": names[i], "messages": [], "max_tokens": 1, "token_interval_ms": 0})
+            ended = time.monotonic()
+            assert answer.status == 200, answer
+            ready = machine.http("GET", model_port + i, "/stats")["ready_at"]
+            return one((ended - ready) * 1e6) | {"cold_us": (ended - began) * 1e6}
+        return block
+
+    ours = Row("ours: /v1/…", late(NGINX, LATE, LATE_PORT))
+    swap = Row(SWAP, late(peers.SWAP_PORT, [f"swap-{i}" for i in range(len(PHASES))], SWAP_LATE_PORT))
+    proxyd = Row(PROXYD, late(peers.PROXYD_PORT, LATE, LATE_PORT,
+                              lambda i: peers.proxyd(machine, LATE[i], LATE_PORT + i)))
+    swaps = SWAP not in bench.skipped
+    rows = [ours, proxyd, *([swap] if swaps else [])]
+    measure(rows, bench.cpu, len(PHASES) * max(1, bench.rounds // 3))
+    stop_all(bench)
+    bench.say("## A request that waits for a model is answered so long after that is ready\n\n" + table(
+        ["", "least ms", "p50 ms", "most ms", "p50 ms since it was sent"],
+        [[row.name, *(ms(of(block["p50_us"] for block in row.blocks)) for of in (min, statistics.median, max)),
+          ms(row.median("cold_us"))] for row in rows]))
+    if swaps:
+        bench.targets.most("readiness: of llama-swap's, p50", ours.ratio(swap), 1)
+        bench.targets.most("cold start of llama-swap's, p50 of five loads", ours.ratio(swap, "cold_us"), 1)
 
 
 SWEEP, SWEPT = "model-idle-sweep.service", 20

@@ -21,6 +21,7 @@ LLAMA_SWAP_VERSION = "v0.0.0-20260822162957-0bdb3720199f"
 
 PRINTF_PORT, OUR_PRINTF_PORT, TANG_PORT, STATIC_PORT, FLASK_PORT, PROXYD_PORT, SWAP_PORT, BARE_PORT = range(5090, 5098)
 DEAR_PORT, DIRECTIVE_PORT = 5190, 5200  # and the next ones
+BARE_ROUTER = "/bench-route"
 SANDBOX = re.compile(r"((?:Protect|Private|Restrict|Inaccessible|Read|NoNew|Capability|SystemCall|MemoryDeny|Lock|Device|Keyring|"
                      r"RemoveIPC|UMask|IPAddress|Slice)\w*)=")
 PRINTF = r'/bin/printf "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"'
@@ -156,15 +157,20 @@ def static_site(machine, program, length, short):
 
 
 def bare_nginx(machine, port):
-    """NGINX in front of a model, and nothing else: what of the way is NGINX's own. Each request has a connection to the model,
-    as with us."""
-    machine.put("/etc/nginx/sites-enabled/bench-bare", f"""server {{
+    """NGINX in front of a model, and nothing else: what of the way is NGINX's own. It keeps connections to the model, as with
+    us."""
+    machine.put("/etc/nginx/sites-enabled/bench-bare", f"""upstream bench_bare {{
+    server 127.0.0.1:{port};
+    keepalive 32;
+    keepalive_timeout 50ms;
+}}
+server {{
     listen 127.0.0.1:{BARE_PORT};
     access_log /var/log/nginx/access.log;
     client_max_body_size 64m;
     client_body_buffer_size 1m;
     location / {{
-        proxy_pass http://127.0.0.1:{port};
+        proxy_pass http://bench_bare;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_buffering off;
@@ -173,6 +179,25 @@ def bare_nginx(machine, port):
 """)
     machine.sh("systemctl reload nginx")
     wait_until(lambda: listens(machine, BARE_PORT), PATIENCE, "NGINX listens for the bench")
+
+
+def bare_router(machine, program, model, port):
+    """The way of /v1/ with a program in the router's place that sends each request on to this model, and looks at none. Its
+    path begins with BARE_ROUTER, as others begin with a model's name."""
+    machine.path(OPT).mkdir(exist_ok=True)
+    shutil.copy(program, machine.path(f"{OPT}/route"))
+    headers = fr"X-Accel-Redirect: @hl_model\r\nX-HL-Model: {model}\r\nX-HL-Port: {port}\r\n"
+    unit(machine, "bench-route.service", f"""[Service]
+Slice=bench.slice
+Environment="HEADERS={headers}"
+ExecStart={OPT}/route /run/bench-route.sock 0
+""")
+    router, route = (machine.path(f"/etc/nginx/home-lab-services/{name}.conf").read_text() for name in ("router", "route"))
+    machine.put("/etc/nginx/bench-router.conf", re.sub("unix:[^;]*", "unix:/run/bench-route.sock", router))
+    machine.put("/var/lib/home-lab-services/nginx/bench.conf", f"""location {BARE_ROUTER}/ {{
+{route.replace("home-lab-services/router.conf", "bench-router.conf")}}}
+""")
+    machine.sh("systemctl daemon-reload && systemctl start bench-route.service && systemctl reload nginx")
 
 
 def flask(machine):
@@ -224,7 +249,7 @@ Slice=bench.slice
 ExecStartPre=/bin/sh -c 'until curl -sf -o /dev/null http://127.0.0.1:{port}/health; do sleep 0.05; done'
 ExecStart=/lib/systemd/systemd-socket-proxyd --connections-max=1024 127.0.0.1:{port}
 """)
-    machine.sh("systemctl daemon-reload && systemctl start bench-proxyd.socket")
+    machine.sh("systemctl daemon-reload && systemctl restart bench-proxyd.socket")
 
 
 def llama_swap_program(build):
@@ -238,18 +263,21 @@ def llama_swap_program(build):
     return folder / "llama-swap"
 
 
-def llama_swap(machine, build, load_seconds):
+def llama_swap_model(name, port, load_seconds):
+    return f"""  {name}:
+    cmd: {DEMO_MODEL} --name {name} --port {port} --load-seconds {load_seconds}
+    proxy: http://127.0.0.1:{port}
+    concurrencyLimit: 1000
+"""
+
+
+def llama_swap(machine, build, models):
+    """models: (name, port, seconds of load) of each."""
     program = llama_swap_program(build)
     machine.path(OPT).mkdir(exist_ok=True)
     shutil.copy(program, machine.path(f"{OPT}/llama-swap"))
-    machine.put(f"{OPT}/llama-swap.yaml", f"""healthCheckTimeout: 60
-startPort: 8500
-models:
-  swap:
-    cmd: {DEMO_MODEL} --name swap --port ${{PORT}} --load-seconds {load_seconds}
-    proxy: http://127.0.0.1:${{PORT}}
-    concurrencyLimit: 1000
-""")
+    machine.put(f"{OPT}/llama-swap.yaml",
+                "healthCheckTimeout: 60\nmodels:\n" + "".join(llama_swap_model(*model) for model in models))
     unit(machine, "bench-llama-swap.service", f"""[Service]
 Slice=bench.slice
 ExecStart={OPT}/llama-swap --config {OPT}/llama-swap.yaml --listen 127.0.0.1:{SWAP_PORT}
