@@ -120,7 +120,7 @@ int hl_catalog_watch_all_files(struct hl_catalog_watch *watch)
         int r = dir ? 0 : -errno;
         while (r == 0 && (errno = 0, entry = readdir(dir))) {
                 HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/%s", folder, entry->d_name);
-                r = add_file(watch, path, DTTOIF(entry->d_type));
+                r = add_file(watch, path, DTTOIF((mode_t)entry->d_type));
         }
         return end_unless(r < 0 ? r : -errno, watch);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* catalog_watch.h - whether a folder of models and its files are as they were: for who keeps what he has read of them.
  *
- * Shape    a watch is on the folder, on its files, all or some, and on the mounts. Where the path to the folder and links in
- *          it lead, is looked up.
+ * Shape    a watch is on the folder, on its files, all or some, and on the mounts. Where the path to the folder and
+ *          links in it lead, is looked up.
  * Errors   -errno where that cannot be told; then there is no watch.
  * Owner    hl_catalog_watch_end(), also of none.
  * Source   inotify(7). Its queue may overflow, which is an event, too.
