@@ -25,13 +25,13 @@ static char *note_of(const struct hl_plan_fact *fact, const struct hl_config *co
 {
         char span[HL_SPAN_SIZE];
         uint64_t min_us = config->capacity.min_residency_us;
+        if (fact->is_loaded && fact->resident_us < min_us) /* it stays, also when its requests have ended */
+                return hl_format("loaded %s ago, and stays for %" PRIu64 " s", hl_format_span(fact->resident_us, span),
+                                 min_us / HL_USEC_PER_SEC);
         if (fact->in_flight > 0)
                 return hl_format("%u request%s in flight", fact->in_flight, fact->in_flight == 1 ? "" : "s");
         if (!fact->is_loaded)
                 return hl_strdup("not known to be ready");
-        if (fact->resident_us < min_us)
-                return hl_format("loaded %s ago, and stays for %" PRIu64 " s", hl_format_span(fact->resident_us, span),
-                                 min_us / HL_USEC_PER_SEC);
         return fact->is_wanted || fact->is_coming ? hl_strdup("in use") : NULL;
 }
 
