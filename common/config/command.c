@@ -133,8 +133,10 @@ static int take_expansion(struct reading *r, bool is_quoted)
                         ;
                 expand(r, at + 1, len - 1, is_quoted);
         } else if (hl_command_is_foreign_variable(at)) {
-                return refuse(r,
-                              "has a variable as make and Compose write it, and a shell does not: write $PORT: ", at);
+                return refuse(
+                        r,
+                        "has a variable as make, Compose or llama-swap write it, and a shell does not: write $PORT: ",
+                        at);
         } else if (*at == '`' || at[1] == '(' || at[1] == '{') {
                 len = length_of_nested(at);
                 if (len == 0)
@@ -217,6 +219,24 @@ static int take_line_break(struct reading *r)
         }
         r->next = *rest == '#' || !*rest ? rest : r->next + 1;
         return 0;
+}
+
+/* What a shell takes for its own, in the middle of a word: an address with ?a=1&b=2, a pattern such as blk.(0|1). */
+static int check_word(struct reading *r)
+{
+        const char *word = r->word.data;
+        char c = *r->next, next = r->next[1];
+        if (!r->in_word || r->word.len == 0)
+                return 0;
+        bool ends = c == '&' && next && !strchr(" \t\r\n" OPERATORS, next);
+        bool opens = c == '(' && r->has_program && !r->command.is_program && word[r->word.len - 1] != '=';
+        if (!ends && !opens)
+                return 0;
+        HL_CLEANUP(hl_free_pointer) char *where = hl_format("%s%s", word, r->next);
+        return refuse(r,
+                      ends ? "has a & in a word, and a shell ends the command there: put quotes around the word: "
+                           : "has a ( in a word, which a shell does not take: put quotes around the word: ",
+                      where);
 }
 
 static void take_operator(struct reading *r)
@@ -321,8 +341,10 @@ static int take_piece(struct reading *r)
                 return 0;
         }
         if (strchr(OPERATORS, c)) {
-                take_operator(r);
-                return 0;
+                int result = check_word(r);
+                if (result == 0)
+                        take_operator(r);
+                return result;
         }
         if (c == '\'' || c == '"') {
                 begin_word(r);

@@ -22,7 +22,8 @@ bool hl_command_prepares(const char *word);
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 
-/* $(PORT) and $$PORT, as make and Compose have them: a shell would run a program, or say its own number. */
+/* $(PORT), $$PORT, ${env.PORT} and ${{ PORT }}, as make, Compose and others have them: a shell would run a program, say
+ * its own number, or end. */
 bool hl_command_is_foreign_variable(const char *at);
 
 /* ["llama-server", "--port", "8198"], as a container's file has a command. */

@@ -62,6 +62,11 @@ static void as_it_is_typed(void **state)
                 { "cd x && prog 2>&1 | tee log", "cd x && prog 2>&1 | tee log" },
                 { "a | b; c", "a | b; exec c" },
                 { "a & b", "a & exec b" },
+                { "a& b", "a& exec b" },
+                { "a&&b", "a&&exec b" },
+                { "p 'http://x/?a=1&b=2' \"blk.(0|1)\" a\\(b", "exec p 'http://x/?a=1&b=2' \"blk.(0|1)\" a\\(b" },
+                { "declare -a x=(1 2); p", "declare -a x=(1 2); p" },
+                { "f() { p; }; f", "f() { p; }; f" },
                 { "prog >log 2>&1", "exec prog >log 2>&1" },
                 { "prog &>log", "exec prog &>log" },
                 { "a || b", "a || exec b" },
@@ -109,6 +114,10 @@ static void what_cannot_run_is_refused(void **state)
                 { "[\"prog\", \"--port\", \"1\"]", "COMMAND is a list: write it as in a shell" },
                 { " [ 'prog' ]", "COMMAND is a list" },
                 { "prog a\n cd x", "put && between commands: cd x" },
+                { "prog --key ${env.HF_TOKEN}", "write $PORT: ${env.HF_TOKEN}" },
+                { "prog --port ${{ PORT }}", "write $PORT: ${{ PORT }}" },
+                { "prog --hook http://x/?a=1&b=2", "quotes around the word: http://x/?a=1&b=2" },
+                { "prog -ot blk.(0|1).ffn=CPU", "quotes around the word: blk.(0|1).ffn=CPU" },
         };
         (void)state;
         for (size_t i = 0; i < HL_COUNT(commands); i++) {
