@@ -8,11 +8,17 @@
 #include "command_words.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define DOCKER_SOCKET "/run/docker.sock"
+#define INTERPRETER_MAX 256  /* bytes of a script's first line: execve(2) */
+#define SHELL_SAYS ": line " /* and a number and a colon, in front of what is wrong */
 
 /* One of the commands, from its program on. */
 struct part {
@@ -153,17 +159,39 @@ static bool is_program(const char *path)
         return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-static bool is_in_path(const char *path, const char *name)
+/* The full path of a program; NULL: PATH has none. free(). */
+static char *find_in_path(const char *path, const char *name)
 {
         for (const char *at = path; *at;) {
                 size_t len = strcspn(at, ":");
-                HL_CLEANUP(hl_free_pointer)
                 char *file = hl_format("%.*s%s%s", (int)len, at, len ? "/" : "", name);
                 if (is_program(file))
-                        return true;
+                        return file;
+                free(file);
                 at += len + (at[len] == ':');
         }
-        return false;
+        return NULL;
+}
+
+/* A script's first line may name an interpreter that is elsewhere by now, as that of a venv which was moved. */
+static int judge_script(const struct part *p, const char *file)
+{
+        char line[INTERPRETER_MAX + 1] = "";
+        HL_CLEANUP(hl_close_fd) int fd = open(file, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, line, sizeof(line) - 1) < 0 || !hl_has_prefix(line, "#!"))
+                return 0;
+        line[strcspn(line, "\n")] = '\0';
+        char *interpreter = line + 2 + strspn(line + 2, " \t");
+        if (strchr(interpreter, '\r'))
+                return hl_fail(p->err, HL_ERR_INVALID, EINVAL, "command_invalid",
+                               "%s has Windows' line ends, with which it cannot run: sed -i 's/\\r$//' %s", file, file);
+        interpreter[strcspn(interpreter, " \t")] = '\0';
+        HL_CLEANUP(hl_free_pointer)
+        char *why = *interpreter == '/' ? hl_access_explain(interpreter, HL_ACCESS_RUN) : NULL;
+        return why ? hl_fail(p->err, HL_ERR_INVALID, ENOENT, "command_invalid",
+                             "%s is a script, and cannot be run by the program that its first line names: %s", file,
+                             why)
+                   : 0;
 }
 
 /* PATH as this command has it. NULL: it cannot be known. */
@@ -187,13 +215,16 @@ static int judge_program(const struct part *p, size_t program)
                         return 0;
                 HL_CLEANUP(hl_free_pointer) char *why = *name == '/' ? hl_access_explain(name, HL_ACCESS_RUN) : NULL;
                 if (*name == '/' ? !why : is_program(name))
-                        return 0;
+                        return judge_script(p, name);
                 return hl_fail(p->err, HL_ERR_INVALID, ENOENT, "command_invalid",
                                "there is no program %s that %s may run: %s", name, user,
                                why ? why : "write its full path");
         }
         const char *path = path_of(p, program);
-        if (!path || p->is_prepared || is_in_path(path, name))
+        HL_CLEANUP(hl_free_pointer) char *file = path && !p->is_prepared ? find_in_path(path, name) : NULL;
+        if (file)
+                return judge_script(p, file);
+        if (!path || p->is_prepared)
                 return 0;
         return hl_fail(p->err, HL_ERR_INVALID, ENOENT, "command_invalid",
                        "there is no program %s that %s may run: write its full path, it is not in %s", name, user,
@@ -226,10 +257,36 @@ static int judge_part(const struct part *p)
         return r;
 }
 
+/* Whether a shell can read it; what the shell says is the reason. */
+static int judge_syntax(const struct hl_command *command, struct hl_err *err)
+{
+        char said[256] = "";
+        int ends[2], status = 0;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return 0;
+        pid_t pid = fork();
+        if (pid == 0) {
+                dup2(ends[1], STDERR_FILENO);
+                execl(HL_COMMAND_SHELL, "bash", "-p", "+B", "-n", "-c", command->script, "COMMAND", (char *)NULL);
+                _exit(EX_OSERR);
+        }
+        close(ends[1]);
+        if (pid > 0 && read(ends[0], said, sizeof(said) - 1) < 0)
+                *said = '\0';
+        close(ends[0]);
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        if (status == 0)
+                return 0;
+        const char *place = strstr(said, SHELL_SAYS), *reason = place ? strchr(place + strlen(SHELL_SAYS), ':') : NULL;
+        return hl_fail(err, HL_ERR_INVALID, EINVAL, "command_invalid", "COMMAND is not what a shell can read%.*s",
+                       reason ? (int)strcspn(reason, "\n") : 0, reason ? reason : "");
+}
+
 int hl_command_judge(const struct hl_command *command, const struct hl_command_place *place, struct hl_err *err)
 {
         struct part p = { .command = command, .place = place, .err = err };
-        int r = 0;
+        int r = judge_syntax(command, err);
         for (unsigned number = 0; r == 0 && number < command->commands; number++) {
                 p.first = p.end;
                 while (p.end < command->count && command->words[p.end].command == number)

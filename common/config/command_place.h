@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* command_place.h - can a COMMAND run here, as the user that this process has?
  *
- * Shape    looks at what can be known before anything runs: its programs, and habits that a unit cannot bear, such as
- *          going to the background.
+ * Shape    looks at what can be known before anything runs: its syntax, its programs, and habits that a unit cannot
+ *          bear, such as going to the background.
  * Errors   -EINVAL/INVALID or -ENOENT/INVALID: one sentence that says what to write or to do.
  * Tests    tests/unit/config/test_command.c, tests/system/test_command.py
  */
@@ -10,6 +10,8 @@
 #define HL_CONFIG_COMMAND_PLACE_H
 
 #include "command.h"
+
+#define HL_COMMAND_SHELL "/bin/bash"
 
 struct hl_command_place {
         hl_command_variable_fn *variable; /* of the environment that it gets */

@@ -199,7 +199,17 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
                 must(chmod(test_path(folder, name), 0755) == 0);
         }
         HL_CLEANUP(hl_free_pointer) char *path = hl_format("/nowhere:%s", test_path(folder, "bin"));
+        test_write(folder, "bin/moved", "#!/nowhere/venv/bin/python3 -E\nx\n");
+        test_write(folder, "bin/windows", "#!/bin/sh\r\nx\r\n");
+        must(chmod(test_path(folder, "bin/moved"), 0755) == 0 && chmod(test_path(folder, "bin/windows"), 0755) == 0);
         judge("llama-server", path, NULL);
+        judge("moved --x", path,
+              "/bin/moved is a script, and cannot be run by the program that its first line names: "
+              "there is no folder /nowhere");
+        judge(test_path(folder, "bin/moved"), path, "there is no folder /nowhere");
+        judge("windows", path, "/bin/windows has Windows' line ends");
+        judge("if true; then", path, "COMMAND is not what a shell can read: ");
+        judge("llama-server )", path, "COMMAND is not what a shell can read: syntax error near unexpected token `)'");
         judge("lama-server --x", path, "there is no program lama-server that ");
         judge("CUDA_VISIBLE_DEVICES=0 lama-server", path, "there is no program lama-server that ");
         judge("env X=1 lama-server", path, "there is no program ");
@@ -243,6 +253,18 @@ static void why_a_file_cannot_be_opened(void **state)
         HL_CLEANUP(hl_free_pointer) char *directory = hl_access_explain("/usr", HL_ACCESS_RUN);
         assert_string_equal(directory, "/usr is a folder, and no program");
         assert_null(hl_access_explain("/usr/bin/env", HL_ACCESS_RUN));
+
+        must(symlink("/nowhere/weights", test_path(folder, "weights")) == 0 &&
+             symlink("none", test_path(folder, "link")) == 0);
+        must(symlink("loop", test_path(folder, "loop")) == 0 && symlink("file", test_path(folder, "good")) == 0);
+        assert_null(hl_access_explain(test_path(folder, "good"), HL_ACCESS_READ));
+        HL_CLEANUP(hl_free_pointer) char *link = hl_access_explain(test_path(folder, "link"), HL_ACCESS_READ);
+        assert_non_null(strstr(link, "/link leads to /"));
+        assert_non_null(strstr(link, "/none: there is no /"));
+        HL_CLEANUP(hl_free_pointer) char *linked = hl_access_explain(test_path(folder, "weights/x"), HL_ACCESS_READ);
+        assert_non_null(strstr(linked, "/weights leads to /nowhere/weights: there is no folder /nowhere"));
+        HL_CLEANUP(hl_free_pointer) char *loop = hl_access_explain(test_path(folder, "loop"), HL_ACCESS_READ);
+        assert_non_null(strstr(loop, "Too many levels"));
 }
 
 int main(void)
