@@ -130,7 +130,7 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                 hl_aliases_read(model, line, value, reading->report);
         } else if (set_claim(reading, line, name, value)) {
                 return;
-        } else if (hl_names_want_expansion(name, value)) {
+        } else if (hl_names_want_expansion(&reading->seen, name, value)) {
                 tell(reading, line, name,
                      "has a $ or ~, and nothing is expanded in this file: write it out, or write it in front of the "
                      "program in COMMAND");

@@ -95,22 +95,33 @@ unsigned hl_names_find_similar(const struct hl_names *names, const char *key, co
         return 0;
 }
 
-bool hl_names_want_expansion(const char *name, const char *value)
+/* The length of the name behind a $, and *ret_name; 0: there is none. */
+static size_t variable_at(const char *dollar, const char **ret_name)
+{
+        const char *name = dollar + 1 + (dollar[1] == '{');
+        size_t len = 0;
+        while (isalnum((unsigned char)name[len]) || name[len] == '_')
+                len++;
+        *ret_name = name;
+        return isdigit((unsigned char)*name) ? 0 : len;
+}
+
+bool hl_names_want_expansion(const struct hl_names *names, const char *name, const char *value)
 {
         static const char *const kinds[] = { "PATH", "DIR", "HOME", "CACHE", "ROOT", "FILE", "PRELOAD" };
+        bool matters = false;
         if (strcmp(name, "COMMAND") == 0) /* a shell reads that one */
                 return false;
-        if (hl_has_prefix(value, "~/"))
-                return true;
-        for (size_t i = 0; i < HL_COUNT(kinds); i++) {
-                if (!strstr(name, kinds[i]))
-                        continue;
-                for (const char *c = value; (c = strchr(c, '$')); c++)
-                        if (c[1] == '{' || isalpha((unsigned char)c[1]) || c[1] == '_')
-                                return true;
-                return strstr(value, ":~/") != NULL;
+        for (size_t i = 0; i < HL_COUNT(kinds); i++)
+                matters |= strstr(name, kinds[i]) != NULL;
+        for (const char *c = value; (c = strchr(c, '$')); c++) {
+                const char *variable;
+                size_t len = variable_at(c, &variable);
+                HL_CLEANUP(hl_free_pointer) char *text = hl_strndup(variable, len);
+                if (len > 0 && (matters || find(names, text)))
+                        return true;
         }
-        return false;
+        return hl_has_prefix(value, "~/") || (matters && strstr(value, ":~/"));
 }
 
 void hl_names_free(struct hl_names *names)

@@ -28,9 +28,9 @@ unsigned hl_names_line(const struct hl_names *names, const char *name);
 /* The line of a name that looks like key, or was meant for it, where key itself is not there; 0: none. */
 unsigned hl_names_find_similar(const struct hl_names *names, const char *key, const char **ret_name);
 
-/* Whether a value looks as if its writer expects a shell to expand it, and a name is of a kind for which that matters:
- * a password may have any character. */
-bool hl_names_want_expansion(const char *name, const char *value);
+/* Whether a value looks as if its writer expects a shell to expand it. A password may have any character, so the name
+ * is of a kind for which that matters, or what the value names after a $ is one of `names`. */
+bool hl_names_want_expansion(const struct hl_names *names, const char *name, const char *value);
 
 void hl_names_free(struct hl_names *names);
 

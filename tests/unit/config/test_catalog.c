@@ -250,6 +250,8 @@ static void what_was_meant_is_told(void **state)
                 { "PORT=1 # mine\n", "m:1: PORT: must be a port number from 1 to 65535, not \"1 # mine\": a comment" },
                 { "PORT=1\nPATH=/opt/x/bin:$PATH\n", "m:2: PATH: has a $ or ~, and nothing is expanded in this file" },
                 { "PORT=1\nHF_HOME=~/hf\n", "m:2: HF_HOME: has a $ or ~, and nothing" },
+                { "PORT=1\nX=1\nARGS=\"--x ${X} --port 1\"\n", "m:3: ARGS: has a $ or ~, and nothing" },
+                { "PORT=1\nARGS=--port=$PORT\n", "m:2: ARGS: has a $ or ~, and nothing" },
                 { "PORT=1\nLD_LIBRARY_PATH=${X}/lib\n", "m:2: LD_LIBRARY_PATH: has a $ or ~, and nothing" },
         };
         static const char *const right[] = {
