@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +52,21 @@ static void tell_invalid(const struct hl_model *model, size_t place, const char 
         tell(model, report, message);
 }
 
+/* "gpt-4," and ["gpt-4" are names, too, and nobody means them. */
+static bool is_piece_of_list(const char *alias)
+{
+        bool has_comma = false, is_plain = true;
+        for (const char *c = alias; *c; c++) {
+                has_comma |= *c == ',';
+                is_plain &= isalnum((unsigned char)*c) || strchr(",._:/-", *c) != NULL;
+        }
+        return (has_comma && is_plain) || strchr("[\"'", *alias) != NULL;
+}
+
 void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, const struct hl_report *report)
 {
         size_t count = 0, place = 0;
+        bool is_list = false;
         hl_aliases_free(model);
         model->aliases_line = line;
         for (const char *s = value + strspn(value, white_space); *s; s += strspn(s, white_space)) {
@@ -72,10 +85,15 @@ void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, c
                         tell(model, report, message);
                         break;
                 }
+                is_list |= is_piece_of_list(alias);
                 model->aliases = hl_grow(model->aliases, count + 2, sizeof(*model->aliases));
                 model->aliases[count++] = hl_steal(alias);
                 model->aliases[count] = NULL;
         }
+        if (is_list)
+                tell(model, report,
+                     "has commas, quotes or brackets, which are parts of the names as it stands: write names with "
+                     "spaces between them");
 }
 
 /* ---- who has a name ---- */

@@ -86,6 +86,15 @@ static void any_text_that_can_be_seen_is_an_alias(void **state)
         }
 }
 
+static void a_list_as_elsewhere_is_told(void **state)
+{
+        static const char said[] = "m:2: ALIASES: has commas, quotes or brackets, which are parts of the names";
+        expect_aliases(*state, "gpt-4, Qwen/Qwen3-8B", "gpt-4, Qwen/Qwen3-8B", said);
+        expect_aliases(*state, "gpt-4,gpt-4o", "gpt-4,gpt-4o", said);
+        expect_aliases(*state, "'gpt-4' 'gpt-4o'", "'gpt-4' 'gpt-4o'", said);
+        expect_aliases(*state, "[gpt-4 gpt-4o]", "[gpt-4 gpt-4o]", said);
+}
+
 static void limits_are_told(void **state)
 {
         char text[HL_ALIAS_MAX + 2];
@@ -280,6 +289,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_FOLDER(names_stand_between_any_white_space),
                 IN_FOLDER(any_text_that_can_be_seen_is_an_alias),
+                IN_FOLDER(a_list_as_elsewhere_is_told),
                 IN_FOLDER(limits_are_told),
                 IN_FOLDER(the_last_line_is_the_one_that_counts),
                 IN_FOLDER(a_name_leads_to_one_model),
