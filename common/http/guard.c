@@ -170,6 +170,8 @@ static int refuse_peer(const struct hl_guard *guard, const struct hl_request *re
                        struct hl_problem *ret_problem)
 {
         const char *peer = request->peer.name;
+        if (request->peer.local && request->forwarded)
+                peer = "a proxy on this machine (X-Forwarded-For or the like)";
         if (why)
                 return hl_problem(ret_problem, 403, "token_required",
                                   "%s; or send a token, " HOW_TO_SEND ": " HOW_TO_MAKE "control\"", why);

@@ -314,6 +314,11 @@ static void who_has_no_token_is_told_how_to_send_one(void **state)
         assert_int_equal(problem.status, 403);
         assert_non_null(strstr(problem.message, "\"Authorization: Bearer TOKEN\", x-api-key or api-key"));
         assert_non_null(strstr(problem.message, "to shut down)")); /* whole */
+        r.peer.local = r.forwarded = true;
+        assert_int_equal(hl_guard_admit_peer(&guard, &r, &scopes, &problem), -EINVAL);
+        assert_non_null(
+                strstr(problem.message, "requests from a proxy on this machine (X-Forwarded-For or the like) need"));
+        assert_non_null(strstr(problem.message, "to shut down)"));
         guard.models = true;
         hl_guard_admit_peer(&guard, &r, &scopes, &problem);
         assert_int_equal(problem.status, 401);
