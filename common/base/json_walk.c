@@ -165,13 +165,16 @@ static int walk_array(struct walk *w, const char *path)
 
 static int walk_word(struct walk *w)
 {
-        static const char *const words[] = { "true", "false", "null" };
+        /* The last ones are Python's, and so come out of templates. */
+        static const char *const words[] = { "true", "false", "null", "True", "False", "None" };
         for (size_t i = 0; i < HL_COUNT(words); i++) {
                 size_t len = strlen(words[i]);
-                if ((size_t)(w->end - w->next) >= len && memcmp(w->next, words[i], len) == 0) {
-                        w->next += len;
-                        return 0;
-                }
+                if ((size_t)(w->end - w->next) < len || memcmp(w->next, words[i], len) != 0)
+                        continue;
+                if (i >= HL_COUNT(words) / 2)
+                        return expected(w, "true, false or null, in small letters");
+                w->next += len;
+                return 0;
         }
         return expected(w, "a value");
 }

@@ -132,6 +132,10 @@ static void tells_the_line(void **state)
         struct hl_err err;
         parse("{\n\"a\": 1,\n\"b\": tru\n}", &err);
         assert_string_equal(err.message, "line 3: expected a value");
+        parse("{\"a\": True}", &err);
+        assert_string_equal(err.message, "line 1: expected true, false or null, in small letters");
+        parse("{\"a\":\nNone}", &err);
+        assert_string_equal(err.message, "line 2: expected true, false or null, in small letters");
         parse("{\n\"a\": 1\n}\n\nx", &err);
         assert_string_equal(err.message, "line 5: expected nothing after the object");
 }
