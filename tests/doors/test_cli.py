@@ -250,6 +250,15 @@ def test_a_name_that_is_not_there(api):
     assert ("GET", "/api/inference/models/a%2Fb%20c%3Fd%23e%25") in [asked[:2] for asked in api.asked]
 
 
+def test_another_name_of_a_model_leads_to_its_own(api):
+    api.inference("/v1/models/gpt-4", {"id": "gpt-4", "alias_of": "tiny"})
+    api.inference("/v1/models/Qwen%2FQwen3", {"id": "Qwen/Qwen3", "alias_of": "qwen:7b"})
+    for command in ("start", "stop", "restart", "logs", "why"):
+        for word, own in ("gpt-4", "tiny"), ("Qwen/Qwen3", "qwen:7b"), ("model@tiny.service", "tiny"), ("model@tiny", "tiny"):
+            said = cli(api, command, word, status=66).stderr
+            assert said == f"error: the model's own name is wanted here: write {own}, not {word}\n", said
+
+
 def test_what_answers_is_something_else(api):
     api.inference("/models/tiny", b"<html>It works!</html>")
     assert "not as this version" in cli(api, "why", "tiny", status=76).stderr

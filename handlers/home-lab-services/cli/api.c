@@ -169,15 +169,10 @@ void cli_api_show(const struct cli_api *api)
         cli_put(stdout, api->answer.body.data, api->answer.body.len);
 }
 
-char *cli_model_path(const char *name, const char *behind, struct hl_err *err)
+static char *path_of(const char *folder, const char *name, const char *behind)
 {
-        if (!*name || *name == '.' || !hl_utf8_valid(name, strlen(name))) {
-                hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
-                        "a model's name is letters, digits and . _ : -, and begins with a letter or digit");
-                return NULL;
-        }
         struct hl_buf path = { 0 };
-        hl_buf_adds(&path, "/models/");
+        hl_buf_adds(&path, folder);
         for (const char *s = name; *s; s++)
                 hl_buf_addf(&path,
                             strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") ? "%c"
@@ -187,12 +182,46 @@ char *cli_model_path(const char *name, const char *behind, struct hl_err *err)
         return path.data;
 }
 
+char *cli_model_path(const char *name, const char *behind, struct hl_err *err)
+{
+        if (!*name || *name == '.' || !hl_utf8_valid(name, strlen(name))) {
+                hl_fail(err, HL_ERR_INVALID, EINVAL, "invalid_model_name",
+                        "a model's name is letters, digits and . _ : -, and begins with a letter or digit");
+                return NULL;
+        }
+        return path_of("/models/", name, behind);
+}
+
+/* The model whose unit this is, or that has this name for /v1 beside its own; NULL: none. free() */
+static char *find_by_other_name(struct cli_api *api, const char *name)
+{
+        static const char prefix[] = "model@", suffix[] = ".service";
+        HL_CLEANUP(hl_json_cleanup) hl_json *json = NULL;
+        struct hl_err ignored = { 0 };
+        if (hl_has_prefix(name, prefix)) {
+                const char *own = name + strlen(prefix), *end = strstr(own, suffix);
+                return hl_strndup(own, end ? (size_t)(end - own) : strlen(own));
+        }
+        if (cli_api_get(api, CLI_INFERENCE, path_of("/v1/models/", name, ""), &json, &ignored) < 0)
+                return NULL;
+        return hl_strdup(hl_json_get_string(json, "alias_of"));
+}
+
 void cli_guess_model(struct cli_api *api, const char *name, struct hl_err *err)
 {
         HL_CLEANUP(hl_json_cleanup) hl_json *json = NULL;
         struct hl_err ignored = { 0 };
-        if (err->kind != HL_ERR_NOT_FOUND || strcmp(err->code, "model_not_found") != 0 ||
-            cli_api_get(api, CLI_INFERENCE, hl_strdup("/models"), &json, &ignored) < 0)
+        if (!err->code || (strcmp(err->code, "model_not_found") != 0 && strcmp(err->code, "invalid_model_name") != 0))
+                return;
+        HL_CLEANUP(hl_free_pointer) char *other = find_by_other_name(api, name);
+        if (other) {
+                struct hl_err known = { 0 };
+                hl_fail(&known, HL_ERR_NOT_FOUND, ENOENT, "model_not_found",
+                        "the model's own name is wanted here: write %.128s, not %.256s", other, name);
+                *err = known;
+                return;
+        }
+        if (err->kind != HL_ERR_NOT_FOUND || cli_api_get(api, CLI_INFERENCE, hl_strdup("/models"), &json, &ignored) < 0)
                 return;
         const hl_json *models = hl_json_get_array(json, "models");
         const char *names[MODELS_MAX];
