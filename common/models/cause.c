@@ -155,7 +155,8 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
         } else if (strcmp(d->result, "success") != 0) {
                 snprintf(cause, HL_CAUSE_SIZE, "systemd's result is %s", d->result);
         } else if (is_awaited) { /* systemd has forgotten how; else somebody has stopped it */
-                say_ended("ended by itself, as if it had done its work", reading, cause);
+                say_ended("ended by itself, as if it had done its work (a model stays in the foreground)", reading,
+                          cause);
         }
 }
 
@@ -217,16 +218,18 @@ void hl_cause_of_status(const struct hl_model *model, int status, char cause[sta
                 snprintf(cause, HL_CAUSE_SIZE, "port %u takes connections, but %.100s is not answered", model->port,
                          model->health_path);
         else if (status == -EPROTO || status == -ECONNRESET || status == -EPIPE)
-                snprintf(cause, HL_CAUSE_SIZE, "port %u takes connections, but closes them or does not speak HTTP",
+                snprintf(cause, HL_CAUSE_SIZE,
+                         "port %u takes connections, but closes them or does not speak HTTP (nor may it have TLS of "
+                         "its own)",
                          model->port);
         else if (status < 0)
                 snprintf(cause, HL_CAUSE_SIZE, "port %u, %.100s: %s", model->port, model->health_path,
                          strerror(-status));
         else
                 snprintf(cause, HL_CAUSE_SIZE, "port %u, %.100s: status %d%s", model->port, model->health_path, status,
-                         status == 503   ? ", it is loading"
-                         : status == 404 ? ": is HEALTH_PATH right?"
-                                         : "");
+                         status == 503                    ? ", it is loading"
+                         : status == 404 || status == 405 ? ": is HEALTH_PATH right? Many servers have /v1/models"
+                                                          : "");
 }
 
 /* ---- of a model, and of a failure ---- */
@@ -237,7 +240,10 @@ enum hl_model_state hl_cause_of_state(struct hl_bus *bus, const struct hl_model 
         struct hl_unit_detail detail;
         struct hl_err ignored = { 0 };
         *cause = '\0';
-        if (active == HL_UNIT_FAILED && hl_units_detail(bus, model->unit, &detail, &ignored) >= 0)
+        /* It has failed, or waits to be restarted after that (Restart=). */
+        if ((active == HL_UNIT_FAILED || active == HL_UNIT_STARTING) &&
+            hl_units_detail(bus, model->unit, &detail, &ignored) >= 0 &&
+            (active == HL_UNIT_FAILED || strcmp(detail.result, "success") != 0))
                 hl_cause_of_end(model->unit, &detail, 0, cause);
         if (active != HL_UNIT_ACTIVE || model->port == 0)
                 return hl_readiness_state(model, active);

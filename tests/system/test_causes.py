@@ -96,6 +96,15 @@ def test_the_cause_is_that_of_the_last_start(machine):
     assert machine.http("GET", MONITOR, "/models/m/why")["cause"] is None
 
 
+def test_one_that_systemd_starts_again_and_again_tells_why(machine):
+    model(machine, "m", "sh -c \"sleep 1; echo CUDA error: out of memory; exit 1\"", extra="START_TIMEOUT=3s\n")
+    with machine.drop_in("model@m.service", "[Service]\nRestart=always\nRestartSec=20\n"):
+        answer = start(machine, "m")
+        assert answer.status == 504 and answer["cause"] == "CUDA error: out of memory", answer
+        assert cause(machine, "m") == "CUDA error: out of memory"
+        machine.sh("systemctl stop model@m.service")
+
+
 def test_out_of_memory_is_told(machine):
     """As the program says it. What the kernel kills is in tests/unit/test_cause.c: machines have no memory controller."""
     model(machine, "m", "python3 -c \"x = bytearray(1 << 30)\"")

@@ -83,7 +83,9 @@ static void how_a_unit_ended(void **state)
         expect_end(&d, 0, "", false); /* somebody has stopped it */
         *d.invocation = '\0';
         expect_end(&d, 0, "", true); /* systemd has forgotten it: there is nothing to look for */
-        expect_end(&d, 1, "ended by itself, as if it had done its work, and logged nothing", false);
+        expect_end(&d, 1,
+                   "ended by itself, as if it had done its work (a model stays in the foreground), and logged nothing",
+                   false);
         d = (struct hl_unit_detail){ .found = false };
         expect_end(&d, 0, "there is no unit model@m.service", true);
 }
@@ -210,9 +212,11 @@ static void what_was_seen_of_its_port(void **state)
         } cases[] = {
                 { -ECONNREFUSED, "nothing listens on port 8198 yet" },
                 { -ETIMEDOUT, "port 8198 takes connections, but /health is not answered" },
-                { -EPROTO, "port 8198 takes connections, but closes them or does not speak HTTP" },
+                { -EPROTO, "port 8198 takes connections, but closes them or does not speak HTTP (nor may it have TLS "
+                           "of its own)" },
                 { 503, "port 8198, /health: status 503, it is loading" },
-                { 404, "port 8198, /health: status 404: is HEALTH_PATH right?" },
+                { 404, "port 8198, /health: status 404: is HEALTH_PATH right? Many servers have /v1/models" },
+                { 405, "port 8198, /health: status 405: is HEALTH_PATH right? Many servers have /v1/models" },
                 { 500, "port 8198, /health: status 500" },
         };
         setenv("HL_CGROUP_ROOT", "/nonexistent", 1);
