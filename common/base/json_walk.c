@@ -203,6 +203,8 @@ static int walk_value(struct walk *w, const char *path)
 int hl_json_walk(const char *text, size_t len, hl_json_key_fn *key_fn, void *data, struct hl_err *err)
 {
         struct walk w = { .next = text, .end = text + len, .line = 1, .key_fn = key_fn, .data = data, .err = err };
+        if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+                return expected(&w, "no byte order mark: save it as UTF-8 without one");
         if (peek(&w) != '{')
                 return expected(&w, "a JSON object, { … }");
         int r = walk_value(&w, "");

@@ -132,6 +132,8 @@ static void tells_the_line(void **state)
         struct hl_err err;
         parse("{\n\"a\": 1,\n\"b\": tru\n}", &err);
         assert_string_equal(err.message, "line 3: expected a value");
+        parse("\xEF\xBB\xBF{}", &err);
+        assert_string_equal(err.message, "line 1: expected no byte order mark: save it as UTF-8 without one");
         parse("{\"a\": True}", &err);
         assert_string_equal(err.message, "line 1: expected true, false or null, in small letters");
         parse("{\"a\":\nNone}", &err);
