@@ -21,6 +21,7 @@ struct reading {
         struct hl_word now;      /* the word that is being read */
         bool in_word, is_quoted; /* a part of it was quoted */
         bool wants_target;       /* behind a redirection */
+        bool wants_input;        /* behind one that reads */
         size_t program_at;       /* of the last command, in script */
         bool has_words, has_program, is_piped, prepares;
         bool is_background;        /* the last command was followed by & */
@@ -55,6 +56,7 @@ static void begin_word(struct reading *r)
         r->is_quoted = false;
         r->now = (struct hl_word){ .is_known = true, .command = r->command.commands };
         r->now.is_target = r->wants_target;
+        r->now.is_input = r->wants_target && r->wants_input;
         if (!r->has_program)
                 r->program_at = r->script.len;
 }
@@ -250,6 +252,7 @@ static void take_operator(struct reading *r)
                 end_word(r);
                 copy(r, *r->next == '&');
                 size_t arrows = strspn(r->next, "<>");
+                r->wants_input = *r->next == '<';
                 r->command.is_program |= arrows == 2 && *r->next == '<'; /* lines that are a program's input */
                 copy(r, arrows);
                 copy(r, *r->next == '&' || *r->next == '|');

@@ -28,6 +28,7 @@ struct hl_word {
         bool is_pattern;    /* a shell looks for files that match it */
         bool is_assignment; /* NAME=VALUE in front of a program */
         bool is_target;     /* of a redirection: no argument */
+        bool is_input;      /* of one that reads */
 };
 
 struct hl_command {

@@ -76,6 +76,9 @@ def test_check_names_the_mistake_in_the_file(machine, text, said):
     (f"{GOOD} 8401 -m /srv/weights/*.onnx", "m: COMMAND names /srv/weights/*.onnx, and no file matches it"),
     (f"{GOOD} 8401 -m /tmp/tiny.gguf", "a model has a /tmp of its own"),
     (f"sudo {GOOD} 8401", "m: "),
+    (f"{GOOD} 8401 >/var/log/m.log 2>&1", "m: COMMAND writes to /var/log/m.log, where a model may not: leave that away"),
+    (f"{GOOD} 8401 --api-prefix /srv/%i", "m: COMMAND says /srv/%i: %i is systemd's, and stays as it is here: write m"),
+    (f"{GOOD} 8401 )", "m: COMMAND is not what a shell can read: syntax error near unexpected token `)'"),
 ])
 def test_check_tries_what_a_start_would(machine, command, said):
     machine.put(f"{MODELS}/m", f"PORT=8401\nCOMMAND='{command}'\n")
@@ -90,10 +93,12 @@ def test_check_finds_nothing_where_nothing_is_wrong(machine):
 PORT="8401"
 COMMAND="CUDA_VISIBLE_DEVICES=0 {GOOD} $PORT
   -m /srv/weights/tiny.gguf --host 127.0.0.1 --log-file /var/lib/home-lab-models/new.log --lock-file /run/tiny.lock
-  --api-prefix /llm --glob /srv/weights/*.gguf"
+  --api-prefix /llm --glob /srv/weights/*.gguf --hf-repo ggml-org/models --hf-file tinyllamas/stories260K.gguf -hff x.gguf
+  --alias tiny.gguf --served-model-name x.gguf --lora-scaled /srv/weights/tiny.gguf:0.5 --uds /run/tiny"
 """)
+    machine.put(f"{MODELS}/n", f"PORT=8402\nCOMMAND='bash -lc \"{GOOD} 8402\" </srv/weights/tiny.gguf >/var/lib/home-lab-models/n.log 2>/dev/null'\n")
     status, output = check(machine)
-    assert status == 0 and "error: " not in output and f"{MODELS}/m" not in output, output
+    assert status == 0 and "error: " not in output and f"{MODELS}/m" not in output and f"{MODELS}/n" not in output, output
 
 
 def test_check_knows_what_a_drop_in_sets(machine):
@@ -104,6 +109,32 @@ def test_check_knows_what_a_drop_in_sets(machine):
     with machine.drop_in("model@m.service", "[Service]\nEnvironment=PATH=/srv/bin:/usr/bin:/bin\nEnvironmentFile=/srv/key\n"):
         assert f"{MODELS}/m" not in check(machine)[1]
         assert f"{MODELS}/m" not in check(machine, "daemon")[1]
+
+
+@pytest.mark.parametrize("text, said", [
+    ("Environment=A=1\n", "note: /run/systemd/system/model@tiny-llama.service.d/test.conf:1: Assignment outside of section"),
+    ("[Service]\nMemoryMax=24Gb\n", "note: /run/systemd/system/model@tiny-llama.service.d/test.conf:2: Invalid memory limit '24Gb'"),
+    ("[Service]\nExecStart=/bin/sleep 9\n", "error: model@tiny-llama.service cannot be used, it is bad-setting: systemctl status"),
+])
+def test_check_says_what_systemd_does_not_take_of_a_drop_in(machine, text, said):
+    with machine.drop_in("model@tiny-llama.service", text):
+        for user in None, "daemon":
+            assert said in check(machine, user)[1]
+    assert "model@tiny-llama" not in check(machine)[1]
+
+
+def test_check_says_what_keeps_a_unit_from_its_start(machine):
+    machine.sh("systemctl mask --runtime model@tiny-llama.service")
+    try:
+        assert "note: model@tiny-llama.service is masked, so nobody can start it: systemctl unmask" in check(machine)[1]
+    finally:
+        machine.sh("systemctl unmask --runtime model@tiny-llama.service")
+    machine.http("POST", INFERENCE, "/models/tiny-llama/start")
+    machine.put("/run/systemd/system/model@tiny-llama.service.d/late.conf", "[Service]\nNice=1\n")
+    try:
+        assert "note: model@tiny-llama.service was changed, and systemd has not read that: systemctl daemon-reload" in check(machine)[1]
+    finally:
+        machine.sh("rm /run/systemd/system/model@tiny-llama.service.d/late.conf; systemctl daemon-reload")
 
 
 def test_check_notes_what_may_be_meant_otherwise(machine):

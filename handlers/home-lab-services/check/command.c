@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "config/access.h"
 #include "config/command_place.h"
+#include "config/names.h"
 #include "parts.h"
 #include "unit_run.h"
 
@@ -154,11 +155,12 @@ static void try_listening(const struct trial *t, const struct hl_command *comman
 
 /* ---- files ---- */
 
-/* An option whose file need not be there: it is written. */
-static bool is_written(const char *option)
+/* An option whose file need not be there: it is written, or is no file of this host's. */
+static bool names_no_file(const char *option)
 {
-        static const char *const words[] = { "log",  "save",   "cache", "out",       "download", "pid",
-                                             "sock", "prefix", "route", "root-path", "url",      "lock-file" };
+        static const char *const words[] = { "log",  "save",  "cache",     "out", "download",  "pid",
+                                             "sock", "uds",   "lock-file", "hf",  "repo",      "alias",
+                                             "name", "scale", "prefix",    "url", "root-path", "route" };
         for (size_t i = 0; *option == '-' && i < HL_COUNT(words); i++)
                 if (strstr(option, words[i]))
                         return true;
@@ -213,6 +215,35 @@ static void try_path(const struct trial *t, const char *text, bool is_pattern)
                 tell(t, "COMMAND: \1", why, "");
 }
 
+/* Where a model may write: systemd makes the rest read-only for it. */
+static bool may_write(const struct trial *t, const char *path)
+{
+        const char *home = value_of((void *)(uintptr_t)&t->variables, "HOME");
+        bool may = !t->run.is_strict || hl_has_prefix(path, "/dev/") || hl_has_prefix(path, "/tmp/") ||
+                   hl_has_prefix(path, "/var/tmp/") || (home && hl_has_prefix(path, home));
+        for (char **folder = t->run.writable; !may && folder && *folder; folder++)
+                may = hl_has_prefix(path, *folder + strspn(*folder, "-+"));
+        return may;
+}
+
+static void try_target(const struct trial *t, const struct hl_word *word)
+{
+        if (!word->is_input && word->is_known && *word->text == '/' && !may_write(t, word->text))
+                tell(t, "COMMAND writes to \1, where a model may not: leave that away, the journal has what it logs",
+                     word->text, "");
+}
+
+/* A shell's own script is no file: sh -c "…". */
+static bool is_script(const char *program, const char *option)
+{
+        static const char *const shells[] = { "sh", "bash", "dash", "zsh" };
+        const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+        for (size_t i = 0; i < HL_COUNT(shells); i++)
+                if (strcmp(name, shells[i]) == 0)
+                        return option[0] == '-' && option[1] != '-' && strchr(option, 'c');
+        return false;
+}
+
 static void try_words(const struct trial *t, const struct hl_command *command)
 {
         const struct hl_word *program = NULL;
@@ -220,6 +251,8 @@ static void try_words(const struct trial *t, const struct hl_command *command)
                 const struct hl_word *word = &command->words[i];
                 if (!program || program->command != word->command)
                         program = hl_command_program(command, word->command);
+                if (word->is_target)
+                        try_target(t, word);
                 if (word->is_assignment || word->is_target || word == program || !program)
                         continue;
                 bool container = is_container(program->text);
@@ -229,8 +262,12 @@ static void try_words(const struct trial *t, const struct hl_command *command)
                 bool moves =
                         strcmp(program->text, "cd") == 0 || command->commands > 1; /* then what is relative to it? */
                 const char *path = equals ? equals + 1 : word->text;
-                bool writes = is_written(option) || strcmp(program->text, "tee") == 0;
-                if (word->is_known && !container && !writes && (*path == '/' || !moves) && *path != '-')
+                bool writes = names_no_file(option) || strcmp(program->text, "tee") == 0;
+                if (strcmp(path, "%i") == 0 || strstr(path, "/%i"))
+                        tell(t, "COMMAND says \1: %i is systemd's, and stays as it is here: write \2", path,
+                             t->model->name);
+                if (word->is_known && !container && !writes && !is_script(program->text, option) &&
+                    (*path == '/' || !moves) && *path != '-')
                         try_path(t, path, word->is_pattern);
         }
 }
@@ -361,11 +398,15 @@ void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog)
 {
         c->cause = CAUSE_MODELS;
         bool tried = false;
+        struct hl_names verified = { 0 };
         for (size_t i = 0; i < catalog->count; i++) {
                 struct trial t = { .model = &catalog->models[i], .knows_all = true };
                 struct hl_err ignored = { 0 };
                 bool readable = geteuid() == 0 || access(t.model->file_path, R_OK) == 0;
-                if (readable && hl_unit_run_read(&c->bus, t.model->unit, &t.run, &ignored) == 0 && t.run.is_ours) {
+                bool known = hl_unit_run_read(&c->bus, t.model->unit, &t.run, &ignored) == 0;
+                if (known)
+                        hl_check_unit(c, t.model->unit, &t.run, &verified);
+                if (known && readable && t.run.is_ours) {
                         read_environment(&t);
                         check_one(c, &t);
                         tried = true;
@@ -373,6 +414,7 @@ void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog)
                 hl_unit_run_free(&t.run);
                 hl_buf_free(&t.variables.text);
         }
+        hl_names_free(&verified);
         if (tried && geteuid() != 0)
                 hl_check_line("ok", "whether models may open their programs and weights, only root sees: sudo "
                                     "home-lab-services check");

@@ -15,6 +15,9 @@
 
 #include <pwd.h>
 
+struct hl_names;
+struct hl_unit_run;
+
 #define HL_CHECK_USER "home-lab-services"
 
 /* Gravest first. */
@@ -63,6 +66,9 @@ void hl_check_template(struct hl_check *c);
 
 /* command.c: what each COMMAND would do, tried as the model's user. As root, or with what this user sees. */
 void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog);
+
+/* units.c: what systemd does not take of a model's unit; `verified`: the files that were looked at before. */
+void hl_check_unit(struct hl_check *c, const char *unit, const struct hl_unit_run *run, struct hl_names *verified);
 
 /* host.c: the bus, ports, polkit, NGINX, and what is stopped. */
 void hl_check_host(struct hl_check *c);

@@ -28,12 +28,13 @@ static int get_text(struct hl_bus *bus, const char *path, const char *interface,
         return 0;
 }
 
-static int get_flag(struct hl_bus *bus, const char *path, const char *name, bool *ret_flag, struct hl_err *err)
+static int get_flag(struct hl_bus *bus, const char *path, const char *interface, const char *name, bool *ret_flag,
+                    struct hl_err *err)
 {
         int flag = 0;
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_get_property_trivial(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, name, &error, 'b', &flag);
+        int r = sd_bus_get_property_trivial(bus->bus, HL_SYSTEMD, path, interface, name, &error, 'b', &flag);
         if (r < 0)
                 return hl_bus_fail(err, r, &error, "asking systemd for a unit");
         *ret_flag = flag;
@@ -71,12 +72,12 @@ static int get_files(struct hl_bus *bus, const char *path, char ***ret_files, st
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a unit") : 0;
 }
 
-static int get_environment(struct hl_bus *bus, const char *path, char ***ret_environment, struct hl_err *err)
+static int get_texts(struct hl_bus *bus, const char *path, const char *interface, const char *name, char ***ret_texts,
+                     struct hl_err *err)
 {
         HL_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bus->calls++;
-        int r = sd_bus_get_property_strv(bus->bus, HL_SYSTEMD, path, HL_SYSTEMD_SERVICE, "Environment", &error,
-                                         ret_environment);
+        int r = sd_bus_get_property_strv(bus->bus, HL_SYSTEMD, path, interface, name, &error, ret_texts);
         return r < 0 ? hl_bus_fail(err, r, &error, "asking systemd for a unit") : 0;
 }
 
@@ -91,6 +92,8 @@ void hl_unit_run_free(struct hl_unit_run *run)
 {
         free_texts(run->environment);
         free_texts(run->files);
+        free_texts(run->drop_ins);
+        free_texts(run->writable);
         *run = (struct hl_unit_run){ 0 };
 }
 
@@ -98,7 +101,7 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
 {
         HL_CLEANUP(hl_free_pointer) char *path = NULL;
         struct hl_unit_run run = { 0 };
-        char file[PATH_MAX] = "";
+        char file[PATH_MAX] = "", protect[16] = "";
         int r = hl_bus_open(bus, err);
         if (r < 0)
                 return r;
@@ -107,16 +110,26 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
                 return hl_bus_fail(err, r, &SD_BUS_ERROR_NULL, unit);
         r = get_text(bus, path, HL_SYSTEMD_UNIT, "FragmentPath", file, sizeof(file), err);
         if (r == 0)
+                r = get_text(bus, path, HL_SYSTEMD_UNIT, "LoadState", run.load_state, sizeof(run.load_state), err);
+        if (r == 0)
+                r = get_flag(bus, path, HL_SYSTEMD_UNIT, "NeedDaemonReload", &run.needs_reload, err);
+        if (r == 0)
+                r = get_texts(bus, path, HL_SYSTEMD_UNIT, "DropInPaths", &run.drop_ins, err);
+        if (r == 0)
                 r = get_text(bus, path, HL_SYSTEMD_SERVICE, "User", run.user, sizeof(run.user), err);
         if (r == 0)
                 r = get_text(bus, path, HL_SYSTEMD_SERVICE, "WorkingDirectory", run.directory, sizeof(run.directory),
                              err);
         if (r == 0)
-                r = get_flag(bus, path, "NoNewPrivileges", &run.no_new_privileges, err);
+                r = get_flag(bus, path, HL_SYSTEMD_SERVICE, "NoNewPrivileges", &run.no_new_privileges, err);
         if (r == 0)
-                r = get_flag(bus, path, "PrivateTmp", &run.private_tmp, err);
+                r = get_flag(bus, path, HL_SYSTEMD_SERVICE, "PrivateTmp", &run.private_tmp, err);
         if (r == 0)
-                r = get_environment(bus, path, &run.environment, err);
+                r = get_text(bus, path, HL_SYSTEMD_SERVICE, "ProtectSystem", protect, sizeof(protect), err);
+        if (r == 0)
+                r = get_texts(bus, path, HL_SYSTEMD_SERVICE, "ReadWritePaths", &run.writable, err);
+        if (r == 0)
+                r = get_texts(bus, path, HL_SYSTEMD_SERVICE, "Environment", &run.environment, err);
         if (r == 0)
                 r = get_files(bus, path, &run.files, err);
         if (r < 0) {
@@ -124,6 +137,7 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
                 return r;
         }
         run.is_ours = is_ours(file);
+        run.is_strict = strcmp(protect, "strict") == 0;
         *ret_run = run;
         return 0;
 }

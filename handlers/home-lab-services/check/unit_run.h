@@ -17,11 +17,16 @@
 #define HL_UNIT_USER_SIZE 64
 
 struct hl_unit_run {
+        char load_state[16];          /* "loaded", "masked", "bad-setting" */
+        bool needs_reload;            /* a file of it was changed since */
         bool is_ours;                 /* its file is the model@.service that we install */
         char user[HL_UNIT_USER_SIZE]; /* "": root */
         char directory[PATH_MAX];     /* where it runs; "": / */
         bool no_new_privileges;
         bool private_tmp;
+        bool is_strict;     /* ProtectSystem=strict */
+        char **drop_ins;    /* files that change it; NULL-terminated */
+        char **writable;    /* ReadWritePaths=; NULL-terminated */
         char **environment; /* "NAME=VALUE" of Environment=; NULL-terminated */
         char **files;       /* EnvironmentFile=, in their order; NULL-terminated */
 };

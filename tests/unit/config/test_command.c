@@ -140,6 +140,7 @@ static void the_words_are_what_the_program_is_given(void **state)
                 { "p $MODEL $NONE \"a$(b)\"", "p|?|?|?|" },
                 { "p \"a\\\"b\\$c\\d\" '{\"a\": 1}'", "p|a\"b$c\\d|{\"a\": 1}|" },
                 { "X=1 p /srv/*.gguf >log 2>&1", "=X=1|p|*/srv/*.gguf|>log|>1|" },
+                { "p </srv/in >>out 2>&1", "p|</srv/in|>out|>1|" },
                 { "cd x && p", "cd|x|p|" },
         };
         (void)state;
@@ -150,7 +151,10 @@ static void the_words_are_what_the_program_is_given(void **state)
                 assert_int_equal(hl_command_read(commands[i].command, variable, NULL, &command, &err), 0);
                 for (size_t k = 0; k < command.count; k++) {
                         const struct hl_word *word = &command.words[k];
-                        hl_buf_addf(&words, "%s%s%s%s|", word->is_assignment ? "=" : "", word->is_target ? ">" : "",
+                        hl_buf_addf(&words, "%s%s%s%s|", word->is_assignment ? "=" : "",
+                                    word->is_input    ? "<"
+                                    : word->is_target ? ">"
+                                                      : "",
                                     word->is_pattern ? "*" : "", word->is_known ? word->text : "?");
                 }
                 if (strcmp(words.data, commands[i].words) != 0)
