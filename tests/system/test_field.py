@@ -240,6 +240,14 @@ def test_the_short_way_to_the_shutdown(field, path):
     assert field.ask("GET", path).status == 200
 
 
+@pytest.mark.parametrize("path", ["/api/shutdown", "/api/inference", "/api/monitor", "/v1"])
+def test_a_post_without_the_slash_stays_a_post(field, path):
+    """After a 301 clients ask by GET, are answered 200, and nothing was done."""
+    answer = field.post(path + "?a=1", {"scheduled": True})
+    assert (answer.status, answer.headers["Location"]) == (308, path + "/?a=1"), answer
+    assert field.post(path + "/", {"scheduled": True}).status in (400, 405)
+
+
 # ---- upgrades ----
 
 @pytest.mark.parametrize("headers", [
