@@ -137,6 +137,16 @@ def test_a_site_by_another_name(lab):
     assert f"ok: NGINX's site {OTHER}" in check(lab)[1]
 
 
+def test_an_address_that_a_reload_could_not_change(lab):
+    """NGINX cannot take *:8080 while it has 127.0.0.1:8080, and stays as it was."""
+    lab.path(SITE).write_text(lab.path(SITE).read_text().replace("listen 127.0.0.1:8080;", "listen 8080;\n    listen [::1]:8080;\n    listen 127.0.0.1:8080;"))
+    lab.run("systemctl reload nginx")
+    for user in None, "daemon":
+        assert f'note: NGINX runs, and does not listen as "listen 8080" says ({LINK}:' in check(lab, user=user)[1]
+    lab.sh("systemctl restart nginx")
+    assert "does not listen as" not in check(lab)[1]
+
+
 @pytest.mark.parametrize("lines, is_open", [
     ("listen 8080;", True), ("listen [::]:8080;", True), ("listen 127.0.0.1:8080;\n    listen 127.0.0.2:8081;", False),
     ("listen [::1]:8080;", False), ("listen 8080;\n    deny 10.0.0.0/8;", False), ("listen unix:/run/nginx-x.sock;", False)])

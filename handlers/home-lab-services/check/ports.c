@@ -7,6 +7,7 @@
 #include "models/states.h"
 #include "parts.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports, const struct hl_model *model,
@@ -26,6 +27,55 @@ static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports
         hl_check_line("note",
                       "%s does not run, and its port %u is held by %s: stop that, or give the model another PORT in %s",
                       model->name, model->port, holder, model->file_path);
+        c->notes++;
+}
+
+/* Where a `listen` of NGINX's listens; false: it has a name, or a unix socket. */
+static bool read_address(const struct hl_nginx_listen *listen, struct hl_listener *ret_place)
+{
+        const char *text = listen->address, *end = strrchr(text, ':');
+        if (end && *text != '[' && strchr(text, ':') != end)
+                return false;
+        size_t len = end && !strchr(end, ']') ? (size_t)(end - text) : strlen(text);
+        bool only_port = text[strspn(text, "0123456789")] == '\0';
+        HL_CLEANUP(hl_free_pointer)
+        char *address = only_port || strncmp(text, "*", len) == 0 ? hl_strdup("0.0.0.0")
+                        : *text == '['                            ? hl_strndup(text + 1, strcspn(text + 1, "]"))
+                                                                  : hl_strndup(text, len);
+        *ret_place = (struct hl_listener){ .port = listen->first, .is_v6 = *text == '[' };
+        return inet_pton(ret_place->is_v6 ? AF_INET6 : AF_INET, address, ret_place->address) == 1;
+}
+
+struct search {
+        const struct hl_listener *place;
+        bool found;
+};
+
+/* Where NGINX listens on all addresses, it listens on none of them besides. */
+static void compare_place(void *data, const struct hl_listener *listener)
+{
+        static const uint8_t all[16];
+        struct search *search = data;
+        const uint8_t *wanted = search->place->address;
+        search->found |=
+                listener->is_v6 == search->place->is_v6 && (memcmp(listener->address, wanted, sizeof(all)) == 0 ||
+                                                            memcmp(listener->address, all, sizeof(all)) == 0);
+}
+
+/* A reload that cannot have a new address leaves everything as it was, and only NGINX's log has a word of it. */
+static void check_listens(struct hl_check *c, const struct hl_nginx_listen *listen)
+{
+        struct hl_listener place;
+        struct search search = { .place = &place };
+        struct hl_err ignored = { 0 };
+        if (!read_address(listen, &place) ||
+            hl_sockets_listeners(listen->first, compare_place, &search, &ignored) < 0 || search.found)
+                return;
+        hl_check_line(
+                "note",
+                "NGINX runs, and does not listen as \"listen %s\" says (%s:%u): systemctl restart nginx, a reload "
+                "cannot change that",
+                listen->address, listen->file, listen->line);
         c->notes++;
 }
 
@@ -59,9 +109,16 @@ static void check_all_beside(struct hl_check *c, const struct hl_nginx_ports *po
         for (size_t i = 0; i < HL_PRODUCT_UNITS; i++)
                 if (hl_product_units[i].port)
                         check_beside(c, hl_product_units[i].port);
-        for (size_t i = 0; i < ports->count; i++)
-                if (strstr(ports->items[i].file, "home-lab-services"))
-                        check_beside(c, ports->items[i].first);
+        enum hl_unit_state nginx = HL_UNIT_INACTIVE;
+        struct hl_err ignored = { 0 };
+        hl_unit_state_of(&c->bus, HL_NGINX_UNIT, &nginx, &ignored);
+        for (size_t i = 0; i < ports->count; i++) {
+                if (!strstr(ports->items[i].file, "home-lab-services"))
+                        continue;
+                check_beside(c, ports->items[i].first);
+                if (nginx == HL_UNIT_ACTIVE)
+                        check_listens(c, &ports->items[i]);
+        }
 }
 
 void hl_check_model_ports(struct hl_check *c)
