@@ -160,6 +160,15 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
         }
 }
 
+/* Of a reason that lies in the unit, and not in the program, nobody knows from the program's words what to do. */
+static void add_hint(char cause[static HL_CAUSE_SIZE])
+{
+        static const char hint[] = " (its unit lets it write to its home alone: ReadWritePaths= allows more)";
+        size_t len = strlen(cause);
+        if (strcasestr(cause, "read-only file system") && len + sizeof(hint) <= HL_CAUSE_SIZE)
+                memcpy(cause + len, hint, sizeof(hint));
+}
+
 bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t since_us,
                      char cause[static HL_CAUSE_SIZE])
 {
@@ -174,10 +183,12 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
         }
         read_line(unit, d->invocation, since_us, &reading);
         bool is_told = hl_cause_line_is_error(&reading.line);
-        if (is_told)
+        if (is_told) {
                 copy(cause, reading.line.text);
-        else
+                add_hint(cause);
+        } else {
                 say_result(d, since_us != 0, &reading, cause);
+        }
         /* What a program said last is in the journal a moment after systemd's word of its end. Where the journal has
          * nothing of the program's at all, it may be later still. */
         bool is_whole = *reading.line.text && reading.ended_us != 0 &&

@@ -107,6 +107,14 @@ static void what_it_logged(void **state)
         assert_string_equal(asked, "_SYSTEMD_UNIT=model@m.service "
                                    "_SYSTEMD_INVOCATION_ID=0123456789abcdef0123456789abcdef + _PID=1 "
                                    "UNIT=model@m.service INVOCATION_ID=0123456789abcdef0123456789abcdef ");
+        static const struct hl_journal_entry sandboxed = { .at_us = 10,
+                                                           .values = { "/data/x: Read-only file system", "6", "17" } };
+        entries = &sandboxed;
+        entry_count = 1;
+        expect_end(&d, 0,
+                   "/data/x: Read-only file system (its unit lets it write to its home alone: ReadWritePaths= allows "
+                   "more)",
+                   true);
         entries = logged + 2; /* no word of error */
         entry_count = 3;
         expect_end(&d, 0, "ended with status 1; the last that it logged: bye", false);
