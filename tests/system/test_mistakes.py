@@ -129,6 +129,12 @@ def test_check_says_what_keeps_a_unit_from_its_start(machine):
         assert "note: model@tiny-llama.service is masked, so nobody can start it: systemctl unmask" in check(machine)[1]
     finally:
         machine.sh("systemctl unmask --runtime model@tiny-llama.service")
+    machine.sh("systemctl enable model@gone.service model@tiny-llama.service")
+    try:
+        said = f"note: model@gone.service is started at boot, and has no file in {MODELS}: systemctl disable model@gone.service"
+        assert said in check(machine)[1] and "tiny-llama.service is started at boot" not in check(machine, "daemon")[1]
+    finally:
+        machine.sh("systemctl disable model@gone.service model@tiny-llama.service")
     machine.http("POST", INFERENCE, "/models/tiny-llama/start")
     machine.put("/run/systemd/system/model@tiny-llama.service.d/late.conf", "[Service]\nNice=1\n")
     try:

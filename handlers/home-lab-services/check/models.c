@@ -17,6 +17,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,6 +164,28 @@ static void note_stray(void *data, const char *sentence)
         note(data, sentence);
 }
 
+/* What was enabled, and whose file is gone since: it fails at each boot. */
+static void note_enabled(struct hl_check *c, const struct hl_catalog *catalog)
+{
+        HL_CLEANUP(hl_free_pointer) char *units = hl_config_units_pattern(&c->config);
+        HL_CLEANUP(hl_free_pointer) char *links = hl_format("/etc/systemd/system/*.wants/%s", units);
+        glob_t found = { 0 };
+        glob(links, 0, NULL, &found);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+                const char *unit = strrchr(found.gl_pathv[i], '/') + 1;
+                bool has_file = false;
+                for (size_t k = 0; k < catalog->count; k++)
+                        has_file |= strcmp(catalog->models[k].unit, unit) == 0;
+                HL_CLEANUP(hl_free_pointer)
+                char *text = hl_format("%s is started at boot, and has no file in %s: systemctl disable %s", unit,
+                                       c->config.models_dir, unit);
+                hl_make_printable(text);
+                if (!has_file)
+                        note(c, text);
+        }
+        globfree(&found);
+}
+
 static void note_state(struct hl_check *c, const struct hl_model *model, enum hl_unit_state active)
 {
         struct hl_unit_detail detail;
@@ -212,6 +235,7 @@ void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog)
         for (size_t i = 0; i < catalog->count; i++)
                 note_name(c, &catalog->models[i]);
         note_folders(c);
+        note_enabled(c, catalog);
         note_units(c, catalog);
 }
 
