@@ -92,7 +92,8 @@ BORNE = [
     "server_name llm.home.arpa _;", "server_tokens off;", "charset utf-8;", "default_type text/plain;", "etag off;",
     "root /var/www/html;", "index index.html;", "try_files $uri $uri/ =404;", "error_page 404 /404.html;", "error_page 502 503 504 /50x.html;",
     "gzip on; gzip_types application/json text/event-stream; gzip_min_length 0;", "gzip_proxied any;",
-    "proxy_buffering on;", "proxy_request_buffering off;", "proxy_buffer_size 64k; proxy_buffers 4 128k; proxy_busy_buffers_size 128k;",
+    "proxy_buffering on;", "proxy_request_buffering off;", "proxy_buffer_size 128k; proxy_buffers 4 256k; proxy_busy_buffers_size 256k; "
+    "proxy_temp_file_write_size 256k; proxy_max_temp_file_size 512k;",
     "proxy_set_header X-Real-IP $remote_addr;", "proxy_http_version 1.0;", "proxy_redirect off;", "proxy_hide_header X-Powered-By;",
     "proxy_ignore_client_abort on;", "fastcgi_intercept_errors on;", "fastcgi_keep_conn on;", "fastcgi_param HTTPS on;",
     "fastcgi_request_buffering off;", "fastcgi_next_upstream off; fastcgi_buffers 8 8k; fastcgi_buffer_size 8k; "
