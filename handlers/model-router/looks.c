@@ -12,8 +12,8 @@
 #include <string.h>
 
 /* What servers of models tell without working, and what browsers ask for by themselves: llama.cpp, vLLM, SGLang, TGI,
- * Ollama, TabbyAPI, ComfyUI, KoboldCpp, LocalAI, AUTOMATIC1111, Triton and NIM. One that ends with "/" is all below
- * it. */
+ * Ollama, TabbyAPI, ComfyUI, KoboldCpp, LocalAI, LM Studio, AUTOMATIC1111, Triton, NIM and text-generation-webui. One
+ * that ends with "/" is all below it. */
 static const char *const looks[] = {
         /* health */
         "health", "health/", "healthz", "livez", "readyz", "ping", "internal/ping", "is_sleeping", "v1/health",
@@ -35,8 +35,10 @@ static const char *const looks[] = {
         "api/models/",
         /* KoboldCpp, LM Studio, AUTOMATIC1111 */
         "api/v1/model", "api/v1/info/version", "api/v1/config/", "api/extra/version", "api/extra/perf",
-        "api/extra/true_max_context_length", "api/v0/models", "api/v0/models/", "sdapi/v1/options", "sdapi/v1/progress",
-        "sdapi/v1/sd-models", "sdapi/v1/samplers"
+        "api/extra/true_max_context_length", "api/v0/models", "api/v0/models/", "api/v1/models", "sdapi/v1/options",
+        "sdapi/v1/progress", "sdapi/v1/sd-models", "sdapi/v1/samplers",
+        /* text-generation-webui */
+        "v1/internal/health-check", "v1/internal/model/info", "v1/internal/model/list"
 };
 
 /* The path as the model gets it, without its first slash. */

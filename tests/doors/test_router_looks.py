@@ -26,6 +26,7 @@ LOOKS = """
     /api/tags /api/version /api/ps /v1/model /v1/model/list /v1/lora/list /v1/template/list /.well-known/serviceinfo
     /system_stats /queue /object_info /object_info/KSampler /prompt /history /history/7 /api/system_stats /api/queue
     /api/v1/model /api/v1/info/version /api/extra/version /sdapi/v1/progress /v2/health/ready /favicon.ico
+    /api/v1/models /v1/internal/health-check /v1/internal/model/info
 """.split()
 NO_LOOKS = """
     / /index.html /v1/audio/voices /healthy /metricsx /v1/chat/completions /slotsx /view?filename=health /ui/health
