@@ -24,6 +24,7 @@ enum hl_scope {
 #define HL_SCOPE_CHOICES "read, use, control or power" /* for sentences */
 
 #define HL_TOKEN_PREFIX "hls_" /* every token begins with it */
+#define HL_TOKEN_DIGITS 64     /* hexadecimal, behind that */
 
 /* The bits of a token whose scope has this name; HL_SCOPE_NONE where there is no such scope. */
 unsigned hl_scope_bits(const char *name);

@@ -190,6 +190,17 @@ static int refuse_peer(const struct hl_guard *guard, const struct hl_request *re
                           peer);
 }
 
+static int refuse_secret(const char *secret, struct hl_problem *ret_problem)
+{
+        const char *token = strstr(secret, HL_TOKEN_PREFIX);
+        if (token && (token != secret || strlen(token) != strlen(HL_TOKEN_PREFIX) + HL_TOKEN_DIGITS))
+                return hl_problem(ret_problem, 401, "token_invalid",
+                                  "the token is not as it was printed: send it whole, without quotes, and \"Bearer\" "
+                                  "once");
+        return hl_problem(ret_problem, 401, "token_invalid",
+                          "this token is not known: \"home-lab-services token list\" shows those that are");
+}
+
 int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *request, unsigned *ret_scopes,
                         struct hl_problem *ret_problem)
 {
@@ -216,8 +227,7 @@ int hl_guard_admit_peer(const struct hl_guard *guard, const struct hl_request *r
                 return hl_problem(ret_problem, 500, "internal_error",
                                   "the tokens cannot be read; the journal says why");
         if (scopes == HL_SCOPE_NONE && given == HL_SCOPE_NONE)
-                return hl_problem(ret_problem, 401, "token_invalid",
-                                  "this token is not known: \"home-lab-services token list\" shows those that are");
+                return refuse_secret(secret, ret_problem);
         *ret_scopes = given | (unsigned)scopes;
         return 0;
 }

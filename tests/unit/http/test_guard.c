@@ -314,6 +314,20 @@ static void who_has_no_token_is_told_how_to_send_one(void **state)
         assert_int_equal(problem.status, 403);
         assert_non_null(strstr(problem.message, "\"Authorization: Bearer TOKEN\", x-api-key or api-key"));
         assert_non_null(strstr(problem.message, "to shut down)")); /* whole */
+        static const char *const spoilt[] = { "Bearer \"hls_x\"", "Bearer Bearer hls_x", "Bearer hls_x\\n" };
+        for (size_t i = 0; i < HL_COUNT(spoilt); i++) {
+                free(r.authorization);
+                r.authorization = hl_strdup(spoilt[i]);
+                hl_guard_admit_peer(&guard, &r, &scopes, &problem);
+                assert_non_null(strstr(problem.message, "the token is not as it was printed"));
+        }
+        free(r.authorization);
+        r.authorization = hl_strdup("Bearer sk-1");
+        hl_guard_admit_peer(&guard, &r, &scopes, &problem);
+        assert_non_null(strstr(problem.message, "this token is not known"));
+        free(r.authorization);
+        r.authorization = NULL;
+
         r.peer.local = r.forwarded = true;
         assert_int_equal(hl_guard_admit_peer(&guard, &r, &scopes, &problem), -EINVAL);
         assert_non_null(
