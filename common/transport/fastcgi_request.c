@@ -80,11 +80,7 @@ struct hl_fastcgi_request *hl_fastcgi_read(int fd, uint64_t receive_us)
 
 const char *hl_fastcgi_get(const struct hl_fastcgi_request *request, const char *name)
 {
-        size_t len = strlen(name);
-        for (char **p = request->fcgi.envp; p && *p; p++)
-                if (**p == *name && strncmp(*p, name, len) == 0 && (*p)[len] == '=')
-                        return *p + len + 1;
-        return NULL;
+        return FCGX_GetParam(name, request->fcgi.envp);
 }
 
 size_t hl_fastcgi_body(struct hl_fastcgi_request *request, void *bytes, size_t size)
