@@ -230,7 +230,7 @@ static int check_word(struct reading *r)
         char c = *r->next, next = r->next[1];
         if (!r->in_word || r->word.len == 0)
                 return 0;
-        bool ends = c == '&' && next && !strchr(" \t\r\n" OPERATORS, next);
+        bool ends = c == '&' && !r->command.is_program && next && !strchr(" \t\r\n" OPERATORS, next);
         bool opens = c == '(' && r->has_program && !r->command.is_program && word[r->word.len - 1] != '=';
         if (!ends && !opens)
                 return 0;

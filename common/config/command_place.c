@@ -18,6 +18,7 @@
 
 #define DOCKER_SOCKET "/run/docker.sock"
 #define INTERPRETER_MAX 256  /* bytes of a script's first line: execve(2) */
+#define SAID_MAX 1024        /* bytes of what a shell says of a script */
 #define SHELL_SAYS ": line " /* and a number and a colon, in front of what is wrong */
 
 /* One of the commands, from its program on. */
@@ -260,7 +261,8 @@ static int judge_part(const struct part *p)
 /* Whether a shell can read it; what the shell says is the reason. */
 static int judge_syntax(const struct hl_command *command, struct hl_err *err)
 {
-        char said[256] = "";
+        char said[SAID_MAX] = "";
+        size_t len = 0;
         int ends[2], status = 0;
         if (pipe2(ends, O_CLOEXEC) < 0)
                 return 0;
@@ -271,8 +273,8 @@ static int judge_syntax(const struct hl_command *command, struct hl_err *err)
                 _exit(EX_OSERR);
         }
         close(ends[1]);
-        if (pid > 0 && read(ends[0], said, sizeof(said) - 1) < 0)
-                *said = '\0';
+        for (ssize_t n = 1; pid > 0 && n > 0 && len<sizeof(said) - 1; len += n> 0 ? (size_t)n : 0)
+                n = read(ends[0], said + len, sizeof(said) - 1 - len);
         close(ends[0]);
         while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;

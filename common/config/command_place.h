@@ -3,6 +3,7 @@
  *
  * Shape    looks at what can be known before anything runs: its syntax, its programs, and habits that a unit cannot
  *          bear, such as going to the background.
+ * Process  forks a shell that reads the script and runs nothing of it.
  * Errors   -EINVAL/INVALID or -ENOENT/INVALID: one sentence that says what to write or to do.
  * Tests    tests/unit/config/test_command.c, tests/system/test_command.py
  */

@@ -53,7 +53,7 @@ bool hl_command_is_assignment(const char *word)
 bool hl_command_is_foreign_variable(const char *at)
 {
         size_t word = at[1] == '{' ? strspn(at + 2, "abcdefghijklmnopqrstuvwxyz") : 0;
-        if (at[1] == '{' && (at[2] == '{' || (word > 0 && at[2 + word] == '.')))
+        if (*at == '$' && at[1] == '{' && (at[2] == '{' || (word > 0 && at[2 + word] == '.')))
                 return true;
         size_t len = at[1] == '(' || at[1] == '$' ? strspn(at + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") : 0;
         return *at == '$' && len > 0 && (at[1] == '$' || at[2 + len] == ')');

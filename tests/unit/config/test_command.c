@@ -56,6 +56,8 @@ static void as_it_is_typed(void **state)
                 { "cd /srv/x\nsource v/activate\nvllm serve\n --x",
                   "cd /srv/x && source v/activate && exec vllm serve  --x" },
                 { "cd /srv/x &&\n  prog\n", "cd /srv/x &&   exec prog " },
+                { "cat >c <<E\nu=http://h/?a=1&b=2\nE\np", "cat >c <<E\nu=http://h/?a=1&b=2\nE\np" },
+                { "if ((x&1)); then p; fi", "if ((x&1)); then p; fi" },
                 { "cd /srv/x\n&& prog", "cd /srv/x && exec prog" },
                 { "export A=1\nprog", "export A=1 && exec prog" },
                 { "prog --x | tee /tmp/log", "prog --x | tee /tmp/log" },
