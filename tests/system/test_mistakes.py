@@ -102,11 +102,12 @@ COMMAND="CUDA_VISIBLE_DEVICES=0 {GOOD} $PORT
 
 
 def test_check_knows_what_a_drop_in_sets(machine):
-    """Another PATH, and a secret in a file that only root may read."""
-    machine.put(f"{MODELS}/m", "PORT=8401\nCOMMAND='my-server --port $PORT --key $KEY'\n")
+    """Another PATH, a secret in a file that only root may read, and a folder for logs."""
+    machine.put(f"{MODELS}/m", "PORT=8401\nCOMMAND='my-server --port $PORT --key $KEY >/var/log/m/log'\n")
     machine.sh(f"install -d /srv/bin; ln -sf {DEMO_MODEL} /srv/bin/my-server; echo KEY=secret >/srv/key; chmod 0600 /srv/key")
     assert "there is no program my-server" in check(machine)[1]
-    with machine.drop_in("model@m.service", "[Service]\nEnvironment=PATH=/srv/bin:/usr/bin:/bin\nEnvironmentFile=/srv/key\n"):
+    with machine.drop_in("model@m.service", "[Service]\nEnvironment=PATH=/srv/bin:/usr/bin:/bin\nEnvironmentFile=/srv/key\n"
+                                             "LogsDirectory=m\n"):
         assert f"{MODELS}/m" not in check(machine)[1]
         assert f"{MODELS}/m" not in check(machine, "daemon")[1]
 

@@ -215,14 +215,22 @@ static void try_path(const struct trial *t, const char *text, bool is_pattern)
                 tell(t, "COMMAND: \1", why, "");
 }
 
+static bool is_in(const char *path, const char *folder)
+{
+        size_t len = strlen(folder);
+        return hl_has_prefix(path, folder) && (path[len] == '/' || (len > 0 && folder[len - 1] == '/'));
+}
+
 /* Where a model may write: systemd makes the rest read-only for it. */
 static bool may_write(const struct trial *t, const char *path)
 {
+        static const char *const folders[] = { "/dev", "/proc", "/sys", "/tmp", "/var/tmp" };
         const char *home = value_of((void *)(uintptr_t)&t->variables, "HOME");
-        bool may = !t->run.is_strict || hl_has_prefix(path, "/dev/") || hl_has_prefix(path, "/tmp/") ||
-                   hl_has_prefix(path, "/var/tmp/") || (home && hl_has_prefix(path, home));
+        bool may = !t->run.is_strict || (home && is_in(path, home));
+        for (size_t i = 0; !may && i < HL_COUNT(folders); i++)
+                may = is_in(path, folders[i]);
         for (char **folder = t->run.writable; !may && folder && *folder; folder++)
-                may = hl_has_prefix(path, *folder + strspn(*folder, "-+"));
+                may = is_in(path, *folder) || strcmp(path, *folder) == 0;
         return may;
 }
 

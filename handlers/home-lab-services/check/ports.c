@@ -71,11 +71,11 @@ static void check_listens(struct hl_check *c, const struct hl_nginx_listen *list
         if (!read_address(listen, &place) ||
             hl_sockets_listeners(listen->first, compare_place, &search, &ignored) < 0 || search.found)
                 return;
-        hl_check_line(
-                "note",
-                "NGINX runs, and does not listen as \"listen %s\" says (%s:%u): systemctl restart nginx, a reload "
-                "cannot change that",
-                listen->address, listen->file, listen->line);
+        hl_check_line("note",
+                      "NGINX runs, and does not listen as \"listen %s\" says (%s:%u): systemctl reload nginx, and "
+                      "restart nginx "
+                      "where a reload changes nothing",
+                      listen->address, listen->file, listen->line);
         c->notes++;
 }
 

@@ -88,6 +88,33 @@ static void free_texts(char **texts)
         free(texts);
 }
 
+/* The folders that a unit may write to, beside its /tmp and its user's home. */
+static int get_writable(struct hl_bus *bus, const char *path, char ***ret_folders, struct hl_err *err)
+{
+        static const struct {
+                const char *property, *parent;
+        } kinds[] = { { "ReadWritePaths", "" },
+                      { "RuntimeDirectory", "/run/" },
+                      { "StateDirectory", "/var/lib/" },
+                      { "CacheDirectory", "/var/cache/" },
+                      { "LogsDirectory", "/var/log/" } };
+        char **all = hl_alloc(sizeof(*all));
+        size_t count = 0;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < HL_COUNT(kinds); i++) {
+                char **names = NULL;
+                r = get_texts(bus, path, HL_SYSTEMD_SERVICE, kinds[i].property, &names, err);
+                for (char **name = names; name && *name; name++) {
+                        all = hl_grow(all, count + 2, sizeof(*all));
+                        all[count++] = hl_format("%s%s", kinds[i].parent, *name + strspn(*name, "-+"));
+                        all[count] = NULL;
+                }
+                free_texts(names);
+        }
+        *ret_folders = all;
+        return r;
+}
+
 void hl_unit_run_free(struct hl_unit_run *run)
 {
         free_texts(run->environment);
@@ -127,7 +154,7 @@ int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *r
         if (r == 0)
                 r = get_text(bus, path, HL_SYSTEMD_SERVICE, "ProtectSystem", protect, sizeof(protect), err);
         if (r == 0)
-                r = get_texts(bus, path, HL_SYSTEMD_SERVICE, "ReadWritePaths", &run.writable, err);
+                r = get_writable(bus, path, &run.writable, err);
         if (r == 0)
                 r = get_texts(bus, path, HL_SYSTEMD_SERVICE, "Environment", &run.environment, err);
         if (r == 0)

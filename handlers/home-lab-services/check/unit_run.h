@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* unit_run.h - as whom a unit runs its program: what a check of COMMAND has to know.
+/* unit_run.h - as whom and where a unit runs its program, and who has changed it: what a check of COMMAND has to know.
  *
  * Errors   BUSY and INTERNAL as in bus.h.
  * Owner    hl_unit_run_free(); the bus is the caller's.
- * Source   org.freedesktop.systemd1(5): Unit.FragmentPath, Service.User.
+ * Source   org.freedesktop.systemd1(5): the interfaces Unit and Service.
  * Tests    tests/system/test_mistakes.py
  */
 #ifndef HL_HOME_LAB_SERVICES_CHECK_UNIT_RUN_H
@@ -26,7 +26,7 @@ struct hl_unit_run {
         bool private_tmp;
         bool is_strict;     /* ProtectSystem=strict */
         char **drop_ins;    /* files that change it; NULL-terminated */
-        char **writable;    /* ReadWritePaths=; NULL-terminated */
+        char **writable;    /* folders, of ReadWritePaths= and LogsDirectory= and the like; NULL-terminated */
         char **environment; /* "NAME=VALUE" of Environment=; NULL-terminated */
         char **files;       /* EnvironmentFile=, in their order; NULL-terminated */
 };
