@@ -141,19 +141,21 @@ def rows_table(rows, base=None, base_word="of the first"):
 
 
 class Targets:
-    """What was promised, and whether it is so in this run."""
+    """What was promised, and whether it is so in this run. A floor is what the same run says of the least that anybody could
+    do there: where it misses the target itself, no work of ours would meet that."""
 
     def __init__(self):
         self.lines = []
 
-    def most(self, what, value, limit, unit=""):
-        self.add(what, value, limit, unit, "at most", value <= limit)
+    def most(self, what, value, limit, unit="", floor=None):
+        self.add(what, value, f"at most {limit:g}", unit, value <= limit, floor)
 
-    def least(self, what, value, limit, unit=""):
-        self.add(what, value, limit, unit, "at least", value >= limit)
+    def least(self, what, value, limit, floor=None):
+        self.add(what, value, f"at least {limit:g}", "", value >= limit, floor)
 
-    def add(self, what, value, limit, unit, word, met):
-        self.lines.append([what, f"{value:.3g}{unit}", f"{word} {limit:g}{unit}", "met" if met else "MISSED"])
+    def add(self, what, value, wanted, unit, met, floor):
+        self.lines.append([what, f"{value:.3g}{unit}", wanted + unit, "met" if met else "MISSED",
+                           "" if floor is None else f"{floor:.3g}{unit}"])
 
     def table(self):
-        return table(["target", "measured", "wanted", ""], self.lines)
+        return table(["target", "measured", "wanted", "", "the floor's"], self.lines)

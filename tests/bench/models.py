@@ -68,16 +68,16 @@ def router(bench):
             swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, count, clients, "POST", other))
             bare = bare_router(load, count, clients, own)
             small = size == 100
-            rows = [*floors(load, count, clients, own), named, *([bare] if small else []), routed, *([swap] if swaps else [])]
+            rows = [*floors(load, count, clients, own), named, bare, routed, *([swap] if swaps else [])]
             measure(rows, bench.cpu, bench.rounds)
             bench.say(f"## A completion, {what}, {clients} client{'s' if clients > 1 else ''}\n\n{rows_table(rows)}")
             if clients == 1 and small:
                 over, floor = ((row.median("p50_us") - named.median("p50_us")) / 1000 for row in (routed, bare))
-                bench.targets.most("router: /v1/ over /NAME/, small, p50", over, 0.1, " ms")
+                bench.targets.most("router: /v1/ over /NAME/, small, p50", over, 0.1, " ms", floor)
                 bench.say(f"What stands in the way: of {over:.3f} ms over /NAME/ {floor:.3f} are those of a program that only answers. "
                           "NGINX keeps no connection to it: it closes one whose answer is X-Accel-Redirect.\n")
             if not small:
-                bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", routed.ratio(named), 1.05)
+                bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", routed.ratio(named), 1.05, floor=bare.ratio(named))
             if swaps:
                 bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", routed.ratio(swap), 1)
 
@@ -196,7 +196,8 @@ def hold(bench):
              for row in rows]))
         if limit:
             bench.targets.most(f"hold: {waiters} wait, over the model's own start",
-                               (held.median(key) - own_start.median("p50_us")) / 1000, limit, " ms")
+                               (held.median(key) - own_start.median("p50_us")) / 1000, limit, " ms",
+                               floor=at_once.median(key) / 1000)
     stop_all(bench)
 
 
@@ -277,7 +278,8 @@ def sweep(bench):
               f"{ms(all_of_it)} ms of CPU over the floor {ms(unit)} are our unit's: what systemd-analyze counts of it, and what SECTIONS=sandbox "
               "shows directive by directive. The floor itself is more than the target.\n")
     bench.targets.most(f"sweep: {SWEPT} models, none is up, CPU of all processes", at_rest[1].median("cpu all") / 1000, 5, " ms")
-    bench.targets.most(f"sweep: {SWEPT} models, all are up, CPU of all processes", busy[2].median("cpu all") / 1000, 5, " ms")
+    bench.targets.most(f"sweep: {SWEPT} models, all are up, CPU of all processes", busy[2].median("cpu all") / 1000, 5, " ms",
+                       floor=busy[0].median("cpu all") / 1000)
     put_files(bench, FILES)
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* responder - the least that a FastCGI program can be: "responder SOCKET LENGTH" gives everybody so many bytes.
  *
- * It reads nothing of a request but its end, works out nothing, and keeps connections where the web server wishes. What
+ * It looks at nothing of a request but its end, works out nothing, and keeps connections where the web server wishes. What
  * a request to it costs is the web server's share of each answer by FastCGI. "responder SOCKET LENGTH bus" asks systemd
  * before each answer: what no program can do without whose answers say what runs.
  */
@@ -20,8 +20,9 @@
 
 #define RECORD_MAX 65528 /* bytes of content, in whole eights */
 #define REQUEST_MAX 65536
+#define HEADER 8 /* bytes of a record */
 
-enum { END_REQUEST = 3, STDOUT = 6 };
+enum { END_REQUEST = 3, STDIN = 5, STDOUT = 6 };
 
 static struct {
         char *bytes;
@@ -39,7 +40,7 @@ static void add(const char *bytes, size_t len)
 
 static void add_record(int type, const char *content, size_t len)
 {
-        const char header[8] = { 1, (char)type, 0, 1, (char)(len >> 8), (char)len, 0, 0 };
+        const char header[HEADER] = { 1, (char)type, 0, 1, (char)(len >> 8), (char)len, 0, 0 };
         add(header, sizeof(header));
         add(content, len);
 }
@@ -86,12 +87,25 @@ static void watch(int epoll, int fd)
                 err(1, "epoll");
 }
 
-/* NGINX sends a request without a body at once. */
+/* Reads to the record that ends a request: an empty one of its body. 0: the web server has gone. */
+static ssize_t read_request(int fd, bool *ret_keep)
+{
+        static const char end[HEADER] = { 1, STDIN, 0, 1 };
+        static char bytes[REQUEST_MAX];
+        ssize_t len = read(fd, bytes, sizeof(bytes));
+        *ret_keep = len > 10 && bytes[10];
+        while (len >= HEADER && memcmp(bytes + len - HEADER, end, HEADER) != 0) {
+                memmove(bytes, bytes + len - HEADER, HEADER); /* the record may come in two pieces */
+                ssize_t more = read(fd, bytes + HEADER, sizeof(bytes) - HEADER);
+                len = more > 0 ? HEADER + more : 0;
+        }
+        return len;
+}
+
 static void serve(int fd, sd_bus *bus)
 {
-        static char request[REQUEST_MAX];
-        ssize_t len = read(fd, request, sizeof(request));
-        bool keep = len > 10 && request[10];
+        bool keep;
+        ssize_t len = read_request(fd, &keep);
         if (bus && len > 0)
                 bus_call(bus);
         for (size_t sent = 0; len > 0 && sent < answer.len;) {

@@ -94,9 +94,9 @@ def test_growth_is_an_exponent():
 
 def test_a_target_says_whether_it_is_met():
     targets = blocks.Targets()
-    targets.most("slow", 3, 2, " ms")
+    targets.most("slow", 3, 2, " ms", floor=2.5)
     targets.least("fast", 3, 2)
-    assert targets.table().splitlines()[2:] == ["| slow | 3 ms | at most 2 ms | MISSED |", "| fast | 3 | at least 2 | met |"]
+    assert targets.table().splitlines()[2:] == ["| slow | 3 ms | at most 2 ms | MISSED | 2.5 ms |", "| fast | 3 | at least 2 | met |  |"]
 
 
 def test_the_bench_is_whole():
