@@ -194,7 +194,7 @@ def test_a_template_of_another_name_has_the_gate_by_the_link_that_check_names(ca
         card.sh(["systemctl", "start", "llm@middle.service"])
         assert card.is_active("llm@large.service", "model-measure@llm@large.service") and not card.is_active("llm@middle.service")
     finally:
-        card.sh(f"systemctl stop 'llm@*.service'; rm -r {' '.join(files)}; systemctl daemon-reload")
+        card.sh(f"systemctl stop 'llm@*.service'; rm -rf {' '.join(files)}; systemctl daemon-reload")
 
 
 @contextlib.contextmanager

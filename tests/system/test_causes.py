@@ -97,7 +97,7 @@ def test_the_cause_is_that_of_the_last_start(machine):
 
 
 def test_one_that_systemd_starts_again_and_again_tells_why(machine):
-    model(machine, "m", "sh -c \"sleep 1; echo CUDA error: out of memory; exit 1\"", extra="START_TIMEOUT=3s\n")
+    model(machine, "m", "sh -c \"sleep 1; echo CUDA error: out of memory; exit 1\"", extra="START_TIMEOUT=6s\n")
     with machine.drop_in("model@m.service", "[Service]\nRestart=always\nRestartSec=20\n"):
         answer = start(machine, "m")
         assert answer.status == 504 and answer["cause"] == "CUDA error: out of memory", answer
@@ -261,9 +261,9 @@ def test_a_model_that_loads_is_not_idle(machine, load):
     """Ten times its START_TIMEOUT and its IDLE_TIMEOUT, and nobody waits for it."""
     limits = "START_TIMEOUT=500ms\nIDLE_TIMEOUT=500ms\n"
     if load == "it says so":
-        machine.field_model("m", PORT, "--load-seconds 6", extra=limits)
+        machine.field_model("m", PORT, "--load-seconds 8", extra=limits)
     else:
-        code = "import time, os\nend = time.monotonic() + 6\nwhile time.monotonic() < end:\n    sum(range(20000))\n" \
+        code = "import time, os\nend = time.monotonic() + 8\nwhile time.monotonic() < end:\n    sum(range(20000))\n" \
                f"os.execv(\"{server(machine)}\", [\"server.py\", \"{PORT}\"])\n"
         machine.put("/usr/local/libexec/home-lab-services-demo/works.py", code)
         model(machine, "m", "python3 /usr/local/libexec/home-lab-services-demo/works.py", extra=limits)

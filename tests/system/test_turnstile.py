@@ -161,19 +161,33 @@ def test_nothing_goes_into_a_dying_model(site, way):
 
 
 @contextlib.contextmanager
+def one_worker(site):
+    """Of several workers of NGINX each watches its listeners anew now and then, which would be counted."""
+    def use_as_many_as(number):
+        before = site.nginx_workers()
+        site.sh(f"sed -i 's/^worker_processes .*/worker_processes {number};/' /etc/nginx/nginx.conf; systemctl reload nginx")
+        wait_until(lambda: any(site.nginx_workers()) and not site.nginx_workers() & before, PATIENCE, "NGINX has other workers")
+    use_as_many_as(1)
+    try:
+        yield
+    finally:
+        use_as_many_as("auto")
+
+
+@contextlib.contextmanager
 def held_before_it_connects(site):
-    """NGINX between its look at the turnstile and the connection to the model, for as long as this lasts. What a worker watches
-    first is the client's connection, and the second one is that to the model."""
-    workers = subprocess.run(["pgrep", "--ns", str(site.leader), "--nslist", "pid", "--full", "nginx: worker process$"],
-                             capture_output=True, text=True, check=True).stdout.split()
-    with subprocess.Popen(["strace", "--trace=epoll_ctl", "--inject=epoll_ctl:delay_enter=60s:when=2", "--attach", ",".join(workers)],
-                          stderr=subprocess.PIPE, text=True) as strace:
-        try:
-            for _ in workers:
+    """NGINX between its look at the turnstile and the connection to the model, for as long as this lasts. What its worker
+    watches first is the client's connection, and then what it has for the model."""
+    with one_worker(site):
+        worker = subprocess.run(["pgrep", "--ns", str(site.leader), "--nslist", "pid", "--full", "nginx: worker process$"],
+                                capture_output=True, text=True, check=True).stdout.strip()
+        with subprocess.Popen(["strace", "--trace=epoll_ctl", "--inject=epoll_ctl:delay_enter=60s:when=2", "--attach", worker],
+                              stderr=subprocess.PIPE, text=True) as strace:
+            try:
                 assert " attached" in strace.stderr.readline()
-            yield
-        finally:
-            strace.terminate()  # which lets it go on
+                yield
+            finally:
+                strace.terminate()  # which lets it go on
 
 
 @pytest.mark.parametrize("way, name", [("sweep", "gate"), ("drain", "gate"), ("drain", "dying")])

@@ -20,6 +20,8 @@ static int scope_of(void *data, const char *secret)
         return (int)hl_scope_bits(secret);
 }
 
+#define WHOLE "hls_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const char *const host_names[] = { "lab.example.org", NULL };
 
 struct guard_case {
@@ -314,7 +316,7 @@ static void who_has_no_token_is_told_how_to_send_one(void **state)
         assert_int_equal(problem.status, 403);
         assert_non_null(strstr(problem.message, "\"Authorization: Bearer TOKEN\", x-api-key or api-key"));
         assert_non_null(strstr(problem.message, "to shut down)")); /* whole */
-        static const char *const spoilt[] = { "Bearer \"hls_x\"", "Bearer Bearer hls_x", "Bearer hls_x\\n" };
+        static const char *const spoilt[] = { "Bearer \"" WHOLE "\"", "Bearer Bearer " WHOLE, "Bearer hls_x\\n" };
         for (size_t i = 0; i < HL_COUNT(spoilt); i++) {
                 free(r.authorization);
                 r.authorization = hl_strdup(spoilt[i]);
