@@ -112,8 +112,7 @@ static void what_it_logged(void **state)
         entries = &sandboxed;
         entry_count = 1;
         expect_end(&d, 0,
-                   "/data/x: Read-only file system (its unit lets it write to its home alone: ReadWritePaths= allows "
-                   "more)",
+                   "/data/x: Read-only file system (is that its unit's doing? ReadWritePaths= allows more than its home)",
                    true);
         entries = logged + 2; /* no word of error */
         entry_count = 3;
