@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -262,24 +263,22 @@ static int judge_part(const struct part *p)
 static int judge_syntax(const struct hl_command *command, struct hl_err *err)
 {
         char said[SAID_MAX] = "";
-        size_t len = 0;
-        int ends[2], status = 0;
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return 0;
-        pid_t pid = fork();
+        int status = -1;
+        HL_CLEANUP(hl_close_fd) int fd = memfd_create("said", MFD_CLOEXEC);
+        pid_t pid = fd < 0 ? -1 : fork();
+        if (pid < 0)
+                return 0; /* the shell that is started then says the same */
         if (pid == 0) {
-                dup2(ends[1], STDERR_FILENO);
+                dup2(fd, STDERR_FILENO);
                 execl(HL_COMMAND_SHELL, "bash", "-p", "+B", "-n", "-c", command->script, "COMMAND", (char *)NULL);
                 _exit(EX_OSERR);
         }
-        close(ends[1]);
-        for (ssize_t n = 1; pid > 0 && n > 0 && len<sizeof(said) - 1; len += n> 0 ? (size_t)n : 0)
-                n = read(ends[0], said + len, sizeof(said) - 1 - len);
-        close(ends[0]);
-        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
         if (status == 0)
                 return 0;
+        if (pread(fd, said, sizeof(said) - 1, 0) < 0)
+                *said = '\0';
         const char *place = strstr(said, SHELL_SAYS), *reason = place ? strchr(place + strlen(SHELL_SAYS), ':') : NULL;
         return hl_fail(err, HL_ERR_INVALID, EINVAL, "command_invalid", "COMMAND is not what a shell can read%.*s",
                        reason ? (int)strcspn(reason, "\n") : 0, reason ? reason : "");
