@@ -51,7 +51,7 @@ static void note_capacity(bool is_set)
 {
         HL_CLEANUP(hl_free_pointer)
         char *file = hl_format("%s/capacity", hl_folder("HL_GATE_DIRECTORY", "/run/home-lab-services/gate"));
-        int fd = is_set ? open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
+        int fd = is_set ? open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644) : -1;
         hl_close_fd(&fd);
         if (!is_set)
                 unlink(file);
