@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sockets.h - what the kernel sees on the models' ports.
  *
- * Shape    one dump of the host's TCP sockets per address family, for any number of ports.
+ * Shape    one dump of the host's TCP sockets, for any number of ports.
  *          A connection is in flight while a request stands unanswered on it, bytes wait in
  *          a queue of its, or bytes moved in the last HL_SOCKETS_RECENT_MS. A connection on
  *          which nothing was ever asked, or that is kept alive between requests, is not.

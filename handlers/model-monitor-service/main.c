@@ -157,8 +157,7 @@ static int run_report(struct hl_context *ctx)
         return 0;
 }
 
-/* One that is stopped may be meant to be. */
-/* That systemd answers, and what of the timer: with one question. */
+/* That systemd answers, and what of the timer: with one question. A timer that is stopped may be meant to be. */
 static void note_sweep(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;

@@ -97,7 +97,7 @@ static void note_use(const struct waiting *w)
         if (r < 0 && !all->is_unnoted) /* once, not for each request in each second */
                 hl_log(LOG_WARNING, NULL, "%s", err.message);
         all->is_unnoted = r < 0;
-        all->noted_us = now_us;
+        all->noted_us = r < 0 ? 0 : now_us;
         memcpy(all->noted, w->model, sizeof(all->noted));
 }
 
