@@ -2,10 +2,10 @@
 /* usage.h - what is known of the use of models: the facts. What they mean, verdict.h decides.
  *
  * Shape    one look at all models: one bus call for the states, one kernel dump for the ports of
- *          those that are up, or of all where an idle host is switched off, one file time of each that was ever used. Only of models that
- *          nothing else keeps from being idle, systemd is asked when they were started and which
- *          control group they have, the kernel where that one listens, and the model itself
- *          whether it works on something.
+ *          those that are up, or of all where an idle host is switched off, and one file time of
+ *          each that was ever used. Only of models that nothing else keeps from being idle, systemd
+ *          is asked when they were started and which control group they have, the kernel where that
+ *          one listens, and the model itself whether it works on something.
  * Units    *_us are microseconds; *_at_us are CLOCK_REALTIME, 0 for never; idle_us and
  *          *_age_us do not run while the host is suspended, HL_USEC_INFINITY where there is none.
  * Errors   as in units.h and sockets.h; nothing is known then, and nothing must be stopped.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* responder - the least that a FastCGI program can be: "responder SOCKET LENGTH" gives everybody so many bytes.
  *
- * It looks at nothing of a request but its end, works out nothing, and keeps connections where the web server wishes. What
- * a request to it costs is the web server's share of each answer by FastCGI. "responder SOCKET LENGTH bus" asks systemd
- * before each answer: what no program can do without whose answers say what runs.
+ * It looks at nothing of a request but its end, works out nothing, and keeps connections where the web server wishes.
+ * What a request to it costs is the web server's share of each answer by FastCGI. "responder SOCKET LENGTH bus" asks
+ * systemd before each answer: what no program can do without whose answers say what runs.
  */
 #include "bus_call.h"
 

@@ -111,9 +111,10 @@ static void what_it_logged(void **state)
                                                            .values = { "/data/x: Read-only file system", "6", "17" } };
         entries = &sandboxed;
         entry_count = 1;
-        expect_end(&d, 0,
-                   "/data/x: Read-only file system (is that its unit's doing? ReadWritePaths= allows more than its home)",
-                   true);
+        expect_end(
+                &d, 0,
+                "/data/x: Read-only file system (is that its unit's doing? ReadWritePaths= allows more than its home)",
+                true);
         entries = logged + 2; /* no word of error */
         entry_count = 3;
         expect_end(&d, 0, "ended with status 1; the last that it logged: bye", false);
