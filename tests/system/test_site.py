@@ -47,7 +47,7 @@ class Site(Web):
             self.put("/etc/nginx/conf.d/test.conf", http)
         done = self.run("nginx -t")
         assert done.returncode == 0 and "[warn]" not in done.stderr, done.stderr
-        before = self.nginx_workers() - {""}
+        before = self.nginx_workers()
         self.sh(f"systemctl {'restart' if restart else 'reload'} nginx")
         wait_until(lambda: self.sh("curl -ks --max-time 2 --user u:p 127.0.0.1:8080/generation || true") == str(number), PATIENCE, "NGINX has it")
         wait_until(lambda: not before & self.nginx_workers(), PATIENCE, "the workers of before take no new requests")

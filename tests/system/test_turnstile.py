@@ -166,7 +166,7 @@ def one_worker(site):
     def use_as_many_as(number):
         before = site.nginx_workers()
         site.sh(f"sed -i 's/^worker_processes .*/worker_processes {number};/' /etc/nginx/nginx.conf; systemctl reload nginx")
-        wait_until(lambda: any(site.nginx_workers()) and not site.nginx_workers() & before, PATIENCE, "NGINX has other workers")
+        wait_until(lambda: site.nginx_workers() and not before & site.nginx_workers(), PATIENCE, "NGINX has other workers")
     use_as_many_as(1)
     try:
         yield

@@ -135,7 +135,7 @@ class Web(Machine):
 
     def nginx_workers(self):
         """Those that take new requests."""
-        return set(self.sh("ps -eo pid=,args= | grep '[n]ginx: worker process$' || true").split("\n"))
+        return set(self.sh("ps -eo pid=,args= | grep '[n]ginx: worker process$' || true").splitlines())
 
     def last_used(self, model):
         with contextlib.suppress(FileNotFoundError):
