@@ -18,8 +18,10 @@ WATCHERS = "nginx-config-updater.path nginx-config-updater.timer"
 @pytest.fixture
 def gate(web):
     """Nobody proposes anything but the test."""
-    web.update()
     web.sh(f"systemctl stop {WATCHERS}")
+    wait_until(lambda: web.sh("systemctl list-jobs --no-legend | grep nginx-config-updater || true") == "", PATIENCE,
+               "the run that they have asked for is over")
+    web.update()
     yield web
     web.sh(f"rm -rf {PROPOSAL}; systemctl start {WATCHERS}")
     web.update()
