@@ -22,8 +22,7 @@
 static void note(struct hl_check *c, char *text)
 {
         HL_CLEANUP(hl_free_pointer) char *owned = text;
-        hl_check_line("note", "%s", owned);
-        c->notes++;
+        hl_check_note(c, "%s", owned);
 }
 
 static const char *key_of(size_t resource)

@@ -24,16 +24,30 @@ static const int exit_statuses[CAUSE_COUNT] = { EX_CONFIG,      EX_NOPERM,  EX_T
                                                 EX_UNAVAILABLE, EX_DATAERR, EX_DATAERR };
 
 /* Under systemd the prefix becomes the line's priority in the journal: sd-daemon(3). */
-void hl_check_line(const char *word, const char *format, ...)
+__attribute__((format(printf, 2, 0))) static void print_line(const char *word, const char *format, va_list args)
 {
-        va_list args;
         if (getenv("JOURNAL_STREAM"))
                 printf("<%d>", strcmp(word, "error") == 0 ? LOG_ERR : LOG_INFO);
         printf("%s: ", word);
-        va_start(args, format);
         vprintf(format, args);
-        va_end(args);
         putchar('\n');
+}
+
+void hl_check_line(const char *word, const char *format, ...)
+{
+        va_list args;
+        va_start(args, format);
+        print_line(word, format, args);
+        va_end(args);
+}
+
+void hl_check_note(struct hl_check *c, const char *format, ...)
+{
+        va_list args;
+        va_start(args, format);
+        print_line("note", format, args);
+        va_end(args);
+        c->notes++;
 }
 
 void hl_check_problem(struct hl_check *c, const char *format, ...)
@@ -73,8 +87,7 @@ static void on_finding(void *data, const char *file, unsigned number, const char
                 snprintf(at, sizeof(at), ":%u", number);
         struct hl_check *c = data;
         if (hl_check_is_copy(file, message)) {
-                hl_check_line("note", "%s %s: an editor's copy, perhaps: rm it", file, message);
-                c->notes++;
+                hl_check_note(c, "%s %s: an editor's copy, perhaps: rm it", file, message);
                 return;
         }
         if (!c->sees_as_services && hl_has_prefix(message, "cannot be read by"))

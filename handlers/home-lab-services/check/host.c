@@ -60,11 +60,10 @@ static void note_network(struct hl_check *c, const struct hl_product_unit *socke
                 len -= blanks;
                 if (hl_has_prefix(word, "127.") || hl_has_prefix(word, "[::1]"))
                         continue;
-                hl_check_line("note",
+                hl_check_note(c,
                               "%s listens on %.*s, where many connections hold up this machine's own: drop that "
                               "ListenStream=, and enable %s-lan@ADDRESS.socket",
                               socket->unit, (int)len, word, socket->label);
-                c->notes++;
         }
         hl_buf_free(&addresses);
 }
@@ -164,11 +163,9 @@ static void note_what_is_stopped(struct hl_check *c)
                 bool failed = states[i] == HL_UNIT_FAILED;
                 bool stopped = states[i] == HL_UNIT_INACTIVE && !(known->flags & HL_PRODUCT_MAY_REST);
                 bool is_needed = known->stopped && (with_nginx || !(known->flags & HL_PRODUCT_FOR_NGINX));
-                if ((failed || stopped) && is_needed) {
-                        hl_check_line("note", "%s %s, %s", known->unit, failed ? "has failed" : "is stopped",
+                if ((failed || stopped) && is_needed)
+                        hl_check_note(c, "%s %s, %s", known->unit, failed ? "has failed" : "is stopped",
                                       known->stopped);
-                        c->notes++;
-                }
         }
 }
 
@@ -182,9 +179,8 @@ static void note_lingering(struct hl_check *c)
                 HL_CLEANUP(hl_free_pointer) char *mark = hl_format("/var/lib/systemd/linger/%s", users[i]);
                 if (access(mark, F_OK) < 0)
                         continue;
-                hl_check_line("note", "%s lingers, so what it starts need not end: loginctl disable-linger %s",
-                              users[i], users[i]);
-                c->notes++;
+                hl_check_note(c, "%s lingers, so what it starts need not end: loginctl disable-linger %s", users[i],
+                              users[i]);
         }
 }
 
@@ -193,11 +189,9 @@ static void note_no_landlock(struct hl_check *c)
         /* Its version. Within the coordinator's unit no such question is let through. */
         if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 0 || (errno != ENOSYS && errno != EOPNOTSUPP))
                 return;
-        hl_check_line("note",
-                      "this kernel has no Landlock, so systemd makes a mount namespace for each connection to a "
-                      "port and for each sweep, which takes longer: is it left out of \"lsm=\" on the kernel's "
-                      "command line?");
-        c->notes++;
+        hl_check_note(c, "this kernel has no Landlock, so systemd makes a mount namespace for each connection to a "
+                         "port and for each sweep, which takes longer: is it left out of \"lsm=\" on the kernel's "
+                         "command line?");
 }
 
 void hl_check_host(struct hl_check *c)

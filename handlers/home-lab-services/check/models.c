@@ -25,12 +25,6 @@
 #define RULES_SIZE_MAX (256 * 1024) /* bytes */
 #define FIRST_FREE_PORT 1024        /* below, only root may listen */
 
-static void note(struct hl_check *c, const char *text)
-{
-        hl_check_line("note", "%s", text);
-        c->notes++;
-}
-
 /* ---- ports ---- */
 
 static void check_ports(struct hl_check *c, const struct hl_catalog *catalog, size_t i)
@@ -109,7 +103,7 @@ static void note_name(struct hl_check *c, const struct hl_model *model)
                                 "mean, or out of this folder",
                                 model->file_path, name, model->file_path);
         if (text)
-                note(c, text);
+                hl_check_note(c, "%s", text);
 }
 
 /* ---- what is no file ---- */
@@ -128,7 +122,7 @@ static void note_folders(struct hl_check *c)
                 HL_CLEANUP(hl_free_pointer)
                 char *text = hl_format("%s: folders are not read, and names of models have no /: mv its files to %s",
                                        path, c->config.models_dir);
-                note(c, text);
+                hl_check_note(c, "%s", text);
         }
         if (dir)
                 closedir(dir);
@@ -161,7 +155,7 @@ void hl_check_strays(struct hl_bus *bus, const struct hl_config *config, const s
 
 static void note_stray(void *data, const char *sentence)
 {
-        note(data, sentence);
+        hl_check_note(data, "%s", sentence);
 }
 
 /* What was enabled, and whose file is gone since: it fails at each boot. */
@@ -181,7 +175,7 @@ static void note_enabled(struct hl_check *c, const struct hl_catalog *catalog)
                                        c->config.models_dir, unit);
                 hl_make_printable(text);
                 if (!has_file)
-                        note(c, text);
+                        hl_check_note(c, "%s", text);
         }
         globfree(&found);
 }
@@ -204,7 +198,7 @@ static void note_state(struct hl_check *c, const struct hl_model *model, enum hl
                                  model->unit, cause, model->unit);
         }
         if (text)
-                note(c, text);
+                hl_check_note(c, "%s", text);
 }
 
 /* What runs, or does not, though its file is right. */

@@ -231,12 +231,6 @@ static void check_sockets(struct hl_check *c, struct view *view)
         globfree(&sockets);
 }
 
-static void note(struct hl_check *c, const char *text)
-{
-        hl_check_line("note", "%s", text);
-        c->notes++;
-}
-
 /* Models ask nobody for a password. */
 static void note_open_models(struct hl_check *c, const struct view *view)
 {
@@ -253,7 +247,7 @@ static void note_open_models(struct hl_check *c, const struct view *view)
                                        "home-lab-services token add NAME --scope use; then \"auth\": {\"models\": "
                                        "\"token\"} in %s/config.json",
                                        listen->address, listen->file, listen->line, hl_configuration_dir());
-                note(c, text);
+                hl_check_note(c, "%s", text);
                 return;
         }
 }
@@ -274,7 +268,7 @@ static void check_site(struct hl_check *c, struct view *view)
                 char *text = hl_format("%s: bodies are at most 1 MB long, as NGINX has it by itself: add "
                                        "\"client_max_body_size 64m;\" to its server { }, then: " RELOAD,
                                        view->site);
-                note(c, text);
+                hl_check_note(c, "%s", text);
         }
         note_open_models(c, view);
         if (hl_check_total(c) == before)
@@ -303,7 +297,7 @@ static void say_where_the_site_is_not(struct hl_check *c, const struct view *vie
                                  hl_check_again());
         else
                 text = hl_format("NGINX has no site of the lab, it is not enabled: %s", hl_check_again());
-        note(c, text);
+        hl_check_note(c, "%s", text);
 }
 
 /* The lab can do without NGINX, so the coordinator does not wait for it. */

@@ -37,6 +37,9 @@ struct hl_check {
 /* One line on stdout; word is "ok", "note" or "error". */
 void hl_check_line(const char *word, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What is no error, and better otherwise. */
+void hl_check_note(struct hl_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* An error of the part being checked. */
 void hl_check_problem(struct hl_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

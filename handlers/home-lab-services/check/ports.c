@@ -24,10 +24,9 @@ static void check_port_of(struct hl_check *c, const struct hl_nginx_ports *ports
         HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_of_port(model->port);
         if (!holder || hl_product_socket_of(model->port)) /* ours: said already */
                 return;
-        hl_check_line("note",
+        hl_check_note(c,
                       "%s does not run, and its port %u is held by %s: stop that, or give the model another PORT in %s",
                       model->name, model->port, holder, model->file_path);
-        c->notes++;
 }
 
 /* Where a `listen` of NGINX's listens; false: it has a name, or a unix socket. */
@@ -71,12 +70,10 @@ static void check_listens(struct hl_check *c, const struct hl_nginx_listen *list
         if (!read_address(listen, &place) ||
             hl_sockets_listeners(listen->first, compare_place, &search, &ignored) < 0 || search.found)
                 return;
-        hl_check_line("note",
+        hl_check_note(c,
                       "NGINX runs, and does not listen as \"listen %s\" says (%s:%u): systemctl reload nginx, and "
-                      "restart nginx "
-                      "where a reload changes nothing",
+                      "restart nginx where a reload changes nothing",
                       listen->address, listen->file, listen->line);
-        c->notes++;
 }
 
 /* A port that somebody else has on [::1] beside us: who says "localhost" asks there first. */
@@ -92,9 +89,8 @@ static void note_beside(void *data, const struct hl_listener *listener)
         if (!listener->is_v6 || memcmp(listener->address, loopback, sizeof(loopback)) != 0 || listener->uid == 0)
                 return; /* systemd, and NGINX's master, are root */
         HL_CLEANUP(hl_free_pointer) char *holder = hl_holder_describe(listener);
-        hl_check_line("note", "[::1]:%u is held by %s, so \"localhost:%u\" leads there and not to us: stop that",
+        hl_check_note(beside->check, "[::1]:%u is held by %s, so \"localhost:%u\" leads there and not to us: stop that",
                       beside->port, holder, beside->port);
-        beside->check->notes++;
 }
 
 static void check_beside(struct hl_check *c, uint16_t port)

@@ -17,12 +17,6 @@ static bool is_peoples(const char *path)
         return hl_has_prefix(path, "/etc/systemd/") || hl_has_prefix(path, "/run/systemd/");
 }
 
-static void note(struct hl_check *c, const char *sentence)
-{
-        hl_check_line("note", "%s", sentence);
-        c->notes++;
-}
-
 /* systemd's own words, of these files alone: "/etc/…/override.conf:1: Assignment outside of section. Ignoring." */
 static void verify(struct hl_check *c, const char *unit, const struct hl_names *files)
 {
@@ -36,7 +30,7 @@ static void verify(struct hl_check *c, const char *unit, const struct hl_names *
                 line[strcspn(line, "\n")] = '\0';
                 hl_make_printable(line);
                 if (hl_names_line(files, file) > 0)
-                        note(c, line);
+                        hl_check_note(c, "%s", line);
         }
         if (said)
                 pclose(said);
@@ -45,16 +39,13 @@ static void verify(struct hl_check *c, const char *unit, const struct hl_names *
 
 void hl_check_unit(struct hl_check *c, const char *unit, const struct hl_unit_run *run, struct hl_names *verified)
 {
-        HL_CLEANUP(hl_free_pointer) char *sentence = NULL;
         struct hl_names files = { 0 };
         if (strcmp(run->load_state, "masked") == 0)
-                sentence = hl_format("%s is masked, so nobody can start it: systemctl unmask %s", unit, unit);
+                hl_check_note(c, "%s is masked, so nobody can start it: systemctl unmask %s", unit, unit);
         else if (strcmp(run->load_state, "loaded") != 0)
                 hl_check_problem(c, "%s cannot be used, it is %s: systemctl status %s", unit, run->load_state, unit);
         else if (run->needs_reload)
-                sentence = hl_format("%s was changed, and systemd has not read that: systemctl daemon-reload", unit);
-        if (sentence)
-                note(c, sentence);
+                hl_check_note(c, "%s was changed, and systemd has not read that: systemctl daemon-reload", unit);
         for (char **file = run->drop_ins; file && *file; file++)
                 if (is_peoples(*file) && hl_names_add(verified, *file, 1) == 0)
                         hl_names_add(&files, *file, 1);
