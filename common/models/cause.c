@@ -163,7 +163,7 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
 /* Of a reason that lies in the unit, and not in the program, nobody knows from the program's words what to do. */
 static void add_hint(char cause[static HL_CAUSE_SIZE])
 {
-        static const char hint[] = " (is that its unit\'s doing? ReadWritePaths= allows more than its home)";
+        static const char hint[] = " (is that its unit's doing? ReadWritePaths= allows more than its home)";
         size_t len = strlen(cause);
         if (strcasestr(cause, "read-only file system") && len + sizeof(hint) <= HL_CAUSE_SIZE)
                 memcpy(cause + len, hint, sizeof(hint));
