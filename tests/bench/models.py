@@ -240,15 +240,37 @@ def readiness(bench):
 SWEEP, SWEPT = "model-idle-sweep.service", 20
 
 
-def oneshot(machine, unit, times=5):
+def systemctl(machine, *verbs_and_unit, times=5):
+    """Each of the verbs in turn, time after time."""
+    *verbs, unit = verbs_and_unit
+
     def run():
         began = time.monotonic()
         for _ in range(times):
-            machine.sh(["systemctl", "start", unit])
+            for verb in verbs:
+                machine.sh(["systemctl", verb, unit])
         took = (time.monotonic() - began) * 1e6
         return {"requests": times, "seconds": took / 1e6, "failed": 0, "status": 200, "bytes": 0, "p50_us": took / times,
                 "p99_us": took / times, "max_us": took / times, "first_us": took / times}
     return run
+
+
+def gate(bench):
+    """Where nobody has said what fits, a model starts and stops as it would without the drop-in that asks."""
+    machine = bench.machine
+    machine.sh(f"rm -f {ETC}/config.json")
+    machine.model("gated", 9000, command="sleep infinity")
+    text = machine.path(machine.properties("model@gated.service", "FragmentPath")["FragmentPath"]).read_text()
+    peers.unit(machine, "bench-ungated@.service", text)
+    peers.unit(machine, "bench-true@.service", text + "\n[Service]\nExecCondition=+/bin/true\n")
+    machine.sh("systemctl daemon-reload")
+    rows = measure([Row(name, systemctl(machine, "start", "stop", f"{template}@gated.service")) for name, template in (
+        ("floor: without the gate", "bench-ungated"), ("floor: /bin/true for the gate", "bench-true"), ("ours", "model"))],
+        bench.cpu, bench.rounds)
+    bench.say(f"## A model is started and stopped, without a capacity\n\n{rows_table(rows)}")
+    for what, key in ("time", "p50_us"), ("CPU of all processes", "cpu all"):
+        bench.targets.most(f"gate: start and stop without a capacity, of the same without the gate, {what}",
+                           rows[2].ratio(rows[0], key), 1.05, floor=rows[1].ratio(rows[0], key))
 
 
 def sweep(bench):
@@ -256,9 +278,9 @@ def sweep(bench):
     machine = bench.machine
     path = machine.properties(SWEEP, "FragmentPath")["FragmentPath"]
     lines = machine.path(path).read_text().splitlines()
-    true = "ExecStart=/bin/true"
-    peers.unit(machine, "bench-true.service", f"[Service]\nType=oneshot\n{true}\n")
-    peers.unit(machine, "bench-true-ours.service", "\n".join(true if line.startswith("ExecStart=") else line for line in lines
+    command = "ExecStart=/bin/true"
+    peers.unit(machine, "bench-true.service", f"[Service]\nType=oneshot\n{command}\n")
+    peers.unit(machine, "bench-true-ours.service", "\n".join(command if line.startswith("ExecStart=") else line for line in lines
                                                              if not line.startswith("Condition")))
     machine.sh(f"rm -rf {MODELS}/* && mkdir -p {MODELS} && rm -f {ETC}/config.json && systemctl daemon-reload")
     names = [f"bench-{i:04}" for i in range(SWEPT)]
@@ -266,11 +288,12 @@ def sweep(bench):
         machine.model(name, 10000 + i, command="sleep infinity")
     machine.sh("systemctl start nginx-config-updater.service")
     floor = "floor: systemd starts /bin/true"
-    at_rest = [Row(floor, oneshot(machine, "bench-true.service")), Row("ours, no model is up", oneshot(machine, SWEEP))]
+    true, own = systemctl(machine, "start", "bench-true.service"), systemctl(machine, "start", SWEEP)
+    at_rest = [Row(floor, true), Row("ours, no model is up", own)]
     measure(at_rest, bench.cpu, bench.rounds)
     machine.sh("systemctl start " + " ".join(f"model@{name}.service" for name in names))
-    busy = [Row(floor, oneshot(machine, "bench-true.service")), Row("/bin/true in our unit", oneshot(machine, "bench-true-ours.service")),
-            Row("ours, all are up", oneshot(machine, SWEEP))]
+    busy = [Row(floor, true), Row("/bin/true in our unit", systemctl(machine, "start", "bench-true-ours.service")),
+            Row("ours, all are up", own)]
     measure(busy, bench.cpu, bench.rounds)
     machine.sh("systemctl stop 'model@bench-*.service'")
     unit, all_of_it = (busy[i].median("cpu all") - busy[0].median("cpu all") for i in (1, 2))
