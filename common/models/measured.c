@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define FILE_MAX 4096 /* bytes */
+#define TO_THE_END "to the end"
 
 static char *path_of(const struct hl_model *model)
 {
@@ -26,6 +27,7 @@ static void parse_line(char *line, struct hl_measured *measured)
 {
         char name[HL_RESOURCE_TEXT], *blank = strrchr(line, ' ');
         uint64_t bytes;
+        measured->to_end |= strcmp(line, TO_THE_END) == 0;
         if (!blank || hl_parse_uint(blank + 1, HL_SIZE_LIMIT, &bytes) < 0)
                 return;
         *blank = '\0';
@@ -54,7 +56,7 @@ struct hl_measured hl_measured_of(const struct hl_model *model)
         return measured;
 }
 
-void hl_measured_record(const struct hl_model *model, const uint64_t bytes[static HL_RESOURCES])
+void hl_measured_record(const struct hl_model *model, const uint64_t bytes[static HL_RESOURCES], bool is_end)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
         HL_CLEANUP(hl_buf_free) struct hl_buf text = { .max = FILE_MAX };
@@ -67,8 +69,11 @@ void hl_measured_record(const struct hl_model *model, const uint64_t bytes[stati
                 if (most > 0)
                         hl_buf_addf(&text, "%s %" PRIu64 "\n", hl_resource_name(i, name), most);
         }
-        if (is_more && text.len > 0)
-                hl_replace_file(path, text.data, text.len, 0644, (gid_t)-1);
+        bool to_end = is_end || (!is_old && before.to_end);
+        if (text.len == 0 || (!is_more && to_end == before.to_end))
+                return;
+        hl_buf_adds(&text, to_end ? TO_THE_END "\n" : "");
+        hl_replace_file(path, text.data, text.len, 0644, (gid_t)-1);
 }
 
 void hl_measured_add(struct hl_measured *measured, const char *address, uint64_t bytes)

@@ -7,12 +7,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const char *folder(void)
+{
+        return hl_folder("HL_READY_DIRECTORY", HL_READY_FOLDER);
+}
+
 static char *path_of(const char *model)
 {
-        return hl_format("%s/%s", hl_folder("HL_READY_DIRECTORY", HL_READY_FOLDER), model);
+        return hl_format("%s/%s", folder(), model);
 }
 
 static int set_time(const char *path, uint64_t us)
@@ -53,4 +59,17 @@ bool hl_ready_mark_since(const char *model, uint64_t start_us)
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
         struct stat status;
         return lstat(path, &status) == 0 && hl_timespec_us(status.st_mtim) >= start_us;
+}
+
+int hl_ready_mark_await(const char *model, uint64_t start_us)
+{
+        HL_CLEANUP(hl_close_fd) int fd = inotify_init1(IN_CLOEXEC);
+        if (fd < 0 || inotify_add_watch(fd, folder(), IN_ATTRIB | IN_ONLYDIR) < 0)
+                return -errno;
+        while (!hl_ready_mark_since(model, start_us)) {
+                _Alignas(struct inotify_event) char any[4096]; /* whose it is the next look says */
+                if (read(fd, any, sizeof(any)) < 0 && errno != EINTR)
+                        return -errno;
+        }
+        return 0;
 }

@@ -7,6 +7,7 @@
  * Units    *_us are CLOCK_MONOTONIC, as systemd's ActiveEnterTimestampMonotonic is.
  * Errors   -errno: the folder is missing or not ours. Nobody has to care: what is not marked was not seen.
  * Process  one system call, but for the first mark of a model. Whoever may write to the folder marks, others do not.
+ *          Nothing waits but hl_ready_mark_await(), which reads no file.
  * Tests    tests/unit/models/test_ready_mark.c
  */
 #ifndef HL_MODELS_READY_MARK_H
@@ -22,5 +23,8 @@ int hl_ready_mark(const char *model, uint64_t asked_us);
 
 /* Whether it was seen ready after it was started then. */
 bool hl_ready_mark_since(const char *model, uint64_t start_us);
+
+/* Waits until it was, however long that takes. */
+int hl_ready_mark_await(const char *model, uint64_t start_us);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* model-measure - what a model has really used, right before it is stopped (ExecStop= of model-measure@.service).
+/* model-measure - what a model really uses, when it has become ready and right before it is stopped (ExecStart= and
+ * ExecStop= of model-measure@.service).
  *
  * It notes that for GET /capacity and for "home-lab-services check", and says it in the journal under the model's name.
- * Where config.json has no "capacity", or the model was not ready, it does nothing. Whatever happens it ends soon, and
- * with 0: no model stops another way for it. */
+ * Where config.json has no "capacity", or the model was not ready, it does nothing. Whatever happens it ends with 0,
+ * and before a stop soon: no model stops another way for it. */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -27,6 +28,14 @@
 
 #define SERVICES "home-lab-services" /* the user who writes down what the services read, and its group */
 #define ALL_MAX_SECONDS 10
+#define READY_MAX_SECONDS 3600 /* the longest START_TIMEOUT */
+
+/* What it is run for. */
+struct run {
+        bool is_end; /* the model is stopped, else it has become ready */
+        const char *name, *cgroup;
+        struct measure_fdinfo fdinfo;
+};
 
 /* As those judge who make room: whoever started it has seen it ready, or it had the time for that. */
 static bool was_ready(const struct hl_model *model)
@@ -52,7 +61,7 @@ static void add_files(const struct measure_fdinfo *fdinfo, struct hl_measured *m
                         measured->bytes[i] = by_files.bytes[i];
 }
 
-static void say(const struct hl_model *model, const struct hl_measured *measured)
+static void say(const struct run *run, const struct hl_measured *measured)
 {
         HL_CLEANUP(hl_buf_free) struct hl_buf text = { 0 };
         char name[HL_RESOURCE_TEXT], size[HL_SIZE_TEXT];
@@ -61,44 +70,64 @@ static void say(const struct hl_model *model, const struct hl_measured *measured
                         hl_buf_addf(&text, "%s%s of %s", text.len > 0 ? ", " : "",
                                     hl_format_size(measured->bytes[i], size), hl_resource_name(i, name));
         if (text.len > 0)
-                fprintf(stderr, "<5>%s used %s\n", model->name, text.data); /* sd-daemon(3): a notice */
+                fprintf(stderr, "<5>%s %s %s\n", run->name, run->is_end ? "used" : "is ready and uses",
+                        text.data); /* sd-daemon(3): a notice */
 }
 
-static void measure(const char *name, const char *cgroup, const struct measure_fdinfo *fdinfo)
+static void measure(const struct run *run)
 {
         HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err ignored = { 0 }; /* the gate and the check say what is wrong */
         if (hl_config_load(NULL, &config, &ignored) < 0 || !config.capacity.is_set ||
-            hl_catalog_load(&config, name, NULL, &catalog, &ignored) < 0 || catalog.count == 0 ||
+            hl_catalog_load(&config, run->name, NULL, &catalog, &ignored) < 0 || catalog.count == 0 ||
             !was_ready(&catalog.models[0]))
                 return;
-        struct hl_measured measured = hl_measured_now(cgroup);
-        add_files(fdinfo, &measured);
-        if (fdinfo->has_nvidia)
-                measure_nvidia(cgroup, &measured);
-        hl_measured_record(&catalog.models[0], measured.bytes);
-        say(&catalog.models[0], &measured);
+        struct hl_measured measured = hl_measured_now(run->cgroup);
+        add_files(&run->fdinfo, &measured);
+        if (run->fdinfo.has_nvidia)
+                measure_nvidia(run->cgroup, &measured);
+        hl_measured_record(&catalog.models[0], measured.bytes, run->is_end);
+        say(run, &measured);
+}
+
+/* What only root may see is read before anything else. */
+static void look(const char *unit, struct run *run)
+{
+        HL_CLEANUP(hl_cgroups_free) struct hl_cgroups groups;
+        hl_cgroups_of_unit(unit, &groups);
+        if (!groups.path) /* it has ended by itself */
+                return;
+        run->cgroup = groups.path;
+        measure_fdinfo_read(groups.path, &run->fdinfo);
+        if (!hl_privileges_are_roots() || hl_privileges_become(SERVICES, SERVICES) == 0)
+                measure(run);
+        measure_fdinfo_free(&run->fdinfo);
+}
+
+/* Who finds the model ready marks it. Nobody may ever ask. */
+static bool await_ready(const char *unit, const char *name)
+{
+        uint64_t begun_us = hl_unit_start_hint(unit);
+        alarm(READY_MAX_SECONDS);
+        return begun_us > 0 && hl_ready_mark_await(name, hl_clock_monotonic_of(begun_us)) == 0;
 }
 
 int main(int argc, char **argv)
 {
-        HL_CLEANUP(measure_fdinfo_free) struct measure_fdinfo fdinfo = { 0 };
         if (hl_version_asked(argc, argv))
                 return EX_OK;
-        const char *at = argc == 2 ? strchr(argv[1], '@') : NULL;
+        bool is_start = argc == 3 && strcmp(argv[1], "--ready") == 0;
+        const char *at = argc == 2 || is_start ? strchr(argv[argc - 1], '@') : NULL;
         if (!at || !hl_model_name_valid(at + 1)) {
-                fputs("Usage: model-measure TEMPLATE@MODEL_NAME, as the ExecStop= of model-measure@.service\n", stderr);
+                fputs("Usage: model-measure [--ready] TEMPLATE@MODEL_NAME, as model-measure@.service says\n", stderr);
                 return EX_USAGE;
         }
-        alarm(ALL_MAX_SECONDS);
-        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", argv[1]);
-        HL_CLEANUP(hl_cgroups_free) struct hl_cgroups groups;
-        hl_cgroups_of_unit(unit, &groups);
-        if (!groups.path) /* it has ended by itself */
+        struct run run = { .is_end = !is_start, .name = at + 1 };
+        HL_CLEANUP(hl_free_pointer) char *unit = hl_format("%s.service", argv[argc - 1]);
+        if (is_start && !await_ready(unit, run.name))
                 return EX_OK;
-        measure_fdinfo_read(groups.path, &fdinfo);
-        if (!hl_privileges_are_roots() || hl_privileges_become(SERVICES, SERVICES) == 0)
-                measure(at + 1, groups.path, &fdinfo);
+        alarm(ALL_MAX_SECONDS);
+        look(unit, &run);
         return EX_OK;
 }

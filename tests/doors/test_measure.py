@@ -73,22 +73,29 @@ class Host:
     def calls(self):
         return (self.folder / "calls").read_text().splitlines()
 
-    def measure(self):
-        done = subprocess.run([BUILD / "model-measure", "model@m"], capture_output=True, text=True, timeout=TIMEOUT, user=NOBODY,
-                              group=NOBODY, extra_groups=(), env={
+    def begin(self, *options):
+        return subprocess.Popen([BUILD / "model-measure", *options, "model@m"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, user=NOBODY, group=NOBODY, extra_groups=(), env={
             "CONFIGURATION_DIRECTORY": str(self.folder), "MODELS_CONFIG_DIR": f"{self.folder}/models",
             "STATE_DIRECTORY": str(self.folder), "HL_READY_DIRECTORY": f"{self.folder}/ready",
             "HL_STARTED_DIRECTORY": f"{self.folder}/started", "HL_CGROUP_ROOT": f"{self.folder}/cgroup",
             "HL_PROC_ROOT": f"{self.folder}/proc", "HL_SYS_ROOT": f"{self.folder}/sys",
             "PATH": f"{self.folder}/bin:/usr/bin:/bin"})
-        assert done.returncode == 0, done
-        return done.stderr
+
+    def measure(self, *options):
+        with self.begin(*options) as process:
+            said = process.communicate(timeout=TIMEOUT)[0]
+        assert process.returncode == 0, said
+        return said
+
+    def lines(self):
+        file = self.folder / "measured/m"
+        return file.read_text().splitlines() if file.exists() else []
 
     def measured(self):
         """What is written down: bytes by resource."""
-        file = self.folder / "measured/m"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return {name: int(number) for name, _, number in (line.rpartition(" ") for line in lines)}
+        found = (line.rpartition(" ") for line in self.lines())
+        return {name: int(number) for name, _, number in found if number.isdigit()}
 
     def gpus(self):
         self.measure()
@@ -243,6 +250,25 @@ def test_what_was_not_ready_is_not_measured(host):
     assert host.measure() == "" and host.measured() == {} and host.calls() == []
     host.ready(time.monotonic())
     assert host.measure() != ""
+
+
+def test_what_has_become_ready_is_measured(host):
+    """What it uses then is no reason to claim less."""
+    host.process()
+    started = host.folder / "started/invocation:model@m.service"
+    os.utime(started, follow_symlinks=False)
+    os.utime(host.folder / "ready/m", (0, 0))
+    with host.begin("--ready") as process:
+        host.ready(1)  # of another start
+        host.ready(time.monotonic())
+        assert process.communicate(timeout=TIMEOUT)[0] == "<5>m is ready and uses 4 GiB of memory\n"
+    assert host.lines() == [f"memory {4 * GIB}"]
+    host.measure()
+    assert host.lines() == [f"memory {4 * GIB}", "to the end"]
+    host.measure("--ready")
+    assert host.lines() == [f"memory {4 * GIB}", "to the end"]
+    started.unlink()  # it has ended
+    assert host.measure("--ready") == ""
 
 
 def test_what_cannot_be_told_is_no_failure(host):

@@ -297,17 +297,19 @@ def check_says_what_to_write(machine):
     machine.config(capacity={"gpus": {"0": "64G", "1": "64G"}, "memory": "64G"})
     machine.model("wide", 8402, extra='GPU_MEMORY="0:18G 1:6G"\nMEMORY="8G"\n')
     gib = 1024 * MIB
-    machine.put(f"{MEASURED}/wide", f"gpu 0 {9 * gib + 1}\ngpu 1 {6 * gib + MIB}\nmemory {7 * gib}\n")
+    machine.put(f"{MEASURED}/wide", f"gpu 0 {9 * gib + 1}\ngpu 1 {6 * gib + MIB}\nmemory {7 * gib}\nto the end\n")
     machine.model("bare", 8403)
     machine.put(f"{MEASURED}/bare", f"gpu 1 {3 * gib + 100 * MIB}\n")
+    machine.model("fresh", 8404, extra='GPU_MEMORY="0:18G"\n')
+    machine.put(f"{MEASURED}/fresh", f"gpu 0 {9 * gib}\n")  # it has become ready, and may use more
     text = machine.run("home-lab-services check").stdout
-    notes = [line for line in text.splitlines() if f"{MODELS}/wide" in line or f"{MODELS}/bare" in line]
+    notes = [line for line in text.splitlines() if re.search(f"{MODELS}/(wide|bare|fresh)", line)]
     assert notes == [
         f"note: {MODELS}/bare: GPU_MEMORY: it claims nothing of gpu 1 and used 3 GiB, so what does not fit beside it may be "
         'started: write GPU_MEMORY="1:3184M"',
         f"note: {MODELS}/wide: GPU_MEMORY: it claims 18 GiB of gpu 0 and used 9 GiB at most, so others wait that would fit "
         'beside it: write GPU_MEMORY="0:9.5G 1:6G"'], text
-    machine.sh(f"rm {MODELS}/wide {MODELS}/bare {MEASURED}/*")
+    machine.sh(f"rm {MODELS}/wide {MODELS}/bare {MODELS}/fresh {MEASURED}/*")
 
 
 def test_what_was_used_is_learned(card):
@@ -316,19 +318,19 @@ def test_what_was_used_is_learned(card):
                f'{DEMO_MODEL} --name large --port 8401 --load-seconds 0 --card {CARD} --card-bytes {20 * MIB}\'')
     counted = "memory" in card.sh("cat /sys/fs/cgroup/cgroup.controllers || true").split()
     with nvidia_card(card) as calls:
-        assert card.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+        use_and_measure(card)
         (large,) = card.http("GET", INFERENCE, "/capacity").json["models"]
-        assert (large["measured"], large["measured_at"]) == ([], None) and bool(large["in_use"]) == counted
-        assert calls() == []
+        assert {"resource": "gpu 0", "bytes": 20 * MIB} in large["measured"] and large["measured_at"]
+        assert bool(large["in_use"]) == counted and calls() == ["home-lab-services NoNewPrivs:\t1"]
         card.sh(["systemctl", "stop", unit("large")])
-        assert calls() == ["home-lab-services NoNewPrivs:\t1"]
+        assert calls() == ["home-lab-services NoNewPrivs:\t1"] * 2
         (large,) = card.http("GET", INFERENCE, "/capacity").json["models"]
         used = {one["resource"]: one["bytes"] for one in large["measured"]}
         assert used["gpu 0"] == 20 * MIB and ("memory" in used) == counted
         assert not counted or used["memory"] > 20 * MIB  # a tmpfs is memory
         assert large["measured_at"] and large["in_use"] == []
-        logged = card.sh(["journalctl", "-o", "cat", "-t", "model@large", "--grep", "^large used "])
-        assert logged.startswith("large used 20 MiB of gpu 0")
+        logged = card.sh(["journalctl", "-o", "cat", "-t", "model@large", "--grep", "^large .*use[ds] "])
+        assert re.match("large is ready and uses 20 MiB of gpu 0.*\nlarge used 20 MiB of gpu 0", logged), logged
         words = f"note: {MODELS}/large: GPU_MEMORY: it claims 2 MiB of gpu 0 and used 20 MiB, so what does not fit beside it " \
                 'may be started: write GPU_MEMORY="32M"\n'
         assert words in card.run("home-lab-services check").stdout
@@ -342,11 +344,15 @@ def test_what_was_used_is_learned(card):
         assert len(calls()) == before
 
 
+def use_and_measure(machine):
+    assert machine.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
+    wait_until(lambda: machine.properties(measure("large"), "SubState")["SubState"] == "exited", PATIENCE, "it is ready, and measured")
+
+
 def measures_with_each_stop_and_no_crash(machine, calls):
     """Also where a unit has an ExecStop= of its own, which ends the model."""
     def up():
-        assert machine.http("POST", INFERENCE, "/models/large/start?wait=ready").status == 200
-        wait_until(lambda: machine.is_active(measure("large")), PATIENCE, "it is measured in the end")
+        use_and_measure(machine)
         return len(calls())
     with machine.drop_in(unit("large"), f"[Service]\nReadWritePaths=-{CARD}\nExecStop=/bin/kill $MAINPID\n"):
         before = up()
@@ -356,6 +362,6 @@ def measures_with_each_stop_and_no_crash(machine, calls):
         machine.sh(["systemctl", "kill", "--signal=KILL", unit("large")])
         wait_until(lambda: not machine.is_active(measure("large")), PATIENCE, "it ends with the model")
         machine.sh(["systemctl", "reset-failed", unit("large")])
-        assert len(calls()) == before == up()
+        assert len(calls()) == before and up() == before + 1
         machine.sh(["systemctl", "stop", unit("large")])
-        assert len(calls()) == before + 1 and machine.failed_units() == ""
+        assert len(calls()) == before + 2 and machine.failed_units() == ""

@@ -87,7 +87,7 @@ static void note_measured(struct hl_check *c, const struct hl_model *model)
         for (size_t i = 0; i < HL_RESOURCES; i++) {
                 uint64_t claim = model->claim.bytes[i], used = measured.bytes[i];
                 bool is_more = used >= claim + MORE_MIN,
-                     is_less = used + LESS_MIN <= claim && used * 100 < claim * LESS_PERCENT;
+                     is_less = measured.to_end && used + LESS_MIN <= claim && used * 100 < claim * LESS_PERCENT;
                 if (c->config.capacity.bytes[i] == 0 || used == 0 || (!is_more && !is_less))
                         continue;
                 HL_CLEANUP(hl_free_pointer) char *write = advice(model, &measured, i);

@@ -12,27 +12,32 @@ static void the_most_is_known_until_the_file_is_changed(void **state)
 {
         struct hl_model model = { .name = "m", .changed_us = 1 };
         uint64_t bytes[HL_RESOURCES] = { [0] = 18, [HL_MEMORY] = 5 };
-        hl_measured_record(&model, bytes); /* without the folder nothing is */
+        hl_measured_record(&model, bytes, true); /* without the folder nothing is */
         assert_int_equal(hl_measured_of(&model).at_us, 0);
         must(mkdir(test_path(*state, "measured"), 0755) == 0);
         assert_int_equal(hl_measured_of(&model).bytes[0], 0);
 
-        hl_measured_record(&model, bytes);
+        hl_measured_record(&model, bytes, false);
+        assert_false(hl_measured_of(&model).to_end);
+        hl_measured_record(&model, bytes, true);
+        assert_true(hl_measured_of(&model).to_end);
         bytes[0] = 17;
         bytes[15] = 3;
-        hl_measured_record(&model, bytes);
+        hl_measured_record(&model, bytes, false);
         struct hl_measured measured = hl_measured_of(&model);
         assert_int_equal(measured.bytes[0], 18);
         assert_int_equal(measured.bytes[15], 3);
         assert_int_equal(measured.bytes[HL_MEMORY], 5);
+        assert_true(measured.to_end);
         assert_true(measured.at_us > 0 && measured.at_us <= hl_clock_realtime() + HL_USEC_PER_SEC);
 
         model.changed_us = hl_clock_realtime() + HL_USEC_PER_SEC;
         bytes[15] = 0;
-        hl_measured_record(&model, bytes);
+        hl_measured_record(&model, bytes, false);
         measured = hl_measured_of(&model);
         assert_int_equal(measured.bytes[0], 17);
         assert_int_equal(measured.bytes[15], 0);
+        assert_false(measured.to_end);
 }
 
 static void what_makes_no_sense_says_nothing(void **state)
