@@ -238,7 +238,10 @@ static int run_health(struct hl_context *ctx)
         struct hl_err err = { 0 };
         int r = hl_catalog_load(&service->config, "", NULL, &catalog, &err);
         hl_service_health_note(ctx, "models_dir", r, &err);
-        hl_service_health_systemd(ctx);
+        enum hl_unit_state ignored;
+        err = (struct hl_err){ 0 };
+        r = hl_unit_state_of(&service->bus, "home-lab-services.service", &ignored, &err);
+        hl_service_health_note(ctx, "systemd", r, &err);
         unsigned version;
         err = (struct hl_err){ 0 };
         r = hl_bus_polkit_version(&service->bus, &version, &err); /* without it no model starts */

@@ -213,15 +213,6 @@ void hl_service_health_note(struct hl_context *ctx, const char *what, int result
                 hl_fail(&ctx->err, HL_ERR_BUSY, -result, "unhealthy", "%s: %s", what, err->message);
 }
 
-void hl_service_health_systemd(struct hl_context *ctx)
-{
-        struct hl_service *service = ctx->service;
-        struct hl_err err = { 0 };
-        enum hl_unit_state ignored;
-        int r = hl_unit_state_of(&service->bus, "home-lab-services.service", &ignored, &err);
-        hl_service_health_note(ctx, "systemd", r, &err);
-}
-
 void hl_service_health_socket(struct hl_context *ctx, const char *what, const char *unit)
 {
         struct hl_service *service = ctx->service;

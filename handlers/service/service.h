@@ -73,7 +73,6 @@ extern const struct hl_route_error hl_service_health_errors[];
 /* Adds one line to the answer of GET /health: result is 0, or err says why not. The route ends with
  * hl_service_health(). */
 void hl_service_health_note(struct hl_context *ctx, const char *what, int result, const struct hl_err *err);
-void hl_service_health_systemd(struct hl_context *ctx); /* the note on whether systemd answers */
 /* The note on whether NGINX finds a socket unit's file, where that is up. */
 void hl_service_health_socket(struct hl_context *ctx, const char *what, const char *unit);
 int hl_service_health(struct hl_context *ctx);
