@@ -18,8 +18,8 @@ UNIT_SUPPORT := $(patsubst %.c,$(BUILD)/asan/%.o,$(wildcard tests/unit/*.c))
 # Files of the system that a unit test may not write: the test answers in their place.
 $(BUILD)/asan/base/test_log: TEST_LDFLAGS := -Wl,--wrap=access -Wl,--wrap=sendto
 $(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
-$(BUILD)/asan/service/test_catalog_kept: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
-$(BUILD)/asan/model-router/test_named: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
+$(BUILD)/asan/service/test_catalog_kept $(BUILD)/asan/model-router/test_named: \
+	TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=inotify_add_watch
 $(BUILD)/asan/service/test_states_shared: TEST_LDFLAGS := -Wl,--wrap=hl_states_read -Wl,--wrap=pthread_cond_wait
 $(BUILD)/asan/config/test_tokens: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/config/test_config: TEST_LDFLAGS := -Wl,--wrap=hl_read_file

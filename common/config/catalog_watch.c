@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "catalog_watch.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -13,6 +14,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHANGES (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -52,26 +54,40 @@ static struct hl_catalog_place find_place(const char *path)
         if (stat(path, &status) == 0) {
                 place.device = status.st_dev;
                 place.inode = status.st_ino;
+                place.changed_us = hl_timespec_us(status.st_ctim);
         }
         return place;
+}
+
+/* Whether any further change will have another time. */
+static bool is_settled(const struct hl_catalog_place *place)
+{
+        struct timespec tick;
+        return clock_gettime(CLOCK_REALTIME_COARSE, &tick) == 0 && place->changed_us < hl_timespec_us(tick);
 }
 
 static int watch_path(const struct hl_catalog_watch *watch, const char *path, uint32_t events)
 {
         struct statfs system;
-        if (inotify_add_watch(watch->events_fd, path, events) < 0 || statfs(path, &system) < 0)
+        if (statfs(path, &system) < 0)
                 return -errno;
-        return is_own(&system) ? 0 : -EOPNOTSUPP;
+        if (!is_own(&system))
+                return -EOPNOTSUPP;
+        return inotify_add_watch(watch->events_fd, path, events) < 0 ? -errno : 0;
 }
 
-/* Remembers where a path leads, and watches what is there, if anything. */
+/* Remembers where a path leads, and watches what is there, if anything. What may not be read cannot be watched: the
+ * time of its last change tells of it. */
 static int add_place(struct hl_catalog_watch *watch, const char *path, uint32_t events)
 {
         struct hl_catalog_place place = find_place(path);
+        int r = place.inode ? watch_path(watch, path, events) : 0;
+        if (r < 0 && (r != -EACCES || !is_settled(&place)))
+                return r;
         place.path = hl_strdup(path);
         watch->places = hl_grow(watch->places, watch->count + 1, sizeof(*watch->places));
         watch->places[watch->count++] = place;
-        return place.inode ? watch_path(watch, path, events) : 0;
+        return 0;
 }
 
 /* A file is watched itself, too: it may have another name elsewhere, by which it is written. type: as in st_mode. */
@@ -79,7 +95,8 @@ static int add_file(struct hl_catalog_watch *watch, const char *path, mode_t typ
 {
         if (type == S_IFDIR)
                 return 0;
-        return type == S_IFREG ? watch_path(watch, path, CHANGES) : add_place(watch, path, CHANGES);
+        int r = type == S_IFREG ? watch_path(watch, path, CHANGES) : -EACCES;
+        return r == -EACCES ? add_place(watch, path, CHANGES) : r;
 }
 
 static int end_unless(int r, struct hl_catalog_watch *watch)
@@ -108,8 +125,8 @@ int hl_catalog_watch_file(struct hl_catalog_watch *watch, const char *name)
                 if (strcmp(watch->places[i].path, path) == 0)
                         return 0;
         if (lstat(path, &status) < 0)
-                return errno == ENOENT ? 0 : end_unless(-errno, watch);
-        return end_unless(add_file(watch, path, status.st_mode & S_IFMT), watch);
+                return errno == ENOENT ? 0 : -errno;
+        return add_file(watch, path, status.st_mode & S_IFMT);
 }
 
 int hl_catalog_watch_all_files(struct hl_catalog_watch *watch)
@@ -133,7 +150,8 @@ bool hl_catalog_watch_is_calm(const struct hl_catalog_watch *watch)
                 return false;
         for (size_t i = 0; i < watch->count; i++) {
                 struct hl_catalog_place now = find_place(watch->places[i].path);
-                if (now.device != watch->places[i].device || now.inode != watch->places[i].inode)
+                const struct hl_catalog_place *then = &watch->places[i];
+                if (now.device != then->device || now.inode != then->inode || now.changed_us != then->changed_us)
                         return false;
         }
         return true;

@@ -3,7 +3,7 @@
  *
  * Shape    a watch is on the folder, on its files, all or some, and on the mounts. Where the path to the folder and
  *          links in it lead, is looked up.
- * Errors   -errno where that cannot be told; then there is no watch.
+ * Errors   -errno where that cannot be told; then there is no watch, or the file of that name has none.
  * Owner    hl_catalog_watch_end(), also of none.
  * Source   inotify(7). Its queue may overflow, which is an event, too.
  * Tests    tests/unit/service/test_catalog_kept.c, tests/unit/model-router/test_named.c
@@ -13,19 +13,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-/* Where a path leads: 0, 0 if nowhere. */
+/* Where a path leads, and when what is there was changed last: all is 0 if nowhere. */
 struct hl_catalog_place {
         char *path;
         dev_t device;
         ino_t inode;
+        uint64_t changed_us;
 };
 
 struct hl_catalog_watch {
         bool has_begun;
         int events_fd, mounts_fd;
-        struct hl_catalog_place *places; /* the folder first, and then links */
+        struct hl_catalog_place *places; /* the folder first, and then links and what may not be read */
         size_t count;
 };
 

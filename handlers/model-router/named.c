@@ -38,16 +38,9 @@ static struct hl_catalog *find(struct hl_router_named *named, const char *name)
         return NULL;
 }
 
-/* What cannot be watched ends the watch of all. */
 static bool watch(struct hl_router_named *named, const char *name)
 {
-        if (!named->config || !hl_model_name_valid(name))
-                return false;
-        if (hl_catalog_watch_file(&named->watch, name) == 0)
-                return true;
-        hl_router_named_free(named);
-        named->is_blind = true;
-        return false;
+        return named->config && hl_model_name_valid(name) && hl_catalog_watch_file(&named->watch, name) == 0;
 }
 
 int hl_router_named_load(struct hl_router_named *named, const struct hl_config *config, const char *name,

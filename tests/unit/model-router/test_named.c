@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* model-router/named: what has changed is seen at once, what has not is not read again, and nobody else's file is. */
+#include "model_files.h"
 #include "support.h"
 
 #include "base/clock.h"
@@ -12,34 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned reads;
-
-int __real_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
-int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
-int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
-{
-        reads++;
-        return __real_hl_read_file(dir_fd, path, max, buf);
-}
-
-static struct hl_config config_of(const char *folder)
-{
-        return (struct hl_config){ .models_dir = test_path(folder, "models"),
-                                   .unit_template = "model@%s.service",
-                                   .health_path = "/health",
-                                   .start_timeout_us = HL_USEC_PER_MINUTE,
-                                   .idle_threshold_us = HL_USEC_PER_MINUTE };
-}
-
 /* The port of who goes by this name, -1: nobody; and how many files were read for it. */
 static int ask(struct hl_router_named *named, const char *folder, const char *name, unsigned *ret_reads)
 {
-        const struct hl_config config = config_of(folder);
+        const struct hl_config config = test_models_config(folder);
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err err = { 0 };
-        unsigned before = reads;
+        unsigned before = test_reads;
         assert_int_equal(hl_router_named_load(named, &config, name, &catalog, &err), 0);
-        *ret_reads = reads - before;
+        *ret_reads = test_reads - before;
         return catalog.count == 1 ? catalog.models[0].port : -1;
 }
 
@@ -133,13 +115,13 @@ static void the_configuration_is_another(void **state)
 {
         HL_CLEANUP(hl_router_named_free) struct hl_router_named named = { 0 };
         begin(&named, *state);
-        struct hl_config config = config_of(*state);
+        struct hl_config config = test_models_config(*state);
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         struct hl_err err = { 0 };
-        unsigned before = reads;
+        unsigned before = test_reads;
         config.document = hl_json_new();
         assert_int_equal(hl_router_named_load(&named, &config, "a", &catalog, &err), 0);
-        assert_int_equal(reads, before + 1);
+        assert_int_equal(test_reads, before + 1);
         hl_json_free(config.document);
 }
 
@@ -159,6 +141,24 @@ static void there_are_more_than_are_kept(void **state)
         expect(&named, *state, "a", 1, 1);
 }
 
+/* Waits for a tick of the clock that files have their times of. */
+static void one_may_not_be_read(void **state)
+{
+        HL_CLEANUP(hl_router_named_free) struct hl_router_named named = { 0 };
+        uint64_t deadline_us = test_deadline();
+        unsigned count = 1;
+        begin(&named, *state);
+        HL_CLEANUP(hl_free_pointer) char *elsewhere = hl_strdup(test_path(*state, "elsewhere"));
+        must(link(test_path(*state, "models/b"), elsewhere) == 0 && chmod(elsewhere, 0) == 0);
+        while (count > 0) {
+                assert_int_equal(ask(&named, *state, "b", &count), 0);
+                assert_true(hl_clock_monotonic() < deadline_us);
+        }
+        expect(&named, *state, "a", 1, 0);
+        must(chmod(elsewhere, 0600) == 0);
+        expect_new(&named, *state, "b", 2);
+}
+
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, test_folder_setup, test_folder_teardown)
 
 int main(void)
@@ -171,6 +171,7 @@ int main(void)
                 with_folder(names_of_nobody_are_not_kept),
                 with_folder(the_configuration_is_another),
                 with_folder(there_are_more_than_are_kept),
+                with_folder(one_may_not_be_read),
         };
         return cmocka_run_group_tests_name("named", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* service/catalog_kept: what has changed is seen at once, by whatever way it did; what has not is not read again. */
+#include "model_files.h"
 #include "support.h"
 
 #include "base/clock.h"
@@ -13,25 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static unsigned reads;
-
-int __real_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
-int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
-int __wrap_hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf)
-{
-        reads++;
-        return __real_hl_read_file(dir_fd, path, max, buf);
-}
-
-static struct hl_config config_of(const char *folder)
-{
-        return (struct hl_config){ .models_dir = test_path(folder, "models"),
-                                   .unit_template = "model@%s.service",
-                                   .health_path = "/health",
-                                   .start_timeout_us = HL_USEC_PER_MINUTE,
-                                   .idle_threshold_us = HL_USEC_PER_MINUTE };
-}
 
 /* All models with their ports, as "a=1 b=2 ". free() */
 static char *ask(const struct hl_config *config)
@@ -50,19 +32,19 @@ static char *ask(const struct hl_config *config)
 /* Asked at once, and again without a file being read. */
 static void expect(const char *folder, const char *wanted)
 {
-        const struct hl_config config = config_of(folder);
+        const struct hl_config config = test_models_config(folder);
         HL_CLEANUP(hl_free_pointer) char *now = ask(&config), *then = NULL;
         assert_string_equal(now, wanted);
-        unsigned before = reads;
+        unsigned before = test_reads;
         then = ask(&config);
         assert_string_equal(then, wanted);
-        assert_int_equal(reads, before);
+        assert_int_equal(test_reads, before);
 }
 
 /* The first request of a process keeps nothing, so that these ask as the ones after it. */
 static void begin(const char *folder)
 {
-        const struct hl_config config = config_of(folder);
+        const struct hl_config config = test_models_config(folder);
         test_write(folder, "models/a", "PORT=1\n");
         test_write(folder, "models/b", "PORT=2\n");
         free(ask(&config));
@@ -137,6 +119,32 @@ static void a_file_is_a_link(void **state)
         expect(*state, "a=1 b=2 c=6 ");
 }
 
+/* Waits for a tick of the clock that files have their times of. */
+static void wait_until_kept(const char *folder)
+{
+        const struct hl_config config = test_models_config(folder);
+        uint64_t deadline_us = test_deadline();
+        for (unsigned before = test_reads - 1; test_reads != before;) {
+                before = test_reads;
+                free(ask(&config));
+                assert_true(hl_clock_monotonic() < deadline_us);
+        }
+}
+
+static void a_file_may_not_be_read(void **state)
+{
+        begin(*state);
+        HL_CLEANUP(hl_free_pointer) char *elsewhere = hl_strdup(test_path(*state, "elsewhere"));
+        must(link(test_path(*state, "models/b"), elsewhere) == 0);
+        must(symlink("../models/b", test_path(*state, "models/c")) == 0 && chmod(elsewhere, 0) == 0);
+        wait_until_kept(*state);
+        expect(*state, "a=1 b=0 c=0 ");
+        test_write(*state, "models/a", "PORT=7\n");
+        expect(*state, "a=7 b=0 c=0 ");
+        must(chmod(elsewhere, 0600) == 0);
+        expect(*state, "a=7 b=2 c=2 ");
+}
+
 static void the_folder_is_another(void **state)
 {
         begin(*state);
@@ -146,7 +154,7 @@ static void the_folder_is_another(void **state)
         test_write(*state, "models/e", "PORT=9\n");
         expect(*state, "e=9 ");
         must(unlink(test_path(*state, "models/e")) == 0 && rmdir(test_path(*state, "models")) == 0);
-        const struct hl_config config = config_of(*state);
+        const struct hl_config config = test_models_config(*state);
         HL_CLEANUP(hl_free_pointer) char *gone = ask(&config);
         assert_true(strstr(gone, "No such file or directory"));
         must(symlink("old", test_path(*state, "models")) == 0);
@@ -163,7 +171,7 @@ static void the_way_to_it_is_another(void **state)
         make_folder(*state, "up");
         make_folder(*state, "up/models");
         test_write(*state, "up/models/a", "PORT=1\n");
-        struct hl_config config = config_of(*state);
+        struct hl_config config = test_models_config(*state);
         config.models_dir = test_path(*state, "up/models");
         for (int i = 0; i < 2; i++)
                 free(ask(&config));
@@ -179,14 +187,14 @@ static void the_way_to_it_is_another(void **state)
 static void the_configuration_is_another(void **state)
 {
         begin(*state);
-        struct hl_config config = config_of(*state);
+        struct hl_config config = test_models_config(*state);
         struct hl_err err = { 0 };
         config.document = hl_json_new();
         hl_json_set_string(config.document, "anything", "else");
-        unsigned before = reads;
+        unsigned before = test_reads;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         assert_int_equal(hl_catalog_kept_load(&config, &catalog, &err), 0);
-        assert_int_equal(reads, before + 2);
+        assert_int_equal(test_reads, before + 2);
         hl_json_free(config.document);
 }
 
@@ -208,7 +216,7 @@ static void the_queue_overflows(void **state)
 static void who_has_it_keeps_it(void **state)
 {
         begin(*state);
-        const struct hl_config config = config_of(*state);
+        const struct hl_config config = test_models_config(*state);
         struct hl_err err = { 0 };
         struct hl_catalog one = { 0 }, two = { 0 };
         assert_int_equal(hl_catalog_kept_load(&config, &one, &err), 0);
@@ -230,6 +238,7 @@ int main(void)
                 with_folder(files_come_and_go),
                 with_folder(a_file_is_written_by_another_name),
                 with_folder(a_file_is_a_link),
+                with_folder(a_file_may_not_be_read),
                 with_folder(the_folder_is_another),
                 with_folder(the_way_to_it_is_another),
                 with_folder(the_configuration_is_another),
