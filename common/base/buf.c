@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_CAPACITY 256
+#define USUAL_SIZE 256 /* bytes of what is added by a format, with its NUL; more is no error */
 
 int hl_buf_add(struct hl_buf *buf, const void *bytes, size_t len)
 {
@@ -38,7 +40,13 @@ int hl_buf_adds(struct hl_buf *buf, const char *text)
 
 int hl_buf_addf(struct hl_buf *buf, const char *format, ...)
 {
+        char usual[USUAL_SIZE];
         va_list args;
+        va_start(args, format);
+        int len = vsnprintf(usual, sizeof(usual), format, args);
+        va_end(args);
+        if (len >= 0 && (size_t)len < sizeof(usual))
+                return hl_buf_add(buf, usual, (size_t)len);
         va_start(args, format);
         HL_CLEANUP(hl_free_pointer) char *text = hl_vformat(format, args);
         va_end(args);

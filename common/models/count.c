@@ -34,3 +34,9 @@ uint64_t hl_count_of(enum hl_counted what, const char *model)
         struct stat status;
         return lstat(path, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
 }
+
+struct hl_listing hl_count_list(enum hl_counted what)
+{
+        HL_CLEANUP(hl_free_pointer) char *folder = path_of(what, "");
+        return hl_listing_read(folder);
+}

@@ -10,14 +10,18 @@
 #ifndef HL_MODELS_COUNT_H
 #define HL_MODELS_COUNT_H
 
+#include "base/listing.h"
+
 #include <stdint.h>
 
 enum hl_counted {
         HL_COUNTED_EVICTED, /* it had to make room for another one */
         HL_COUNTED_HELD,    /* a request was held until it was ready */
+        HL_COUNTED,
 };
 
 void hl_count_add(enum hl_counted what, const char *model);
 uint64_t hl_count_of(enum hl_counted what, const char *model);
+struct hl_listing hl_count_list(enum hl_counted what); /* the models that may have one */
 
 #endif

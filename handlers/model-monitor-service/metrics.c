@@ -19,6 +19,7 @@ struct model_numbers {
         struct hl_usage usage;
         struct hl_unit_detail detail;
         struct monitor_tally tally;
+        uint64_t counts[HL_COUNTED];
         bool runs;
 };
 
@@ -102,15 +103,13 @@ static bool get_memory(const struct hl_model *model, const struct model_numbers 
 
 static bool get_evicted(const struct hl_model *model, const struct model_numbers *n, double *ret)
 {
-        (void)n;
-        *ret = (double)hl_count_of(HL_COUNTED_EVICTED, model->name);
+        *ret = (double)n->counts[HL_COUNTED_EVICTED];
         return hl_claim_is_any(&model->claim);
 }
 
 static bool get_held(const struct hl_model *model, const struct model_numbers *n, double *ret)
 {
-        (void)n;
-        *ret = (double)hl_count_of(HL_COUNTED_HELD, model->name);
+        *ret = (double)n->counts[HL_COUNTED_HELD];
         return model->port != 0;
 }
 
@@ -230,6 +229,16 @@ static void read_tallies(const struct hl_catalog *catalog, struct model_numbers 
                 numbers[i].tally = tallies[i];
 }
 
+static void read_counts(const struct hl_catalog *catalog, struct model_numbers *numbers)
+{
+        for (enum hl_counted what = 0; what < HL_COUNTED; what++) {
+                HL_CLEANUP(hl_listing_free) struct hl_listing counted = hl_count_list(what);
+                for (size_t i = 0; i < catalog->count; i++)
+                        if (hl_listing_may_have(&counted, catalog->models[i].name))
+                                numbers[i].counts[what] = hl_count_of(what, catalog->models[i].name);
+        }
+}
+
 /* The usage of all models at once, and the details of those that run, one call each. */
 static int read_numbers(struct hl_context *ctx, const struct hl_catalog *catalog, struct model_numbers *numbers)
 {
@@ -260,6 +269,7 @@ int monitor_run_metrics(struct hl_context *ctx)
         if (r < 0)
                 return r;
         read_tallies(&catalog, numbers);
+        read_counts(&catalog, numbers);
         add_models(out, &catalog, numbers);
         add_tallies(out, &catalog, numbers);
         add_capacity(out, &service->config, &catalog, numbers);

@@ -46,12 +46,16 @@ struct reading {
 
 #define NUMBERS (sizeof(struct monitor_tally) / sizeof(uint64_t))
 
+static int by_name(const void *name, const void *model)
+{
+        return strcmp(name, ((const struct hl_model *)model)->name);
+}
+
 static struct monitor_tally *find(const struct reading *r, const char *name)
 {
-        for (size_t i = 0; name && i < r->catalog->count; i++)
-                if (strcmp(r->catalog->models[i].name, name) == 0)
-                        return &r->tallies[i];
-        return NULL;
+        const struct hl_model *models = r->catalog->models,
+                              *found = name ? bsearch(name, models, r->catalog->count, sizeof(*models), by_name) : NULL;
+        return found ? &r->tallies[found - models] : NULL;
 }
 
 static int parse_numbers(char *text, uint64_t *ret_numbers)

@@ -2,6 +2,7 @@
 /* models/count: each time counts once, and each kind for itself. */
 #include "support.h"
 
+#include "base/mem.h"
 #include "models/count.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@ static void each_time_counts(void **state)
         assert_int_equal(hl_count_of(HL_COUNTED_EVICTED, "m"), 2);
         assert_int_equal(hl_count_of(HL_COUNTED_EVICTED, "other"), 1);
         assert_int_equal(hl_count_of(HL_COUNTED_EVICTED, "models"), 0); /* a folder */
+        HL_CLEANUP(hl_listing_free) struct hl_listing counted = hl_count_list(HL_COUNTED_EVICTED);
+        assert_true(hl_listing_may_have(&counted, "m") && !hl_listing_may_have(&counted, "none"));
         must(setenv("HL_HELD_DIRECTORY", test_path(*state, "models"), 1) == 0);
         hl_count_add(HL_COUNTED_HELD, "m");
         assert_int_equal(hl_count_of(HL_COUNTED_HELD, "m"), 1);
