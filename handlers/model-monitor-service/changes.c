@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/states.h"
+#include "service/catalog_kept.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ static int look(const struct monitor_changes *before, struct hl_bus *bus, struct
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = NULL;
         int r = hl_config_load(NULL, &config, err);
         if (r == 0)
-                r = hl_catalog_load(&config, NULL, NULL, &catalog, err);
+                r = hl_catalog_kept_load(&config, &catalog, err);
         if (r < 0)
                 return r;
         states = hl_alloc(catalog.count * sizeof(*states));

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "models/capacity.h"
 #include "models/queue.h"
+#include "service/catalog_kept.h"
 #include "service/resources_json.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ int monitor_room_look(struct monitor_room *room, struct hl_bus *bus, hl_json **r
         HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
         int r = hl_config_load(NULL, &config, err);
         if (r == 0)
-                r = hl_catalog_load(&config, NULL, NULL, &catalog, err);
+                r = hl_catalog_kept_load(&config, &catalog, err);
         if (r == 0)
                 r = hl_ledger_read(bus, &config, &catalog, &ledger, err);
         if (r < 0)

@@ -39,15 +39,16 @@ static void set_now(struct hl_service *service, hl_json *out, const struct hl_mo
 }
 
 /* What a start of it would do now. */
-static int set_start(struct hl_service *service, hl_json *out, const struct hl_model *model, struct hl_err *err)
+static int set_start(struct hl_context *ctx, const struct hl_model *model)
 {
+        struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
         int r = 0;
         if (hl_claim_matters(&model->claim, &service->config.capacity)) {
-                r = hl_catalog_load(&service->config, NULL, NULL, &catalog, err);
+                r = hl_service_catalog(ctx, &catalog);
                 if (r == 0)
-                        r = hl_ledger_read(&service->bus, &service->config, &catalog, &ledger, err);
+                        r = hl_ledger_read(&service->bus, &service->config, &catalog, &ledger, &ctx->err);
         }
         if (r < 0)
                 return r;
@@ -56,7 +57,7 @@ static int set_start(struct hl_service *service, hl_json *out, const struct hl_m
         hl_json *start = hl_json_new();
         hl_json_set_string(start, "fits", hl_fit_name(fit.verdict));
         hl_json_set_string(start, "explanation", *words ? words : NULL);
-        hl_json_set(out, "start", start);
+        hl_json_set(ctx->reply, "start", start);
         return 0;
 }
 
@@ -90,6 +91,6 @@ int monitor_run_why(struct hl_context *ctx)
         if (r < 0)
                 return r;
         set_now(service, ctx->reply, model, usage);
-        r = set_start(service, ctx->reply, model, &ctx->err);
+        r = set_start(ctx, model);
         return r < 0 ? r : set_decisions(ctx, model->name);
 }

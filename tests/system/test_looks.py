@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What looking costs everybody: systemd reads no unit that nobody asked about, a worker reads a model's file once, and the
 bus is opened once a worker."""
+import contextlib
 import ctypes
+import json
 import os
 import re
 import struct
 
 import pytest
 
+from followers import Follower
 from machines import INFERENCE, MODELS, MONITOR, PATIENCE, libc, wait_until
 
 CROWD = [f"crowd-{i}" for i in range(30)]
@@ -115,7 +118,7 @@ def thousand(machine):
     machine.sh("systemctl stop nginx-config-updater.path nginx-config-updater.timer "
                "nginx-config-updater.service nginx-models.service")
     machine.sh(f"cd {MODELS} && for i in $(seq 1000); do echo PORT=$((20000 + i)) >crowd-$i; done && "
-               f"chmod 0600 {CLOSED}")
+               f"echo MEMORY=1G >>crowd-7 && chmod 0600 {CLOSED}")
     opened = Opened(machine.path(MODELS))
     yield machine, opened
     opened.close()
@@ -138,6 +141,19 @@ def test_a_thousand_models_cost_nothing_that_nobody_asks_about(thousand):
     assert opened.files() == ["crowd-7"]
     machine.fastcgi("inference-service", "GET", "/models/crowd-8")
     assert opened.files() == ["crowd-8"]
+    with contextlib.closing(Follower(machine)) as follower:
+        machine.sh("systemctl start model@tiny-llama.service")
+        follower.find("model", model_name="tiny-llama", state="loading")
+        opened.files()
+        machine.sh("systemctl stop model@tiny-llama.service")
+        follower.find("model", model_name="tiny-llama", state="unloaded", stopping=False)
+        assert not [name for name in opened.files() if name in CROWD]
+    machine.config(capacity={"memory": "64G"})
+    for _ in range(3):
+        opened.files()
+        why = json.loads(machine.fastcgi("model-monitor-service", "GET", "/models/crowd-7/why")[2])
+        assert why["start"]["fits"] == "now"
+    assert opened.files() == ["crowd-7"]
 
 
 def test_what_a_worker_has_read_is_never_stale(thousand):
