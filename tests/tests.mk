@@ -21,6 +21,8 @@ $(BUILD)/asan/config/test_catalog: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/service/test_catalog_kept $(BUILD)/asan/model-router/test_named: \
 	TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=inotify_add_watch
 $(BUILD)/asan/service/test_states_shared: TEST_LDFLAGS := -Wl,--wrap=hl_states_read -Wl,--wrap=pthread_cond_wait
+$(BUILD)/asan/config/test_config_kept: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=inotify_add_watch \
+	-Wl,--wrap=hl_clock_realtime
 $(BUILD)/asan/config/test_tokens: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/config/test_config: TEST_LDFLAGS := -Wl,--wrap=hl_read_file
 $(BUILD)/asan/systemd/test_shutdown: TEST_LDFLAGS := -Wl,--wrap=hl_read_file -Wl,--wrap=stat

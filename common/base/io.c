@@ -9,9 +9,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SETTLED_US HL_USEC_PER_SEC /* more than a step of any file system's clock */
 
 int hl_wait_fd(int fd, short events, uint64_t deadline_us)
 {
@@ -89,6 +92,18 @@ bool hl_may_pass(int r)
                 if (r == -lasting[i])
                         return false;
         return r < 0;
+}
+
+bool hl_is_same_file(const struct stat *a, const struct stat *b)
+{
+        return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+               memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
+               memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
+}
+
+bool hl_file_has_settled(const struct stat *status)
+{
+        return hl_us_minus(hl_clock_realtime(), hl_timespec_us(status->st_ctim)) > SETTLED_US;
 }
 
 const char *hl_folder(const char *variable, const char *usual)

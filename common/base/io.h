@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Waits for poll() events on fd. 1: ready, 0: the deadline passed, or -errno. */
@@ -29,6 +30,12 @@ int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
 /* Whether what reading a file has returned is a failure that may be gone in a moment: a disk's, or too many files that
  * are open. */
 bool hl_may_pass(int r);
+
+/* Whether what stat() said of a path twice is of one file that nobody has changed in between. */
+bool hl_is_same_file(const struct stat *a, const struct stat *b);
+
+/* False: it has changed just now, and may change again and look the same. */
+bool hl_file_has_settled(const struct stat *status);
 
 /* What the environment's variable says where that is a whole path, else the usual one. It lives as they do. */
 const char *hl_folder(const char *variable, const char *usual);

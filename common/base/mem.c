@@ -50,6 +50,24 @@ char *hl_format(const char *format, ...)
         return text;
 }
 
+unsigned *hl_share(unsigned *users)
+{
+        if (!users) {
+                users = hl_alloc(sizeof(*users));
+                *users = 1;
+        }
+        __atomic_add_fetch(users, 1, __ATOMIC_RELAXED);
+        return users;
+}
+
+bool hl_unshare(unsigned *users)
+{
+        if (users && __atomic_sub_fetch(users, 1, __ATOMIC_ACQ_REL) > 0)
+                return false;
+        free(users);
+        return true;
+}
+
 void hl_free_pointer(void *address_of_pointer)
 {
         free(*(void **)address_of_pointer);

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -32,6 +33,11 @@ char *hl_strdup(const char *text);                                              
 char *hl_strndup(const char *text, size_t len);                                 /* free() */
 char *hl_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* free() */
 char *hl_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+/* How many have what a pointer of theirs leads to: one more, in any thread but for the first time (users is NULL then).
+ * And one fewer: true, that was the last one, or the only one ever. */
+unsigned *hl_share(unsigned *users);
+bool hl_unshare(unsigned *users);
 
 /* For HL_CLEANUP. hl_close_fd: a negative descriptor is nothing to close. */
 void hl_free_pointer(void *address_of_pointer);

@@ -2,7 +2,6 @@
 #include "users.h"
 
 #include "buf.h"
-#include "clock.h"
 #include "io.h"
 #include "mem.h"
 
@@ -15,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define SETTLED_US HL_USEC_PER_SEC /* more than a step of any file system's clock */
 
 /* What was asked last, of which file, and the answer. It stands while the file is the same. */
 struct asked {
@@ -50,23 +47,10 @@ static int find(const char *file, uint32_t uid, const char *const *names, size_t
         return -ESRCH;
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-        return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-               memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
-               memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
-}
-
-/* One that has changed just now may change again, and look the same. */
-static bool has_settled(const struct stat *status)
-{
-        return hl_us_minus(hl_clock_realtime(), hl_timespec_us(status->st_ctim)) > SETTLED_US;
-}
-
 static bool was_asked(const struct asked *now)
 {
         return last.file && strcmp(last.file, now->file) == 0 && last.names == now->names && last.count == now->count &&
-               last.uid == now->uid && is_same_file(&last.status, &now->status);
+               last.uid == now->uid && hl_is_same_file(&last.status, &now->status);
 }
 
 static void keep(struct asked *now)
@@ -83,7 +67,7 @@ int hl_users_find(const char *file, uint32_t uid, const char *const *names, size
         struct asked now = { .file = (char *)(uintptr_t)file, .names = names, .count = count, .uid = uid };
         if (stat(file, &now.status) < 0)
                 return -errno;
-        bool may_keep = has_settled(&now.status);
+        bool may_keep = hl_file_has_settled(&now.status);
         pthread_mutex_lock(&mutex);
         bool is_known = was_asked(&now);
         int result = last.result;

@@ -4,6 +4,7 @@
 #include "aliases.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "model_file.h"
@@ -174,8 +175,7 @@ int hl_catalog_load(const struct hl_config *config, const char *only, const stru
         /* Ours is where nobody has models yet. One that was chosen may be on a disk that is not there now. */
         if (r < 0 && (dir || r != -ENOENT || strcmp(config->models_dir, HL_MODELS_DIR) != 0)) {
                 hl_catalog_free(&catalog);
-                bool passes = dir && r != -EACCES; /* the disk, or too many files that are open */
-                return hl_fail(err, passes ? HL_ERR_BUSY : HL_ERR_INTERNAL, -r, "models_unreadable", "%s: %s",
+                return hl_fail(err, hl_may_pass(r) ? HL_ERR_BUSY : HL_ERR_INTERNAL, -r, "models_unreadable", "%s: %s",
                                config->models_dir, strerror(-r));
         }
         if (catalog.count > 0)
@@ -218,21 +218,16 @@ int hl_catalog_load_named(const struct hl_config *config, const char *name_or_al
 
 struct hl_catalog hl_catalog_share(struct hl_catalog *catalog)
 {
-        if (!catalog->users) {
-                catalog->users = hl_alloc(sizeof(*catalog->users));
-                *catalog->users = 1;
-        }
-        __atomic_add_fetch(catalog->users, 1, __ATOMIC_RELAXED);
+        catalog->users = hl_share(catalog->users);
         return *catalog;
 }
 
 void hl_catalog_free(struct hl_catalog *catalog)
 {
-        if (!catalog->users || __atomic_sub_fetch(catalog->users, 1, __ATOMIC_ACQ_REL) == 0) {
+        if (hl_unshare(catalog->users)) {
                 for (size_t i = 0; i < catalog->count; i++)
                         hl_model_free(&catalog->models[i]);
                 free(catalog->models);
-                free(catalog->users);
         }
         *catalog = (struct hl_catalog){ 0 };
 }

@@ -2,6 +2,7 @@
 #include "catalog_watch.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -49,13 +50,9 @@ static bool is_own(const struct statfs *system)
 
 static struct hl_catalog_place find_place(const char *path)
 {
-        struct stat status;
         struct hl_catalog_place place = { 0 };
-        if (stat(path, &status) == 0) {
-                place.device = status.st_dev;
-                place.inode = status.st_ino;
-                place.changed_us = hl_timespec_us(status.st_ctim);
-        }
+        if (stat(path, &place.status) < 0)
+                place.status = (struct stat){ 0 };
         return place;
 }
 
@@ -63,7 +60,8 @@ static struct hl_catalog_place find_place(const char *path)
 static bool is_settled(const struct hl_catalog_place *place)
 {
         struct timespec tick;
-        return clock_gettime(CLOCK_REALTIME_COARSE, &tick) == 0 && place->changed_us < hl_timespec_us(tick);
+        return clock_gettime(CLOCK_REALTIME_COARSE, &tick) == 0 &&
+               hl_timespec_us(place->status.st_ctim) < hl_timespec_us(tick);
 }
 
 static int watch_path(const struct hl_catalog_watch *watch, const char *path, uint32_t events)
@@ -81,7 +79,7 @@ static int watch_path(const struct hl_catalog_watch *watch, const char *path, ui
 static int add_place(struct hl_catalog_watch *watch, const char *path, uint32_t events)
 {
         struct hl_catalog_place place = find_place(path);
-        int r = place.inode ? watch_path(watch, path, events) : 0;
+        int r = place.status.st_ino ? watch_path(watch, path, events) : 0;
         if (r < 0 && (r != -EACCES || !is_settled(&place)))
                 return r;
         place.path = hl_strdup(path);
@@ -150,8 +148,7 @@ bool hl_catalog_watch_is_calm(const struct hl_catalog_watch *watch)
                 return false;
         for (size_t i = 0; i < watch->count; i++) {
                 struct hl_catalog_place now = find_place(watch->places[i].path);
-                const struct hl_catalog_place *then = &watch->places[i];
-                if (now.device != then->device || now.inode != then->inode || now.changed_us != then->changed_us)
+                if (!hl_is_same_file(&now.status, &watch->places[i].status))
                         return false;
         }
         return true;

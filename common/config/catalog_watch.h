@@ -13,15 +13,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
-/* Where a path leads, and when what is there was changed last: all is 0 if nowhere. */
+/* A path, and what is there: all of it is 0 if nothing. */
 struct hl_catalog_place {
         char *path;
-        dev_t device;
-        ino_t inode;
-        uint64_t changed_us;
+        struct stat status;
 };
 
 struct hl_catalog_watch {

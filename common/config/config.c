@@ -319,9 +319,14 @@ char *hl_config_units_pattern(const struct hl_config *config)
         return hl_format("%.*s*%s", (int)(hole - template), template, hole + 2);
 }
 
+char *hl_config_path(void)
+{
+        return hl_format("%s/config.json", hl_configuration_dir());
+}
+
 int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *path = hl_format("%s/config.json", hl_configuration_dir());
+        HL_CLEANUP(hl_free_pointer) char *path = hl_config_path();
         struct hl_buf text = { 0 };
         struct reading reading = { .path = path, .text = &text, .report = report };
         struct raw_config n = { .start_timeout_seconds = 120,
@@ -370,11 +375,19 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
         return r;
 }
 
+struct hl_config hl_config_share(struct hl_config *config)
+{
+        config->users = hl_share(config->users);
+        return *config;
+}
+
 void hl_config_free(struct hl_config *config)
 {
-        free(config->allowed_hosts);
-        free(config->allowed_origins);
-        hl_json_free(config->document);
+        if (hl_unshare(config->users)) {
+                free(config->allowed_hosts);
+                free(config->allowed_origins);
+                hl_json_free(config->document);
+        }
         *config = (struct hl_config){ 0 };
 }
 

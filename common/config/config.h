@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* config.h - /etc/home-lab-services/config.json: every key has a default, nothing wrong is let pass.
  *
- * Shape    a copy of what the file said when it was read; programs read it for each request.
+ * Shape    a copy of what the file said when it was read; programs look at it for each request.
  * Units    *_us are microseconds.
  * Errors   hl_config_load() tells every finding with file, line and key, and then returns
  *          -EINVAL/INTERNAL. An absent file is no error, an unreadable one is. One that cannot be read for the
@@ -49,6 +49,7 @@ struct hl_config {
         struct hl_capacity_budget capacity;
 
         hl_json *document; /* owns the strings that came from the file */
+        unsigned *users;   /* how many share it; NULL: one has it */
 };
 
 /* The folders: what systemd's ConfigurationDirectory= and StateDirectory= say, or
@@ -64,8 +65,12 @@ void hl_config_adopt_environment(void);
 char *hl_config_units_pattern(const struct hl_config *config);
 
 /* config.json in the configuration folder. */
+char *hl_config_path(void); /* free() */
 int hl_config_load(const struct hl_report *report, struct hl_config *ret_config, struct hl_err *err);
 void hl_config_free(struct hl_config *config);
+
+/* The same for one more, in any thread: hl_config_free() by each. From now on nobody changes it. */
+struct hl_config hl_config_share(struct hl_config *config);
 
 /* All that it says, for who keeps what he has read by it: any of it may be what a model's file leaves open. free() */
 char *hl_config_text(const struct hl_config *config);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/config_kept.h"
 #include "models/states.h"
 #include "service/catalog_kept.h"
 
@@ -77,7 +78,7 @@ static int look(const struct monitor_changes *before, struct hl_bus *bus, struct
         HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = NULL;
-        int r = hl_config_load(NULL, &config, err);
+        int r = hl_config_kept_load(&config, err);
         if (r == 0)
                 r = hl_catalog_kept_load(&config, &catalog, err);
         if (r < 0)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/config_kept.h"
 #include "models/capacity.h"
 #include "models/queue.h"
 #include "service/catalog_kept.h"
@@ -25,7 +26,7 @@ int monitor_room_look(struct monitor_room *room, struct hl_bus *bus, hl_json **r
         HL_CLEANUP(hl_config_free) struct hl_config config = { 0 };
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
         HL_CLEANUP(hl_ledger_free) struct hl_ledger ledger = { 0 };
-        int r = hl_config_load(NULL, &config, err);
+        int r = hl_config_kept_load(&config, err);
         if (r == 0)
                 r = hl_catalog_kept_load(&config, &catalog, err);
         if (r == 0)

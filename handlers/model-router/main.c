@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "bodies.h"
 #include "body.h"
+#include "config/config_kept.h"
 #include "cut.h"
 #include "http/cors.h"
 #include "kernel/sockets.h"
@@ -235,7 +236,7 @@ static void answer_now(struct router *router, struct hl_router_request *request,
 {
         struct hl_config config;
         struct hl_err err = { 0 };
-        if (hl_config_load(NULL, &config, &err) < 0) {
+        if (hl_config_kept_load(&config, &err) < 0) {
                 hl_router_refuse_unavailable(request, request->model, &err);
         } else {
                 answer(router, request, &config, said);

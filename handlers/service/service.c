@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "bus_kept.h"
 #include "catalog_kept.h"
+#include "config/config_kept.h"
 #include "kernel/confine.h"
 #include "limits.h"
 #include "models/keep.h"
@@ -107,7 +108,7 @@ static void answer(const void *data, const struct hl_request *request, struct hl
         struct hl_service service = { .routes = data, .bus = hl_bus_take() };
         struct hl_err err = { 0 };
         bool is_let_in = false;
-        if (hl_config_load(NULL, &service.config, &err) < 0) {
+        if (hl_config_kept_load(&service.config, &err) < 0) {
                 /* Not even the guard knows its rules: nobody is let in. */
                 struct hl_problem problem = hl_problem_of(&err);
                 if (err.kind != HL_ERR_BUSY)
@@ -131,7 +132,7 @@ static void refuse(const void *data, const struct hl_request *request, const str
 {
         struct hl_service service = { .routes = data, .bus = HL_BUS_INIT };
         struct hl_err ignored = { 0 };
-        if (hl_config_load(NULL, &service.config, &ignored) < 0) {
+        if (hl_config_kept_load(&service.config, &ignored) < 0) {
                 hl_response_problem(response, request, problem);
                 return;
         }
@@ -162,7 +163,7 @@ bool hl_service_still_admits(const struct hl_request *request, unsigned scope)
         struct hl_err err = { 0 };
         struct hl_problem problem = { 0 };
         unsigned scopes = HL_SCOPE_NONE;
-        if (hl_config_load(NULL, &service.config, &err) < 0)
+        if (hl_config_kept_load(&service.config, &err) < 0)
                 return err.kind == HL_ERR_BUSY;
         const struct hl_guard guard = guard_of(&service);
         int r = hl_guard_admit_peer(&guard, request, &scopes, &problem);

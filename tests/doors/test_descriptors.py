@@ -89,10 +89,13 @@ def test_who_cannot_be_taken_yet_waits_and_nothing_spins(program, tmp_path):
 
 
 @PROGRAMS
-@pytest.mark.parametrize("left, code", [(1, "configuration_unreadable"), (2, "models_unreadable")])
-def test_what_cannot_be_read_for_the_moment_is_not_called_invalid(program, left, code, tmp_path):
+@pytest.mark.parametrize("left, configured, code", [(1, True, "configuration_unreadable"), (1, False, "models_unreadable"),
+                                                    (2, True, "models_unreadable")])
+def test_what_cannot_be_read_for_the_moment_is_not_called_invalid(program, left, configured, code, tmp_path):
     with program(tmp_path) as (one, ask):
         assert ask()[0] == 200
+        if configured:
+            (tmp_path / "config.json").write_text("{}")  # nobody has read it yet
         with descriptors_left(one.process, left):
             status, _, body = ask()
         answer = json.loads(body)
