@@ -12,8 +12,13 @@ from web import NGINX
 
 FILES = 100
 SIZES = 1, 10, 100, 1000
-IN_SEQUENCE = "floor: NGINX, FastCGI that makes a bare call of the bus before it answers in a line"
 LIST, RUNNING, OPENAI, ACTIVITY = "/models", "/models/running", "/v1/models", "/models/activity"
+FILE, ANSWERS, ASKS, ASKS_A_LINE = "/models", "/fastcgi/list", "/fastcgi/bus-list", "/fastcgi/bus"
+FLOORS = {FILE: "NGINX, a file as long as the list", ANSWERS: "NGINX, FastCGI that only answers, as long",
+          "/fastcgi/short": "NGINX, FastCGI that only answers, in a line",
+          ASKS: "NGINX, FastCGI that makes a bare call of the bus before it answers, as long",
+          ASKS_A_LINE: "NGINX, FastCGI that makes a bare call of the bus before it answers, in a line"}
+BUS = "a bare call of the bus"
 
 
 def put_files(bench, count):
@@ -32,7 +37,7 @@ def bus_row(bench, count):
     def run():
         done = subprocess.run([bench.tools / "bus", str(count)], env=environment, capture_output=True, text=True, check=True)
         return bench.parse(done.stdout)
-    return Row("floor: a bare call of the bus", run)
+    return Row(f"floor: {BUS}", run)
 
 
 def behind_nginx(bench):
@@ -43,55 +48,55 @@ def behind_nginx(bench):
     bench.try_peer("Flask", peers.flask, machine)
     paths = (LIST, "/api/inference" + LIST), (RUNNING, "/api/inference" + RUNNING), (OPENAI, OPENAI), \
         (ACTIVITY, "/api/monitor" + ACTIVITY)
-    alone = {}
+    measured = {}
     for clients, count in (1, 200), (8, 800):
-        rows = [Row("floor: NGINX, a file as long as the list", load(peers.STATIC_PORT, "/models", count * 2, clients)),
-                Row("floor: NGINX, FastCGI that only answers, as long", load(peers.STATIC_PORT, "/fastcgi/list", count, clients)),
-                Row("floor: NGINX, FastCGI that only answers, in a line", load(peers.STATIC_PORT, "/fastcgi/short", count, clients))]
+        floors = {path: Row(f"floor: {name}", load(peers.STATIC_PORT, path, count * (2 if path == FILE else 1), clients))
+                  for path, name in FLOORS.items()}
         if clients == 1:
-            rows += [bus_row(bench, count),
-                     Row(IN_SEQUENCE, load(peers.STATIC_PORT, "/fastcgi/bus", count, clients))]
+            floors[BUS] = bus_row(bench, count)
         ours = {name: Row(f"ours: GET {name}", load(NGINX, path, count, clients)) for name, path in paths}
-        rows += ours.values()
         flask = {}
         if "Flask" not in bench.skipped:
             for name, requests in ((LIST, count // 2),) if clients > 1 else ((LIST, count // 2), (RUNNING, 1), (ACTIVITY, 1)):
                 flask[name] = Row(f"Flask: GET {name}", load(peers.STATIC_PORT, f"/flask{name}", requests, clients))
-        rows += flask.values()
-        rows.append(Row(f"fcgiwrap and our CGI door: GET {LIST}", load(peers.STATIC_PORT, f"/cgi{LIST}", count // 10, clients)))
+        door = Row(f"fcgiwrap and our CGI door: GET {LIST}", load(peers.STATIC_PORT, f"/cgi{LIST}", count // 10, clients))
+        rows = [*floors.values(), *ours.values(), *flask.values(), door]
         measure(rows, bench.cpu, bench.rounds)
         bench.say(f"## Behind NGINX, {FILES} model files, {clients} client{'s' if clients > 1 else ''}, {length} bytes of "
                   f"list\n\n{rows_table(rows)}")
-        alone[clients] = rows, ours, flask
-    targets(bench, alone)
+        measured[clients] = floors, ours, flask
+    targets(bench, measured)
 
 
 def targets(bench, measured):
-    rows, ours, flask = measured[1]
-    many_rows, many, many_flask = measured[8]
-    static, as_long, bus, in_sequence = many_rows[0], many_rows[1], rows[3], rows[4]
-    worker, least = ours[RUNNING].median("cpu rest"), in_sequence.median("cpu rest")
+    """A floor is what a program behind NGINX has that asks systemd before each answer, and does nothing else."""
+    floors, ours, _ = measured[1]
+    many_floors, many, _ = measured[8]
+    static, bus, asks = many_floors[FILE], floors[BUS], floors[ASKS_A_LINE]
     others = sum(many[LIST].median(f"cpu {group}") for group in ("NGINX", "PID 1", "dbus"))
-    bench.say(f"What stands in the way: FastCGI that only answers has {as_long.ratio(static, 'rate'):.2f} of the static file's rate "
-              f"with 8 clients. For GET {LIST} NGINX, PID 1 and dbus-daemon alone take {others / static.median('cpu all'):.1f} times "
+    bench.say(f"What stands in the way: FastCGI that only answers has {many_floors[ANSWERS].ratio(static, 'rate'):.2f} of the static file's "
+              f"rate with 8 clients. For GET {LIST} NGINX, PID 1 and dbus-daemon alone take {others / static.median('cpu all'):.1f} times "
               f"the CPU of the static file. A program behind NGINX that makes the bare call before each answer, and does nothing else, has, "
-              f"alone, {in_sequence.ratio(bus, 'rate'):.2f} of the call's rate; GET {RUNNING} has "
-              f"{ours[RUNNING].ratio(in_sequence, 'rate'):.2f} of that program's. Its own CPU is {ms(worker)} ms, the program's "
-              f"{ms(least)}: between them are reading the request, who asks, the configuration, the catalogue's watch, and writing "
-              "the answer. Each of these answers asks systemd anew.\n")
+              f"alone, {asks.ratio(bus, 'rate'):.2f} of the call's rate; GET {RUNNING} has {ours[RUNNING].ratio(asks, 'rate'):.2f} of that "
+              f"program's. Its own CPU is {ms(ours[RUNNING].median('cpu rest'))} ms, the program's {ms(asks.median('cpu rest'))}: between "
+              "them are reading the request, who asks, the configuration, the catalogue's watch, and writing the answer. Each of these "
+              "answers asks systemd anew; of several clients, some share a question.\n")
     bench.targets.least("GET /models, rate of the static file's, 8 clients", many[LIST].ratio(static, "rate"), 0.5,
-                        floor=static.median("cpu all") / others)
+                        floor=many_floors[ASKS].ratio(static, "rate"))
     for name in RUNNING, OPENAI, ACTIVITY:
         bench.targets.least(f"GET {name}, rate of a bare call's, 1 client", ours[name].ratio(bus, "rate"), 0.6,
-                            floor=in_sequence.ratio(bus, "rate"))
-    for name in LIST, RUNNING, OPENAI, ACTIVITY:
-        bench.targets.most(f"GET {name}, p99 of p50, 1 client", ours[name].median("p99_us") / ours[name].median("p50_us"), 10)
-    for name, limit in (LIST, 10), (RUNNING, 300):
-        for clients, own, other in (1, ours, flask), (8, many, many_flask):
+                            floor=asks.ratio(bus, "rate"))
+    for name, least in (LIST, floors[ASKS]), (RUNNING, asks), (OPENAI, asks), (ACTIVITY, asks):
+        bench.targets.most(f"GET {name}, p99 of p50, 1 client", slowest(ours[name]), 10, floor=slowest(least))
+    for name, limit, path in (LIST, 10, ASKS), (RUNNING, 300, ASKS_A_LINE):
+        for clients, (least, own, other) in measured.items():
             if name in other:
                 bench.targets.least(f"GET {name}, rate of Flask's, {clients} client(s)",
-                                    own[name].ratio(other[name], "rate"), limit,
-                                    floor=in_sequence.ratio(other[name], "rate") if clients == 1 else None)
+                                    own[name].ratio(other[name], "rate"), limit, floor=least[path].ratio(other[name], "rate"))
+
+
+def slowest(row):
+    return row.median("p99_us") / row.median("p50_us")
 
 
 def growth(bench):
@@ -144,7 +149,7 @@ def ports(bench):
     bench.targets.most("port: GET /health, of printf under User=", rows[2].ratio(rows[0]), 1.5, floor=floor)
     bench.targets.most("port: GET /models, of printf under User=", rows[4].ratio(rows[0]), 1.8, floor=floor)
     if "tangd" not in bench.skipped:
-        bench.targets.most("port: GET /models, of tangd in the same unit", rows[4].ratio(rows[-1]), 1)
+        bench.targets.most("port: GET /models, of tangd in the same unit", rows[4].ratio(rows[-1]), 1, floor=rows[1].ratio(rows[-1]))
 
 
 def directives(bench):

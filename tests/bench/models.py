@@ -79,7 +79,8 @@ def router(bench):
             if not small:
                 bench.targets.most("router: /v1/ of /NAME/, 5 MB, p50", routed.ratio(named), 1.05, floor=bare.ratio(named))
             if swaps:
-                bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", routed.ratio(swap), 1)
+                bench.targets.most(f"/v1/ of llama-swap's, {what}, {clients} client(s), p50", routed.ratio(swap), 1,
+                                   floor=bare.ratio(swap))
 
 
 def first_event(bench):
@@ -89,13 +90,14 @@ def first_event(bench):
     routed = Row("ours: /v1/…", load(NGINX, CHAT, 20, 1, "POST", own))
     swap = Row("llama-swap: /v1/…", load(peers.SWAP_PORT, CHAT, 20, 1, "POST", other))
     swaps = SWAP not in bench.skipped
-    rows = [*floors(load, 20, 1, own), bare_router(load, 20, 1, own), routed, *([swap] if swaps else [])]
+    bare = bare_router(load, 20, 1, own)
+    rows = [*floors(load, 20, 1, own), bare, routed, *([swap] if swaps else [])]
     measure(rows, bench.cpu, bench.rounds)
     bench.say("## The first event of a stream\n\n" + table(
         ["", "p50 ms", "of the model's"], [[row.name, ms(row.median("first_us")), f"{row.ratio(rows[0], 'first_us'):.2f}"]
                                            for row in rows]))
     if swaps:
-        bench.targets.most("first event of llama-swap's, p50", routed.ratio(swap, "first_us"), 1)
+        bench.targets.most("first event of llama-swap's, p50", routed.ratio(swap, "first_us"), 1, floor=bare.ratio(swap, "first_us"))
 
 
 class SlowBody(threading.Thread):
@@ -280,6 +282,7 @@ def sweep(bench):
     lines = machine.path(path).read_text().splitlines()
     command = "ExecStart=/bin/true"
     peers.unit(machine, "bench-true.service", f"[Service]\nType=oneshot\n{command}\n")
+    peers.unit(machine, "bench-nothing.service", f"[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\n{command}\n")
     peers.unit(machine, "bench-true-ours.service", "\n".join(command if line.startswith("ExecStart=") else line for line in lines
                                                              if not line.startswith("Condition")))
     machine.sh(f"rm -rf {MODELS}/* && mkdir -p {MODELS} && rm -f {ETC}/config.json && systemctl daemon-reload")
@@ -289,7 +292,8 @@ def sweep(bench):
     machine.sh("systemctl start nginx-config-updater.service")
     floor = "floor: systemd starts /bin/true"
     true, own = systemctl(machine, "start", "bench-true.service"), systemctl(machine, "start", SWEEP)
-    at_rest = [Row(floor, true), Row("ours, no model is up", own)]
+    at_rest = [Row(floor, true), Row("ours, no model is up", own),
+               Row("floor: a condition fails", systemctl(machine, "start", "bench-nothing.service"))]
     measure(at_rest, bench.cpu, bench.rounds)
     machine.sh("systemctl start " + " ".join(f"model@{name}.service" for name in names))
     busy = [Row(floor, true), Row("/bin/true in our unit", systemctl(machine, "start", "bench-true-ours.service")),
@@ -300,7 +304,8 @@ def sweep(bench):
     bench.say(f"## The sweep of {SWEPT} models\n\n{rows_table(at_rest)}\n{rows_table(busy)}\nWhat stands in the way: of the "
               f"{ms(all_of_it)} ms of CPU over the floor {ms(unit)} are our unit's: what systemd-analyze counts of it, and what SECTIONS=sandbox "
               "shows directive by directive. The floor itself is more than the target.\n")
-    bench.targets.most(f"sweep: {SWEPT} models, none is up, CPU of all processes", at_rest[1].median("cpu all") / 1000, 5, " ms")
+    bench.targets.most(f"sweep: {SWEPT} models, none is up, CPU of all processes", at_rest[1].median("cpu all") / 1000, 5, " ms",
+                       floor=at_rest[2].median("cpu all") / 1000)
     bench.targets.most(f"sweep: {SWEPT} models, all are up, CPU of all processes", busy[2].median("cpu all") / 1000, 5, " ms",
                        floor=busy[0].median("cpu all") / 1000)
     put_files(bench, FILES)

@@ -133,7 +133,7 @@ def static_site(machine, program, length, short):
     machine.path(OPT).mkdir(exist_ok=True)
     shutil.copy(program, machine.path(f"{OPT}/responder"))
     locations, upstreams = zip(responder(machine, "list", length), responder(machine, "short", short),
-                                responder(machine, "bus", short, "bus"))
+                                responder(machine, "bus", short, "bus"), responder(machine, "bus-list", length, "bus"))
     machine.put("/etc/nginx/sites-enabled/bench", f"""upstream bench_flask {{ server 127.0.0.1:{FLASK_PORT}; }}
 {"".join(upstreams)}server {{
     listen 127.0.0.1:{STATIC_PORT};
