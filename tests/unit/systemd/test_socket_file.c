@@ -6,7 +6,9 @@
 #include "systemd/socket_file.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *address; /* where the socket listens */
 
@@ -36,6 +38,24 @@ static void a_file_that_is_gone_is_told(void **state)
                             "systemctl restart x@active-1.socket");
 }
 
+static void nobody_is_asked_about_a_file_in_its_place(void **state)
+{
+        struct fake_host *host = *state;
+        HL_CLEANUP(hl_free_pointer) char *folder = hl_strdup("build/sockets.XXXXXX");
+        must(mkdtemp(folder));
+        HL_CLEANUP(hl_free_pointer) char *path = realpath(folder, NULL);
+        setenv("HL_SOCKETS_DIRECTORY", path, 1);
+        test_write(path, "x@active-1.sock", "");
+        unsigned before = host->bus.calls;
+        assert_int_equal(check(host, "x@active-1.socket", "/nonexistent/x.sock"), 0);
+        assert_int_equal(check(host, "x@active-1-fastcgi.socket", "/nonexistent/x.sock"), 0);
+        assert_int_equal(host->bus.calls, before);
+        must(unlink(test_path(path, "x@active-1.sock")) == 0);
+        assert_int_equal(check(host, "x@active-1.socket", "/nonexistent/x.sock"), -ENOENT);
+        unsetenv("HL_SOCKETS_DIRECTORY");
+        must(rmdir(path) == 0);
+}
+
 static void other_sockets_have_none(void **state)
 {
         struct fake_host *host = *state;
@@ -57,6 +77,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 ON_FAKE_HOST(a_file_that_is_gone_is_told),
+                ON_FAKE_HOST(nobody_is_asked_about_a_file_in_its_place),
                 ON_FAKE_HOST(other_sockets_have_none),
                 ON_FAKE_HOST(where_systemd_does_not_say_nothing_is_known),
         };
