@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 
 #include <linux/filter.h>
@@ -34,6 +36,11 @@ enum { FCHMODAT2 = 452, SETXATTRAT = 463, REMOVEXATTRAT = 466, FILE_SETATTR = 46
         UNLESS(call, 7), LOAD(ARGUMENT(flags)), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_TRUNC | O_ACCMODE),              \
                 UNLESS(O_TRUNC, 1), ANSWER(EPERM), UNLESS(O_TRUNC | O_ACCMODE, 1), ANSWER(EPERM), ALLOW
 
+/* Where the third argument has all of these bits. */
+#define DENY_BITS(call, bits)                                                                                          \
+        UNLESS(call, 5), LOAD(ARGUMENT(2)), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (bits)), UNLESS(bits, 1),              \
+                ANSWER(EPERM), ALLOW
+
 int hl_confine_calls(void)
 {
         static struct sock_filter filter[] = {
@@ -51,6 +58,16 @@ int hl_confine_calls(void)
                 DENY(SYS_fremovexattr),
                 DENY(REMOVEXATTRAT),
                 DENY(FILE_SETATTR),
+                DENY(SYS_personality),
+                /* No memory that was written is run. */
+                DENY_BITS(SYS_mprotect, PROT_EXEC),
+                DENY_BITS(SYS_pkey_mprotect, PROT_EXEC),
+                DENY_BITS(SYS_shmat, SHM_EXEC),
+#ifdef SYS_mmap2
+                DENY_BITS(SYS_mmap2, PROT_WRITE | PROT_EXEC),
+#elif !defined(__s390__) /* there, they are in memory */
+                DENY_BITS(SYS_mmap, PROT_WRITE | PROT_EXEC),
+#endif
 #ifdef SYS_chmod
                 DENY(SYS_chmod),
 #endif

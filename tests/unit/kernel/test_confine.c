@@ -10,7 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -75,6 +78,21 @@ static bool runs_a_program(void)
         return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* In a place of its own, as a page that was written, or as one that others share. */
+static bool runs_what_it_wrote(void)
+{
+        void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        int shared = shmget(IPC_PRIVATE, 4096, 0600);
+        must(page != MAP_FAILED && shared >= 0);
+        bool runs = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+                            MAP_FAILED ||
+                    mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ||
+                    syscall(SYS_pkey_mprotect, page, 4096, PROT_READ | PROT_EXEC, -1) == 0 ||
+                    shmat(shared, NULL, SHM_EXEC) != (void *)-1;
+        must(shmctl(shared, IPC_RMID, NULL) == 0);
+        return runs;
+}
+
 /* 0 where all is as it should be, or which line it is not. */
 #define holds(condition)                                                                                               \
         do {                                                                                                           \
@@ -100,7 +118,8 @@ static int try_to_break_out(void)
         holds(!moves("other/file", "mine/moved") && !moves("mine/there", "other/moved"));
         holds(!links("other/file", "mine/linked") && !links("mine/there", "other/linked"));
         holds(!changes_mode() && !changes_attributes());
-        holds(!runs_a_program());
+        holds(!runs_a_program() && !runs_what_it_wrote());
+        holds(personality(ADDR_NO_RANDOMIZE) < 0);
         return 0;
 }
 
