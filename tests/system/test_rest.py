@@ -61,6 +61,7 @@ def test_no_process_without_requests_and_nothing_forgotten(machine):
     assert machine.http("GET", MONITOR, "/models/activity")["activity_status"]["tiny-llama"]["last_activity"] == activity
     after = machine.http("GET", SHUTDOWN, "/shutdown/next")["shutdown"]
     assert (after["scheduled_time"], after["action"], after["source"]) == (scheduled, "reboot", "api")
+    wait_until(lambda: not machine.sh("find /run/systemd/units -name '*-service@*'"), PATIENCE, "systemd has forgotten each connection")
 
 
 def test_who_connects_and_says_nothing_gets_no_process(machine):
