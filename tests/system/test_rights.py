@@ -274,9 +274,13 @@ INSIDE = """
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -291,13 +295,22 @@ static void can_write(const char *folder)
     unlink(path);
 }
 
-static int run(const char *program)
+static int run_true(void) { return execl("/bin/true", "true", (char *)NULL); }
+
+static int map_what_it_wrote(void)
+{
+    return mmap(NULL, 1, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+}
+
+/* Without a filter these two work: nothing is changed by them. */
+static int schedule_itself(void) { return sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }); }
+static int adjust_clock(void) { return adjtimex(&(struct timex){ 0 }); }
+
+static int in_a_child(int (*what)(void)) /* which a filter may kill */
 {
     int status = 1;
-    if (fork() == 0) {
-        execl(program, program, (char *)NULL);
-        _exit(1);
-    }
+    if (fork() == 0)
+        _exit(what() < 0);
     return wait(&status) < 0 || status != 0 ? -1 : 0;
 }
 
@@ -318,7 +331,11 @@ static void look(void)
     can("move a file", rename("/srv/inside/file", "/var/lib/home-lab-services/activity/moved"));
     can("read the users", open("/etc/passwd", O_RDONLY));
     can("list /tmp", open("/tmp", O_RDONLY));
-    can("run a program", run("/bin/true"));
+    can("run a program", in_a_child(run_true));
+    can("run what it wrote", map_what_it_wrote());
+    can("have another ABI", personality(ADDR_NO_RANDOMIZE));
+    can("schedule itself", in_a_child(schedule_itself));
+    can("adjust the clock", in_a_child(adjust_clock));
     can("listen", bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof(here)));
     _exit(0);
 }
