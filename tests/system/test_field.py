@@ -158,11 +158,13 @@ def test_slashes_before_a_models_own_paths(field, sent, arrives):
 
 @pytest.mark.parametrize("sent, arrives", [
     (path, "/v1" + path) for path in ("/chat/completions", "/completions", "/embeddings", "/responses", "/moderations",
-                                      "/audio/speech", "/audio/transcriptions", "/responses/r1/cancel")
+                                      "/audio/speech", "/audio/transcriptions", "/responses/r1/cancel",
+                                      "/messages", "/messages/count_tokens")
 ] + [(path, CHAT) for path in ("/chat/completions/", "//chat/completions", "/v1/v1/chat/completions", "/v1//v1/chat/completions/",
                                "/openai/v1/chat/completions", "/openai/chat/completions", "/api/v1/chat/completions",
                                "/api/chat/completions", "/plain/v1/v1/chat/completions")
-     ] + [("/openai/deployments/plain/chat/completions?api-version=2024-10-21", CHAT + "?api-version=2024-10-21"),
+     ] + [("/anthropic/v1/messages?beta=true", "/v1/messages?beta=true"), ("/anthropic/messages", "/v1/messages")
+          ] + [("/openai/deployments/plain/chat/completions?api-version=2024-10-21", CHAT + "?api-version=2024-10-21"),
           ("/openai/deployments/plain/audio/transcriptions", "/v1/audio/transcriptions")
           ] + [(path, path) for path in ("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding",
                                          "/rerank", "/reranking", "/v2/rerank", "/score")])
@@ -216,8 +218,8 @@ def test_who_sends_long_headers_hears_what_to_do(field, path):
     assert answer.status == 431 and "large_client_header_buffers" in answer["error"]["message"], answer
 
 
-@pytest.mark.parametrize("path", ["/v1/v1/models", "/openai/v1/models", "/openai/models", "/api/v1/models", "/v1/v1/models/gpt-4",
-                                  "/openai/v1/models/gpt-4", "/openai/models/gpt-4?api-version=1", "/v1/models/openai%2Fgpt-4"])
+@pytest.mark.parametrize("path", ["/v1/v1/models", "/openai/v1/models", "/openai/models", "/anthropic/v1/models", "/api/v1/models",
+                                  "/v1/v1/models/gpt-4", "/openai/v1/models/gpt-4", "/openai/models/gpt-4?api-version=1", "/v1/models/openai%2Fgpt-4"])
 def test_lists_below_such_base_urls(field, path):
     answer = field.ask("GET", path)
     assert answer.status == 200 and answer["object"] in ("list", "model"), answer
