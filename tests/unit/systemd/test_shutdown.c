@@ -268,6 +268,10 @@ static void a_refused_schedule_changes_nothing_and_is_forbidden(void **state)
         assert_true(hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
         assert_int_equal(err.kind, HL_ERR_BUSY);
         err = (struct hl_err){ 0 };
+        logind.refusal = SD_BUS_ERROR_FILE_EXISTS; /* of one that is masked */
+        assert_true(hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
+        assert_string_equal(err.code, "unit_unusable");
+        err = (struct hl_err){ 0 };
         logind.refusal = SD_BUS_ERROR_INVALID_ARGS;
         assert_true(hl_shutdown_schedule(&bus, "poweroff", in_minutes(1), NULL, false, &before, &err) < 0);
         assert_int_equal(err.kind, HL_ERR_INTERNAL);
