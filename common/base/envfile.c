@@ -35,6 +35,7 @@ struct value {
         bool goes_on;         /* more follows behind its closing quote than a word */
         bool lost_backslash;  /* one outside of quotes, and it joined no lines */
         bool cut_by_return;   /* a backslash joins no lines that end with CR LF */
+        bool joins_comment;   /* a backslash joins a line that is meant as a comment */
         unsigned closed_line; /* where the quote that text follows was closed */
 };
 
@@ -115,6 +116,15 @@ static void skip_comment(struct reading *r)
         }
 }
 
+/* Whether the line that a backslash has just joined is meant as a comment. */
+static bool is_at_comment(const struct reading *r)
+{
+        const char *c = r->next;
+        while (c < r->end && is_one_of((unsigned char)*c, BLANK))
+                c++;
+        return c < r->end && *c == '#';
+}
+
 /* Behind the opening quote, up to and with the closing one. Within '…' nothing is special; within "…" a backslash
  * escapes the four characters that need it, and joins lines. */
 static void take_quoted(struct reading *r, int quote, struct value *value)
@@ -129,6 +139,7 @@ static void take_quoted(struct reading *r, int quote, struct value *value)
                 if (b < 0)
                         break;
                 value->cut_by_return |= b == '\r' && look(r) == '\n';
+                value->joins_comment |= b == '\n' && is_at_comment(r);
                 if (b != '\n' && !is_one_of(b, ESCAPED_IN_QUOTES))
                         add(value, '\\');
                 if (b != '\n')
@@ -147,6 +158,7 @@ static void take_plain(struct reading *r, struct value *value)
                 if (b == '\\') {
                         b = take(r);
                         value->cut_by_return |= b == '\r' && look(r) == '\n';
+                        value->joins_comment |= b == '\n' && is_at_comment(r);
                         if (b >= 0 && !is_one_of(b, NEWLINE)) {
                                 add(value, b);
                                 value->lost_backslash |= b != '\\';
@@ -243,6 +255,11 @@ static void tell_of_value(const struct reading *r, unsigned line, const char *na
         else if (value->lost_backslash)
                 tell(r, line, name,
                      "is read as \"%s\", because a backslash outside of quotes is dropped: put the whole value in '…'",
+                     text, len);
+        if (value->joins_comment)
+                tell(r, line, name,
+                     "is read as \"%s\", because the line that begins with # is joined to the one before, and is no "
+                     "comment of this file: remove that line",
                      text, len);
         if (value->cut_by_return)
                 tell(r, line, name,

@@ -273,12 +273,13 @@ static void take_operator(struct reading *r)
         end_command(r);
 }
 
-/* What word processors and web pages make of quotes, dashes and spaces; a shell takes them for letters. */
+/* What word processors and web pages make of quotes, dashes and spaces, some without a width; a shell takes them for
+ * letters. */
 static int check_typography(struct reading *r)
 {
-        enum { DASHES_AT = 5 }; /* in a word they are letters, too */
-        static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x98", "\xE2\x80\x99",
-                                             "\xC2\xA0",     "\xE2\x80\x93", "\xE2\x80\x94" };
+        enum { DASHES_AT = 7 }; /* in a word they are letters, too */
+        static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x98", "\xE2\x80\x99", "\xC2\xA0",
+                                             "\xE2\x80\x8B", "\xEF\xBB\xBF", "\xE2\x80\x93", "\xE2\x80\x94" };
         for (size_t i = 0; i < HL_COUNT(marks); i++)
                 if ((!r->in_word || i < DASHES_AT) && hl_has_prefix(r->next, marks[i]))
                         return refuse(r,
@@ -287,12 +288,24 @@ static int check_typography(struct reading *r)
         return 0;
 }
 
+/* {"key": …} as it is in a document: a shell takes the quotes off, and makes words of it. */
+static bool is_json(const char *text)
+{
+        const char *key = text[0] == '{' ? text + 1 + strspn(text + 1, " \t\n") : "";
+        const char *end = *key == '"' ? strchr(key + 1, '"') : NULL;
+        return end && end[1 + strspn(end + 1, " \t")] == ':';
+}
+
 static int take_plain(struct reading *r)
 {
         int result = check_typography(r);
         if (result < 0)
                 return result;
         bool is_start = !r->in_word;
+        if (r->has_program && !r->command.is_program && is_json(r->next) &&
+            (is_start || r->word.data[r->word.len - 1] == '='))
+                return refuse(
+                        r, "has JSON without quotes, and a shell takes those in it away: put '…' around it: ", r->next);
         begin_word(r);
         const char *home;
         if (is_start && *r->next == '~' && strchr("/ \t\r\n" OPERATORS, r->next[1])) {

@@ -12,6 +12,7 @@
 #include "names.h"
 #include "systemd/bus.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
@@ -20,6 +21,9 @@
 #include <unistd.h>
 
 #define VALUE_SHOWN_MAX 60 /* bytes of a wrong value that a finding repeats */
+
+static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
+                                    "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
 
 /* One reading of a model's file. */
 struct reading {
@@ -94,6 +98,25 @@ static bool set_claim(struct reading *reading, unsigned line, const char *name, 
         return false;
 }
 
+/* A backslash behind the last line of COMMAND makes the next line its last word. PORT would be told as missing, and may
+ * be an argument of make's. */
+static void tell_of_swallowed(const struct reading *reading, unsigned line, const char *command)
+{
+        const char *last = command;
+        for (const char *c = command; *c; c++)
+                if (strchr(" \t\n", *c) && c[1] && !strchr(" \t\n", c[1]))
+                        last = c + 1;
+        for (size_t i = 1; i < HL_COUNT(keys) && last > command; i++) {
+                size_t len = strlen(keys[i]);
+                if (strncmp(last, keys[i], len) != 0 || last[len] != '=')
+                        continue;
+                HL_CLEANUP(hl_free_pointer)
+                char *message =
+                        hl_format("takes the line \"%s\" for its last word: remove the backslash in front of it", last);
+                tell(reading, line, "COMMAND", message);
+        }
+}
+
 static void assign(void *data, unsigned line, const char *name, const char *value)
 {
         struct reading *reading = data;
@@ -126,6 +149,8 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                         model->start_timeout_us = span;
                 else
                         tell_value(reading, line, name, "must be a time span from 1s to 1h", value);
+        } else if (strcmp(name, "COMMAND") == 0) {
+                tell_of_swallowed(reading, line, value);
         } else if (strcmp(name, "ALIASES") == 0) {
                 hl_aliases_read(model, line, value, reading->report);
         } else if (set_claim(reading, line, name, value)) {
@@ -140,8 +165,6 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
 /* What a name was meant for that is none of ours, where the one that it looks like is missing. */
 static void tell_of_typos(struct reading *reading)
 {
-        static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
-                                            "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
         size_t ours = 0;
         for (size_t i = 0; i < HL_COUNT(keys); i++)
                 ours += hl_names_line(&reading->seen, keys[i]) > 0;
@@ -152,6 +175,27 @@ static void tell_of_typos(struct reading *reading)
                         continue;
                 HL_CLEANUP(hl_free_pointer) char *message = hl_format("means nothing to us: did you mean %s?", keys[i]);
                 tell_of_port(reading, reading->model->file_path, line, name, message);
+        }
+}
+
+/* What the unit is told by, and not the program. */
+static void tell_of_settings(const struct reading *reading)
+{
+        static const char settings[] =
+                "User,Group,SupplementaryGroups,WorkingDirectory,Environment,EnvironmentFile,LoadCredential,"
+                "ExecStartPre,ExecStartPost,ExecStop,ExecStopPost,Restart,RestartSec,TimeoutStartSec,TimeoutStopSec,"
+                "MemoryMax,MemoryHigh,Nice,LimitNOFILE,LimitMEMLOCK,"
+                "DeviceAllow,ReadWritePaths,After,Requires,Wants";
+        for (size_t i = 0; i < reading->seen.count; i++) {
+                const struct hl_names_entry *seen = &reading->seen.entries[i];
+                if (!islower((unsigned char)seen->name[1]) || !hl_in_list(settings, seen->name, strlen(seen->name)))
+                        continue;
+                HL_CLEANUP(hl_free_pointer)
+                char *message =
+                        hl_format("is for the unit, and means nothing in this file: \"sudo systemctl edit %s\", "
+                                  "below [Service] or [Unit]",
+                                  reading->model->unit);
+                tell(reading, seen->line, seen->name, message);
         }
 }
 
@@ -175,8 +219,10 @@ static int parse(struct reading *reading, const struct hl_buf *text)
         int r = hl_envfile_parse(&file, assign, reading, &report);
         if (r == 0 && hl_names_line(&reading->seen, "PORT") == 0)
                 tell(reading, 0, "PORT", "is missing: without it the model cannot be reached");
-        if (r == 0)
+        if (r == 0) {
                 tell_of_typos(reading);
+                tell_of_settings(reading);
+        }
         return r;
 }
 

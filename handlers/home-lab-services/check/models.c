@@ -24,6 +24,7 @@
 
 #define RULES_SIZE_MAX (256 * 1024) /* bytes */
 #define FIRST_FREE_PORT 1024        /* below, only root may listen */
+#define SWEEP_SECONDS 60            /* model-idle-sweep.timer */
 
 /* ---- ports ---- */
 
@@ -78,9 +79,11 @@ static void note_name(struct hl_check *c, const struct hl_model *model)
 {
         static const char *const of_site[] = { "api", "v1", "models" };
         static const char *const of_services[] = { "active", "idle", "activity" };
-        static const char *const endings[] = { ".conf",    ".bak",     ".orig",     ".old",      ".txt",
-                                               ".env",     ".save",    ".dpkg-old", ".dpkg-new", ".dpkg-dist",
-                                               ".ucf-old", ".rpmsave", ".tmp",      ".disabled" };
+        static const char *const endings[] = { ".conf", ".bak",       ".orig",     ".old",       ".txt",     ".env",
+                                               ".save", ".dpkg-old",  ".dpkg-new", ".dpkg-dist", ".ucf-old", ".rpmsave",
+                                               ".tmp",  ".disabled",  ".ini",      ".yaml",      ".yml",     ".json",
+                                               ".toml", ".service",   ".sh",       ".md",        ".off",     ".rej",
+                                               ".part", ".crdownload" };
         HL_CLEANUP(hl_free_pointer) char *text = NULL;
         const char *name = model->name;
         size_t len = strlen(name);
@@ -104,6 +107,17 @@ static void note_name(struct hl_check *c, const struct hl_model *model)
                                 model->file_path, name, model->file_path);
         if (text)
                 hl_check_note(c, "%s", text);
+}
+
+/* A number alone, as llama-swap and Ollama write it, is seconds here, too; minutes may be meant. */
+static void note_idle_timeout(struct hl_check *c, const struct hl_model *model)
+{
+        if (model->idle_timeout_us >= SWEEP_SECONDS * HL_USEC_PER_SEC)
+                return;
+        hl_check_note(c,
+                      "%s: IDLE_TIMEOUT is less than a minute, and models are looked at once a minute: write 30min for "
+                      "minutes",
+                      model->file_path);
 }
 
 /* ---- what is no file ---- */
@@ -226,8 +240,10 @@ void hl_check_models(struct hl_check *c, const struct hl_catalog *catalog)
         }
         for (size_t i = 0; i < catalog->count; i++)
                 check_reader_of_nginx(c, &catalog->models[i]);
-        for (size_t i = 0; i < catalog->count; i++)
+        for (size_t i = 0; i < catalog->count; i++) {
                 note_name(c, &catalog->models[i]);
+                note_idle_timeout(c, &catalog->models[i]);
+        }
         note_folders(c);
         note_enabled(c, catalog);
         note_units(c, catalog);

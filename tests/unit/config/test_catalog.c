@@ -253,9 +253,14 @@ static void what_was_meant_is_told(void **state)
                 { "PORT=1\nX=1\nARGS=\"--x ${X} --port 1\"\n", "m:3: ARGS: has a $ or ~, and nothing" },
                 { "PORT=1\nARGS=--port=$PORT\n", "m:2: ARGS: has a $ or ~, and nothing" },
                 { "PORT=1\nLD_LIBRARY_PATH=${X}/lib\n", "m:2: LD_LIBRARY_PATH: has a $ or ~, and nothing" },
+                { "PORT=1\nCOMMAND=x --y \\\nIDLE_TIMEOUT=5min\n",
+                  "m:2: COMMAND: takes the line \"IDLE_TIMEOUT=5min\" for its last word" },
+                { "PORT=1\nMemoryMax=24G\n", "m:2: MemoryMax: is for the unit, and means nothing in this file: \"sudo "
+                                             "systemctl edit model@m.service\"" },
         };
         static const char *const right[] = {
                 "PORT=1\nCOMMAND=x ~/y $PORT\nAPI_KEY=a$b\nMODEL_PATH=/srv/x\n",
+                "PORT=1\nCOMMAND=env KEEP=1 make x PORT=1\nModel=1\n",
                 "PORT=1\nCOMMAND=x\nHOST=127.0.0.1\nPORTS=2\nTIMEOUTS=1\nA=${B}\n",
         };
         for (size_t i = 0; i < HL_COUNT(wrong) + HL_COUNT(right); i++) {
