@@ -38,8 +38,12 @@ static const char *const ends[] = {
         "7ad2d189f7e94e70a38c781354912448",
 };
 
+/* "A start job has finished": also one that a Condition…= or ExecCondition= of the unit's has skipped. */
+#define START_DONE "39f53479d3a045ac8e11786248231fbf"
+
 struct reading {
         struct hl_cause_line line;
+        char skipped[256]; /* what systemd said of such a start; "": there was none */
         uint64_t since_us;
         uint64_t began_us; /* the first that was logged of the start; 0: nothing was */
         uint64_t ended_us; /* when systemd told the end of the start; 0: it has not been told yet */
@@ -70,6 +74,9 @@ static void offer(void *data, const struct hl_journal_entry *entry)
                         hl_cause_line_offer(&reading->line, -1, entry->values[MESSAGE]);
                 else if (is_end(entry->values[MESSAGE_ID]))
                         reading->ended_us = entry->at_us;
+                else if (strcmp(entry->values[MESSAGE_ID], START_DONE) == 0 &&
+                         strstr(entry->values[MESSAGE], "skipped"))
+                        hl_copy(reading->skipped, sizeof(reading->skipped), entry->values[MESSAGE]);
                 return;
         }
         bool known = entry->values[PRIORITY] && hl_parse_uint(entry->values[PRIORITY], 7, &priority) == 0;
@@ -143,7 +150,9 @@ static void say_result(const struct hl_unit_detail *d, bool is_awaited, const st
                        char cause[static HL_CAUSE_SIZE])
 {
         char how[64];
-        if (d->exit_code == CLD_KILLED || d->exit_code == CLD_DUMPED) {
+        if (*reading->skipped) {
+                snprintf(cause, HL_CAUSE_SIZE, "a condition of its unit kept it from its start: %s", reading->skipped);
+        } else if (d->exit_code == CLD_KILLED || d->exit_code == CLD_DUMPED) {
                 say_signal(d, cause);
         } else if (strcmp(d->result, "timeout") == 0) {
                 copy(cause, "it took longer than its unit allows (TimeoutStartSec=, TimeoutStopSec=)");
@@ -195,7 +204,7 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
                         hl_clock_realtime() >= reading.ended_us + HL_CAUSE_SETTLE_US;
         /* systemd forgets a start that has ended as it was told to, and nothing leads to its words any more. */
         bool is_forgotten = !*d->invocation && since_us == 0;
-        return is_told || is_whole || is_forgotten || d->exit_code == CLD_KILLED;
+        return is_told || is_whole || is_forgotten || *reading.skipped || d->exit_code == CLD_KILLED;
 }
 
 /* ---- what was seen of its port ---- */

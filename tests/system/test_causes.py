@@ -70,6 +70,16 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("text, said", [("[Unit]\nConditionPathExists=/mnt/weights", "ConditionPathExists=/mnt/weights"),
+                                        ("[Service]\nExecCondition=/bin/false", "Condition check resulted in ")])
+def test_a_start_that_its_unit_skips_tells_that(machine, text, said):
+    """systemd's job is done then, and nothing has failed."""
+    model(machine, "skipped", "sleep 60")
+    with machine.drop_in("model@skipped.service", text + "\n"):
+        answer = start(machine, "skipped")
+    assert answer.status == 502 and "a condition of its unit kept it from its start: " in answer["cause"] and said in answer["cause"], answer
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_failed_start_tells_its_cause(machine, mistake):
     command, said = MISTAKES[mistake]
