@@ -107,9 +107,13 @@ def test_check_knows_what_a_drop_in_sets(machine):
     machine.sh(f"install -d /srv/bin; ln -sf {DEMO_MODEL} /srv/bin/my-server; echo KEY=secret >/srv/key; chmod 0600 /srv/key")
     assert "there is no program my-server" in check(machine)[1]
     with machine.drop_in("model@m.service", "[Service]\nEnvironment=PATH=/srv/bin:/usr/bin:/bin\nEnvironmentFile=/srv/key\n"
-                                             "LogsDirectory=m\n"):
+                                             "LogsDirectory=m\nWorkingDirectory=/srv/bin\n"):
         assert f"{MODELS}/m" not in check(machine)[1]
         assert f"{MODELS}/m" not in check(machine, "daemon")[1]
+        machine.sh("rm -r /srv/key /srv/bin")
+        text = check(machine)[1]
+        assert "error: model@m.service: EnvironmentFile=/srv/key of its unit is not there" in text, text
+        assert f"error: {MODELS}/m: WorkingDirectory= of its unit: there is no /srv/bin" in text, text
 
 
 @pytest.mark.parametrize("text, said", [

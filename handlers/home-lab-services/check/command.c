@@ -13,6 +13,7 @@
 #include "parts.h"
 #include "unit_run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
@@ -241,6 +242,16 @@ static void try_target(const struct trial *t, const struct hl_word *word)
                      word->text, "");
 }
 
+/* Where it runs. What it may write to, such as StateDirectory=, systemd may make at the start. */
+static void try_directory(const struct trial *t)
+{
+        if (!t->as_user || *t->run.directory != '/' || may_write(t, t->run.directory))
+                return;
+        HL_CLEANUP(hl_free_pointer) char *why = hl_access_explain(t->run.directory, HL_ACCESS_ENTER);
+        if (why)
+                tell(t, "WorkingDirectory= of its unit: \1", why, "");
+}
+
 /* A shell's own script is no file: sh -c "…". */
 static bool is_script(const char *program, const char *option)
 {
@@ -291,6 +302,7 @@ static void try_command(const struct trial *t)
                                                 .data = (void *)(uintptr_t)&t->variables,
                                                 .unit = t->model->unit,
                                                 .no_new_privileges = t->run.no_new_privileges };
+        try_directory(t);
         int r = hl_command_read(text ? text : "", value_of, (void *)(uintptr_t)&t->variables, &command, &err);
         if (r == 0 && t->as_user)
                 r = hl_command_judge(&command, &place, &err);
@@ -380,7 +392,7 @@ static void check_one(struct hl_check *c, struct trial *t)
 }
 
 /* What the unit sets, and then its files, of which the model's is one: a later one wins. */
-static void read_environment(struct trial *t)
+static void read_environment(struct hl_check *c, struct trial *t)
 {
         const struct passwd *user = *t->run.user ? getpwnam(t->run.user) : NULL;
         keep(&t->variables, 0, "PATH", UNIT_PATH);
@@ -392,7 +404,11 @@ static void read_environment(struct trial *t)
         }
         for (char **path = t->run.files; path && *path; path++) {
                 struct hl_buf text = { 0 };
-                if (hl_read_file(AT_FDCWD, *path, HL_MODEL_FILE_SIZE_MAX, &text) == 0) {
+                int r = hl_read_file(AT_FDCWD, *path + (**path == '-'), HL_MODEL_FILE_SIZE_MAX, &text);
+                if (r == -ENOENT && **path != '-')
+                        hl_check_problem(c, "%s: EnvironmentFile=%s of its unit is not there, so it cannot start",
+                                         t->model->unit, *path);
+                if (r == 0) {
                         const struct hl_envfile file = { .text = text.data ? text.data : "", .len = text.len };
                         hl_envfile_parse(&file, keep, &t->variables, NULL);
                 } else {
@@ -415,7 +431,7 @@ void hl_check_commands(struct hl_check *c, const struct hl_catalog *catalog)
                 if (known)
                         hl_check_unit(c, t.model->unit, &t.run, &verified);
                 if (known && readable && t.run.is_ours) {
-                        read_environment(&t);
+                        read_environment(c, &t);
                         check_one(c, &t);
                         tried = true;
                 }

@@ -65,7 +65,7 @@ static int get_files(struct hl_bus *bus, const char *path, char ***ret_files, st
                 r = sd_bus_message_enter_container(reply, 'a', "(sb)");
         while (r >= 0 && (r = sd_bus_message_read(reply, "(sb)", &file, &optional)) > 0) {
                 files = hl_grow(files, count + 2, sizeof(*files));
-                files[count++] = hl_strdup(file);
+                files[count++] = hl_format("%s%s", optional ? "-" : "", file);
         }
         files[count] = NULL;
         *ret_files = files;

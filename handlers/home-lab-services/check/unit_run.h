@@ -28,7 +28,7 @@ struct hl_unit_run {
         char **drop_ins;    /* files that change it; NULL-terminated */
         char **writable;    /* folders, of ReadWritePaths= and LogsDirectory= and the like; NULL-terminated */
         char **environment; /* "NAME=VALUE" of Environment=; NULL-terminated */
-        char **files;       /* EnvironmentFile=, in their order; NULL-terminated */
+        char **files; /* EnvironmentFile=, in their order, "-" in front of what need not be there; NULL-terminated */
 };
 
 int hl_unit_run_read(struct hl_bus *bus, const char *unit, struct hl_unit_run *ret_run, struct hl_err *err);
