@@ -17,6 +17,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MODELS_VARIABLE "MODELS_CONFIG_DIR"
 #define ENVIRONMENT_FILE "/etc/default/home-lab-services"
@@ -351,14 +352,16 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
         };
 
         int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);
+        /* A link to what is not there, on a disk that is not mounted perhaps, is no wish for the defaults. */
+        bool leads_nowhere = r == -ENOENT && readlink(reading.path, &(char){ 0 }, 1) >= 0;
         if (r == 0) {
                 hl_buf_add(&text, "", 0);
                 parse(&c, &n, &reading);
-        } else if (r == -ENOENT) {
+        } else if (r == -ENOENT && !leads_nowhere) {
                 check_strings(&c, &n, &reading);
         } else {
                 reading.count++;
-                hl_report_tell(report, path, 0, "", strerror(-r));
+                hl_report_tell(report, path, 0, "", leads_nowhere ? "is a link that leads nowhere" : strerror(-r));
         }
         if (reading.count > 0) {
                 hl_json_free(c.document);

@@ -112,7 +112,8 @@ static void note_name(struct hl_check *c, const struct hl_model *model)
 /* A number alone, as llama-swap and Ollama write it, is seconds here, too; minutes may be meant. */
 static void note_idle_timeout(struct hl_check *c, const struct hl_model *model)
 {
-        if (model->idle_timeout_us >= SWEEP_SECONDS * HL_USEC_PER_SEC)
+        if (model->idle_timeout_us >= SWEEP_SECONDS * HL_USEC_PER_SEC ||
+            model->idle_timeout_us == c->config.idle_threshold_us)
                 return;
         hl_check_note(c,
                       "%s: IDLE_TIMEOUT is less than a minute, and models are looked at once a minute: write 30min for "

@@ -235,6 +235,10 @@ static void unreadable_files_are_errors(void **state)
         assert_int_equal(load(*state, NULL, &c, &findings, &err), -EINVAL);
         assert_true(test_contains(&findings, "config.json:0: : Is a directory"));
         must(rmdir(test_path(*state, "config.json")) == 0);
+        must(symlink("/nowhere", test_path(*state, "config.json")) == 0); /* it may say that this host needs a token */
+        assert_int_equal(load(*state, NULL, &c, &findings, &err), -EINVAL);
+        assert_true(test_contains(&findings, "config.json:0: : is a link that leads nowhere"));
+        must(unlink(test_path(*state, "config.json")) == 0);
         hl_buf_free(&findings);
 
         char *large = hl_alloc(HL_CONFIG_SIZE_MAX + 2);
