@@ -77,7 +77,7 @@ static const struct command {
         { "start", 1, 1, JSON | NO_WAIT | HOST, cli_start, "one model's NAME" },
         { "stop", 1, 1, JSON | NO_WAIT | DRAIN | HOST, cli_stop, "one model's NAME" },
         { "restart", 1, 1, JSON | NO_WAIT | HOST, cli_restart, "one model's NAME" },
-        { "keep", 1, 1, JSON | FOR | HOST, cli_keep, "one model's NAME" },
+        { "keep", 1, 1, JSON | FOR | HOST, cli_keep, "one model's NAME; --for 2h says how long" },
         { "logs", 1, 1, JSON | FOLLOW | HOST, cli_logs, "one model's NAME" },
         { "why", 1, 1, JSON | HOST, cli_why, "one model's NAME" },
         { "status", 0, 0, 0, status, "no names" },

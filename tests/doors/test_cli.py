@@ -395,7 +395,8 @@ def test_whoever_reads_it_may_stop_reading(api):
 
 @pytest.mark.parametrize("arguments, said", [
     (("strat", "x"), 'there is no command "strat"; did you mean "start"?'), (("foo",), 'there is no command "foo"\n'),
-    (("start",), "start takes one model's NAME"), (("start", "a", "b"), "start takes one model's NAME"),
+    (("keep", "a", "4h"), "keep takes one model's NAME; --for 2h says how long"), (("start",), "start takes one model's NAME"),
+    (("start", "a", "b"), "start takes one model's NAME"),
     (("list", "x"), "list takes no names"), (("start", "a", "--drain", "3"), "start does not take --drain"),
     (("check", "--json"), "check does not take --json"), (("why", "a", "--jsno"), 'no option "--jsno"'),
     (("why", "a", "-z"), 'no option "-z"'), (("stop", "a", "--drain"), "--drain needs a value")])
