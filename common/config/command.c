@@ -303,7 +303,7 @@ static int take_plain(struct reading *r)
                 return result;
         bool is_start = !r->in_word;
         if (r->has_program && !r->command.is_program && is_json(r->next) &&
-            (is_start || r->word.data[r->word.len - 1] == '='))
+            (r->word.len == 0 || r->word.data[r->word.len - 1] == '='))
                 return refuse(
                         r, "has JSON without quotes, and a shell takes those in it away: put '…' around it: ", r->next);
         begin_word(r);

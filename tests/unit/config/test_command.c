@@ -112,6 +112,7 @@ static void what_cannot_run_is_refused(void **state)
                 { "prog\xC2\xA0--x", "has a typographic quote" },
                 { "prog\xE2\x80\x8B --x", "has a typographic quote" },
                 { "prog --kwargs {\"a\": 1}", "put '…' around it: {\"a\": 1}" },
+                { "prog ''{\"a\": 1}", "put '…' around it: {\"a\": 1}" },
                 { "prog --kwargs={ \"a\":{\"b\":1}}", "put '…' around it: { \"a\":" },
                 { "echo a\nexec prog", "put && between commands: exec prog" },
                 { "prog --port $(PORT)", "write $PORT: $(PORT)" },
