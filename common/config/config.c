@@ -320,6 +320,17 @@ char *hl_config_units_pattern(const struct hl_config *config)
         return hl_format("%.*s*%s", (int)(hole - template), template, hole + 2);
 }
 
+/* Made once: json-c writes a text into the object that it is of, which threads may share. */
+static char *text_of(const struct hl_config *config)
+{
+        struct hl_buf text = { 0 };
+        hl_buf_adds(&text, config->models_dir); /* the environment's, maybe */
+        hl_buf_adds(&text, "\n");
+        if (config->document)
+                hl_json_print(config->document, &text);
+        return text.data;
+}
+
 char *hl_config_path(void)
 {
         return hl_format("%s/config.json", hl_configuration_dir());
@@ -371,6 +382,7 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
                                              "%s is not valid: \"home-lab-services check\" says where", reading.path);
         } else {
                 finish(&c, &n);
+                c.text = text_of(&c);
                 *ret_config = c;
                 r = 0;
         }
@@ -389,17 +401,8 @@ void hl_config_free(struct hl_config *config)
         if (hl_unshare(config->users)) {
                 free(config->allowed_hosts);
                 free(config->allowed_origins);
+                free(config->text);
                 hl_json_free(config->document);
         }
         *config = (struct hl_config){ 0 };
-}
-
-char *hl_config_text(const struct hl_config *config)
-{
-        struct hl_buf text = { 0 };
-        hl_buf_adds(&text, config->models_dir); /* the environment's, maybe */
-        hl_buf_adds(&text, "\n");
-        if (config->document)
-                hl_json_print(config->document, &text);
-        return text.data;
 }

@@ -48,6 +48,8 @@ struct hl_config {
         const char *upstream_host;
         struct hl_capacity_budget capacity;
 
+        /* All that it says, for who keeps what he has read by it: any of it may be what a model's file leaves open. */
+        char *text;
         hl_json *document; /* owns the strings that came from the file */
         unsigned *users;   /* how many share it; NULL: one has it */
 };
@@ -71,8 +73,5 @@ void hl_config_free(struct hl_config *config);
 
 /* The same for one more, in any thread: hl_config_free() by each. From now on nobody changes it. */
 struct hl_config hl_config_share(struct hl_config *config);
-
-/* All that it says, for who keeps what he has read by it: any of it may be what a model's file leaves open. free() */
-char *hl_config_text(const struct hl_config *config);
 
 #endif

@@ -27,7 +27,8 @@ int hl_config_kept_load(struct hl_config *ret_config, struct hl_err *err)
 {
         HL_CLEANUP(hl_free_pointer) char *path = hl_config_path();
         struct stat status = { 0 };
-        bool is_known = stat(path, &status) == 0 || errno == ENOENT;
+        /* A link to nowhere is not the same as no file. */
+        bool is_known = stat(path, &status) == 0 || (lstat(path, &(struct stat){ 0 }) < 0 && errno == ENOENT);
         int r = 0;
         pthread_mutex_lock(&mutex);
         if (is_known && kept.is_any && hl_is_same_file(&status, &kept.status)) {

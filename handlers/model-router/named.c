@@ -19,13 +19,12 @@ void hl_router_named_free(struct hl_router_named *named)
 /* Begins anew where anything has happened. */
 static void look(struct hl_router_named *named, const struct hl_config *config)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = hl_config_text(config);
-        if (named->config && strcmp(named->config, text) == 0 && named->count < HL_ROUTER_NAMED_MAX &&
+        if (named->config && strcmp(named->config, config->text) == 0 && named->count < HL_ROUTER_NAMED_MAX &&
             hl_catalog_watch_is_calm(&named->watch))
                 return;
         hl_router_named_free(named);
         if (named->was_asked && !named->is_blind && hl_catalog_watch_begin(&named->watch, config->models_dir) == 0)
-                named->config = hl_steal(text);
+                named->config = hl_strdup(config->text);
         named->is_blind = named->was_asked && !named->config;
         named->was_asked = true;
 }

@@ -24,7 +24,7 @@ static void forget(void)
 }
 
 /* The watch begins before the files are read: what changes meanwhile is told at the next use. */
-static int load(const struct hl_config *config, char *text, struct hl_catalog *ret_catalog, struct hl_err *err)
+static int load(const struct hl_config *config, struct hl_catalog *ret_catalog, struct hl_err *err)
 {
         forget();
         bool watched = asked_before && hl_catalog_watch_begin(&kept.watch, config->models_dir) == 0 &&
@@ -32,7 +32,7 @@ static int load(const struct hl_config *config, char *text, struct hl_catalog *r
         int r = hl_catalog_load(config, NULL, NULL, ret_catalog, err);
         if (r == 0 && watched) {
                 kept.catalog = hl_catalog_share(ret_catalog);
-                kept.config = hl_strdup(text);
+                kept.config = hl_strdup(config->text);
         } else {
                 hl_catalog_watch_end(&kept.watch);
         }
@@ -42,13 +42,12 @@ static int load(const struct hl_config *config, char *text, struct hl_catalog *r
 
 int hl_catalog_kept_load(const struct hl_config *config, struct hl_catalog *ret_catalog, struct hl_err *err)
 {
-        HL_CLEANUP(hl_free_pointer) char *text = hl_config_text(config);
         int r = 0;
         pthread_mutex_lock(&mutex);
-        if (kept.config && strcmp(kept.config, text) == 0 && hl_catalog_watch_is_calm(&kept.watch))
+        if (kept.config && strcmp(kept.config, config->text) == 0 && hl_catalog_watch_is_calm(&kept.watch))
                 *ret_catalog = hl_catalog_share(&kept.catalog);
         else
-                r = load(config, text, ret_catalog, err);
+                r = load(config, ret_catalog, err);
         pthread_mutex_unlock(&mutex);
         return r;
 }

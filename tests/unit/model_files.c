@@ -39,6 +39,7 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t events)
 struct hl_config test_models_config(const char *folder)
 {
         return (struct hl_config){ .models_dir = test_path(folder, "models"),
+                                   .text = (char *)(uintptr_t)test_path(folder, "models"),
                                    .unit_template = "model@%s.service",
                                    .health_path = "/health",
                                    .start_timeout_us = HL_USEC_PER_MINUTE,

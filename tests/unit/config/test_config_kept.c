@@ -63,6 +63,10 @@ static void what_changes_is_read_again(void **state)
         expect_new(10);
         must(unlink(path) == 0);
         expect_new(1);
+        struct hl_config config = { 0 };
+        struct hl_err err = { 0 };
+        must(symlink("nowhere", path) == 0); /* not the same as no file */
+        assert_int_equal(hl_config_kept_load(&config, &err), -EINVAL);
 }
 
 static void what_has_just_changed_is_not_kept(void **state)
