@@ -57,6 +57,8 @@ enabled() { systemctl --quiet is-enabled "$1" 2>/dev/null; }
 # one. What fails here fails again when all is started, and is told then.
 refresh() {
 	local name
+	# Of each connection, what systemd has left of a directive that our units had: a page of memory.
+	find /run/systemd/units -name 'log-extra-fields:*-service@*' -delete
 	for name in "${services[@]}" "${workers[@]}"; do
 		if is_changed "$unitdir/$name.socket" "$unitdir/$name-fastcgi.socket"; then
 			systemctl try-restart "$name.socket" || true

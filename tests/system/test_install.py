@@ -236,7 +236,10 @@ def test_an_upgrade_of_what_runs(installed):
     installed.sh(f"echo '# older' >>{unit}; echo older >>{program}; rm /usr/local/lib/systemd/system/model-router.socket")
     installed.sh("chown home-lab-services /var/lib/home-lab-services && systemctl restart shutdown-service.service")
     assert installed.http("GET", SHUTDOWN, "/health", host="127.0.0.9").status == 200 and installed.is_active(f"{network}.service")
+    left = installed.path("/run/systemd/units/log-extra-fields:shutdown-service@1-127.0.0.1:5001-127.0.0.1:40000.service")
+    left.touch()
     assert install(installed).returncode == 0
+    assert not left.exists()
     changed = [socket for socket, before in zip(SOCKETS, opened)
                if installed.properties(socket, "ActiveEnterTimestampMonotonic") != before]
     assert changed == ["inference-service.socket", "inference-service-fastcgi.socket"]
