@@ -2,7 +2,6 @@
 """answers.py - what the services' answers cost: behind NGINX, on a port, and as the number of model files grows."""
 import os
 import shutil
-import statistics
 import subprocess
 
 import peers
@@ -123,33 +122,37 @@ def growth(bench):
     put_files(bench, FILES)
 
 
+def connections(bench, name, port, path="/"):
+    """Few, and more rounds instead: what is compared stands close together. Each is a process of its own, so none is warm."""
+    return Row(name, bench.load(port, path, 5, keep=False, warm=False))
+
+
 def ports(bench):
     put_files(bench, FILES)
-    machine, load = bench.machine, bench.load
+    machine = bench.machine
     peers.floors(machine)
     bench.try_peer("tangd", peers.tang, machine)
-    dear = {what: Row(f"printf, our unit without {what}", load(port, "/", 20, keep=False))
+    dear = {what: connections(bench, f"printf, our unit without {what}", port)
             for what, port in peers.less_dear(machine).items()}
-    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 20, keep=False)),
-            Row("floor: printf, our unit", load(peers.OUR_PRINTF_PORT, "/", 20, keep=False)),
-            Row("ours: GET /health of the monitor", load(MONITOR, "/health", 20, keep=False)),
-            Row("ours: GET / of inference", load(INFERENCE, "/", 20, keep=False)),
-            Row(f"ours: GET {LIST}", load(INFERENCE, LIST, 20, keep=False)),
-            Row(f"ours: GET {RUNNING}", load(INFERENCE, RUNNING, 20, keep=False)), *dear.values()]
+    rows = [connections(bench, "floor: printf, User=", peers.PRINTF_PORT),
+            connections(bench, "floor: printf, our unit", peers.OUR_PRINTF_PORT),
+            connections(bench, "ours: GET /health of the monitor", MONITOR, "/health"),
+            connections(bench, "ours: GET / of inference", INFERENCE),
+            connections(bench, f"ours: GET {LIST}", INFERENCE, LIST),
+            connections(bench, f"ours: GET {RUNNING}", INFERENCE, RUNNING), *dear.values()]
     if "tangd" not in bench.skipped:
-        rows.append(Row("tangd, our unit: GET /adv", load(peers.TANG_PORT, "/adv", 20, keep=False)))
-    measure(rows, bench.cpu, bench.rounds)
-    least, own = rows[0].median("cpu all"), rows[1].median("cpu all")
+        rows.append(connections(bench, "tangd, our unit: GET /adv", peers.TANG_PORT, "/adv"))
+    measure(rows, bench.cpu, bench.rounds * 4)
     bench.say(f"## A connection to a port, {FILES} model files\n\n{rows_table(rows)}\n"
               f"What stands in the way: printf in our unit is {rows[1].ratio(rows[0]):.2f} of printf under User= already, in CPU "
-              f"{own / least:.2f}. Of its {ms(own)} ms of CPU "
-              + ", ".join(f"{ms(own - row.median('cpu all'))} are for {what}" for what, row in dear.items())
+              f"{rows[1].ratio(rows[0], 'cpu all'):.2f}. Of its {ms(rows[1].median('cpu all'))} ms of CPU "
+              + ", ".join(f"{ms(rows[1].over(row))} are for {what}" for what, row in dear.items())
               + f". {bench.dearest}The lint's thresholds need the filters, the namespace and the BPF programs; the journal has "
-              f"what a program says as it crashes. Our program's start and end are {ms(rows[3].median('cpu all') - own)} ms more "
+              f"what a program says as it crashes. Our program's start and end are {ms(rows[3].over(rows[1]))} ms more "
               "than printf's: the loader's work for libsystemd, and what the process says to Landlock. A connection to the bus, "
-              f"and what is asked there, are {ms(rows[2].median('cpu all') - rows[3].median('cpu all'))} of GET /health. GET {LIST} "
-              f"is {rows[4].ratio(rows[1]):.2f} of printf in our unit, in CPU {rows[4].ratio(rows[1], 'cpu all'):.2f}: it also reads "
-              f"{FILES} files.\n")
+              f"and what is asked there, are {ms(rows[2].over(rows[3]))} of GET /health. GET {LIST} "
+              f"is {rows[4].ratio(rows[1]):.2f} of printf in our unit, in CPU {rows[4].ratio(rows[1], 'cpu all'):.2f}: it also "
+              f"reads {FILES} files.\n")
     floor = rows[1].ratio(rows[0])
     bench.targets.most("port: GET /health, of printf under User=", rows[2].ratio(rows[0]), 1.5, floor=floor)
     bench.targets.most("port: GET /models, of printf under User=", rows[4].ratio(rows[0]), 1.8, floor=floor)
@@ -160,28 +163,27 @@ def ports(bench):
 def directives(bench):
     """What our unit would cost without one of its directives. Then what it would cost with those that our process makes
     unnecessary by Landlock: with each alone, and with all, as where the kernel has no Landlock."""
-    machine, load = bench.machine, bench.load
+    machine = bench.machine
     peers.floors(machine)
     ours, instead = peers.our_unit(machine, peers.PRINTF), peers.what_landlock_saves(machine)
     units = {f"our unit, less {name}=": peers.less(ours, name) for name in peers.sandbox(ours)}
     units |= {f"our unit, and {name}=": peers.more(ours, text) for name, text in peers.sandbox(instead).items()}
     units["our unit, without Landlock"] = peers.more(ours, instead)
-    rows = [Row("floor: printf, User=", load(peers.PRINTF_PORT, "/", 10, keep=False)),
-            Row("our unit", load(peers.OUR_PRINTF_PORT, "/", 10, keep=False))]
+    rows = [connections(bench, "floor: printf, User=", peers.PRINTF_PORT),
+            connections(bench, "our unit", peers.OUR_PRINTF_PORT)]
     for port, (name, text) in enumerate(units.items(), peers.DIRECTIVE_PORT):
         peers.port_unit(machine, f"bench-directive-{port}", port, text)
-        rows.append(Row(name, load(port, "/", 10, keep=False)))
+        rows.append(connections(bench, name, port))
     rows.append(Row("our unit, once more", rows[1].run))
-    measure(rows, bench.cpu, bench.rounds)
+    measure(rows, bench.cpu, bench.rounds * 2)
     bench.say("## A connection's sandbox, directive by directive\n\n" + table(
         ["", "p50 ms", "CPU ms", "CPU of the floor", "CPU of our unit", "CPU ms: PID 1", "CPU ms: the process"],
         [[row.name, ms(row.median("p50_us")), ms(row.median("cpu all")), f"{row.ratio(rows[0], 'cpu all'):.2f}",
           f"{row.ratio(rows[1], 'cpu all'):.2f}", ms(row.median("cpu PID 1")), ms(row.median("cpu rest"))] for row in rows]))
-    own = statistics.median(row.median("cpu all") for row in (rows[1], rows[-1]))
-    price = {name: own - row.median("cpu all") for name, row in zip(peers.sandbox(ours), rows[2:])}
+    price = {name: rows[1].over(row) for name, row in zip(peers.sandbox(ours), rows[2:])}
     dearest = sorted(price, key=price.get, reverse=True)[:4]
     bench.dearest = ("Of single directives the dearest are " + ", ".join(f"{name}= with {ms(price[name])}" for name in dearest)
-                     + f", where the same unit differs by {ms(abs(rows[1].median('cpu all') - rows[-1].median('cpu all')))}. ")
+                     + f", where the same unit differs by {ms(abs(rows[1].over(rows[-1])))}. ")
 
 
 def handler_start(bench):

@@ -300,10 +300,10 @@ def sweep(bench):
             Row("ours, all are up", own)]
     measure(busy, bench.cpu, bench.rounds)
     machine.sh("systemctl stop 'model@bench-*.service'")
-    unit, all_of_it = (busy[i].median("cpu all") - busy[0].median("cpu all") for i in (1, 2))
+    unit, own = busy[1].over(busy[0]), busy[2].over(busy[1])
     bench.say(f"## The sweep of {SWEPT} models\n\n{rows_table(at_rest)}\n{rows_table(busy)}\nWhat stands in the way: that systemd "
               f"starts /bin/true is {ms(busy[0].median('cpu all'))} ms of CPU already, which is more than the target. Over it, "
-              f"{ms(unit)} are our unit's, whose sandbox is a port's, and {ms(all_of_it - unit)} the sweep's own: its start, "
+              f"{ms(unit)} are our unit's, whose sandbox is a port's, and {ms(own)} the sweep's own: its start, "
               f"{SWEPT} files, one call of the bus, one dump of sockets, and what it tells the next one.\n")
     bench.targets.most(f"sweep: {SWEPT} models, none is up, CPU of all processes", at_rest[1].median("cpu all") / 1000, 5, " ms",
                        floor=at_rest[2].median("cpu all") / 1000)
