@@ -65,9 +65,8 @@ int hl_readiness_ask(const struct hl_model *model)
         return own_status(model, hl_probe(model->port, model->health_path, now_us + STATE_PROBE_US), now_us);
 }
 
-/* Whether the model was seen ready since its unit was started; also where nobody knows when that was. systemd's mark of
- * the start is on the clock that may be changed, ours is on the one that may not. */
-static bool was_seen(const struct hl_model *model)
+/* systemd's mark of the start is on the clock that may be changed, ours is on the one that may not. */
+bool hl_readiness_was_seen(const struct hl_model *model)
 {
         uint64_t started_us = hl_unit_start_hint(model->unit);
         if (started_us == 0 || started_us > hl_clock_realtime())
@@ -77,12 +76,12 @@ static bool was_seen(const struct hl_model *model)
 
 bool hl_readiness_is_strangers(const struct hl_model *model)
 {
-        return !was_seen(model) && is_strangers(model); /* what was seen ready has its port */
+        return !hl_readiness_was_seen(model) && is_strangers(model); /* what was seen ready has its port */
 }
 
 enum hl_model_state hl_readiness_meaning(const struct hl_model *model, int status)
 {
-        if (hl_status_means_ready(status) || (status == -ETIMEDOUT && was_seen(model)))
+        if (hl_status_means_ready(status) || (status == -ETIMEDOUT && hl_readiness_was_seen(model)))
                 return HL_MODEL_LOADED;
         return HL_MODEL_LOADING;
 }

@@ -39,6 +39,9 @@ enum hl_model_state hl_readiness_meaning(const struct hl_model *model, int statu
 /* Both in one, where the unit is active. */
 enum hl_model_state hl_readiness_state(const struct hl_model *model, enum hl_unit_state active);
 
+/* Whether the model was seen ready since its unit was started; also where nobody knows when that was. */
+bool hl_readiness_was_seen(const struct hl_model *model);
+
 /* Whether a request to its port would come to a program that is not the model's: one that runs may not listen yet. */
 bool hl_readiness_is_strangers(const struct hl_model *model);
 

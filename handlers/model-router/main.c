@@ -59,6 +59,8 @@ struct router {
 static int check_port(struct router *router, const struct hl_model *model, struct hl_err *err)
 {
         struct hl_listener somebody;
+        if (hl_router_waits_is_starting(router->waits, model)) /* it was looked at for those */
+                return 0;
         if (hl_sockets_listener(model->port, &somebody, err) == 0)
                 return 0;
         *err = (struct hl_err){ 0 };
@@ -116,6 +118,15 @@ static void wake(struct router *router, struct hl_router_request *request, const
 
 /* ---- which model, and where its requests go ---- */
 
+/* What listens on the port of one that does not run is another's; and while systemd starts it, nothing of it does. */
+static bool may_take(const struct router *router, const struct hl_model *model)
+{
+        if (hl_unit_start_hint(model->unit) == 0)
+                return false;
+        return hl_readiness_was_seen(model) ||
+               (!hl_router_waits_is_starting(router->waits, model) && !hl_readiness_is_strangers(model));
+}
+
 static void pass(struct router *router, struct hl_router_request *request, const struct hl_model *model)
 {
         struct hl_err err = { 0 };
@@ -124,9 +135,7 @@ static void pass(struct router *router, struct hl_router_request *request, const
                 hl_router_refuse_unavailable(request, model->name, &err);
         } else if (request->call == HL_ROUTER_WAKE) {
                 wake(router, request, model);
-        } else if (request->page == HL_PAGE_NAMED || hl_unit_start_hint(model->unit) == 0 ||
-                   hl_readiness_is_strangers(model)) {
-                /* What listens on the port of one that does not run is another's. */
+        } else if (request->page == HL_PAGE_NAMED || !may_take(router, model)) {
                 hold(router, request, model);
         } else {
                 hl_router_redirect(request, "model", model->name, model->port, "");

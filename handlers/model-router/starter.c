@@ -234,7 +234,7 @@ static int begin_job(struct start *s)
         struct hl_starter *starter = s->starter;
         int r = hl_bus_open(starter->bus, &s->err);
         if (r == 0 && !sd_bus_get_event(starter->bus->bus)) {
-                r = sd_bus_attach_event(starter->bus->bus, starter->event, SD_EVENT_PRIORITY_NORMAL);
+                r = sd_bus_attach_event(starter->bus->bus, starter->event, SD_EVENT_PRIORITY_IMPORTANT);
                 /* Without the bus no end of a job is told: the loop ends, and what waits is begun anew. */
                 if (r >= 0)
                         r = sd_bus_set_exit_on_disconnect(starter->bus->bus, true);
@@ -341,6 +341,12 @@ static bool was_stopped(const struct start *s)
         struct hl_err ignored = { 0 };
         return s->job.result && strcmp(s->job.result, "done") == 0 && hl_unit_start_hint(s->model.unit) == 0 &&
                hl_unit_state_of(s->starter->bus, s->model.unit, &active, &ignored) == 0 && active == HL_UNIT_INACTIVE;
+}
+
+bool hl_starter_is_starting(const struct hl_starter *starter, const struct hl_model *model)
+{
+        const struct start *s = find_start(starter, model);
+        return s && !s->err.kind && s->ask.epoll < 0;
 }
 
 struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_model *model, uint64_t since_us,

@@ -39,4 +39,7 @@ struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_mo
                                   hl_starter_fn *on_done, void *data);
 void hl_starter_leave(struct hl_waiter *waiter);
 
+/* Whether somebody waits for it for whom systemd has not started it yet. */
+bool hl_starter_is_starting(const struct hl_starter *starter, const struct hl_model *model);
+
 #endif

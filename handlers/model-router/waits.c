@@ -241,6 +241,11 @@ void hl_router_waits_free(struct hl_router_waits *all)
         free(all);
 }
 
+bool hl_router_waits_is_starting(const struct hl_router_waits *all, const struct hl_model *model)
+{
+        return hl_starter_is_starting(all->starter, model);
+}
+
 /* Who is on this host may have as many as there are: a program here asks for many others, and is known. */
 static bool has_too_many(const struct hl_router_waits *all, const struct hl_peer *peer)
 {

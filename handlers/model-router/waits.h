@@ -27,6 +27,9 @@ void hl_router_waits_free(struct hl_router_waits *all);
 
 void hl_router_wait(struct hl_router_waits *all, struct hl_router_request *request, const struct hl_model *model);
 
+/* Whether it is being started for those who wait: nothing of it listens yet. */
+bool hl_router_waits_is_starting(const struct hl_router_waits *all, const struct hl_model *model);
+
 /* Whether one more may wait: 0, or -EBUSY/BUSY "too_many_waiting". */
 int hl_router_waits_check(const struct hl_router_waits *all, const struct hl_peer *peer, struct hl_err *err);
 

@@ -87,6 +87,21 @@ def test_a_port_that_is_open_is_no_model_that_is_ready(web):
     assert first.answer().status == second.answer().status == 200
 
 
+def test_nobody_is_asked_while_systemd_starts_the_model(web):
+    """Who comes then waits with the others at once: NGINX does not try a port on which nobody listens yet."""
+    errors = web.path("/var/log/nginx/error.log")
+    with web.drop_in("model@quick.service", "[Service]\nExecStartPre=+/bin/sh -c 'while [ -e /run/begun ]; do sleep 0.02; done'\n"):
+        web.sh("touch /run/begun")
+        first = web.hold("/quick/echo")
+        wait_until(web.path("/run/systemd/units/invocation:model@quick.service").is_symlink, PATIENCE, "systemd has begun")
+        before = errors.stat().st_size
+        others = [web.hold(path, body) for path, body in (("/quick/echo", b"{}"), (CHAT, b'{"model": "quick", "messages": []}'))]
+        web.wait_for_waiting(3)
+        assert errors.stat().st_size == before
+        web.sh("rm /run/begun")
+        assert [request.answer().status for request in (first, *others)] == [200] * 3
+
+
 def test_two_models_wake_at_once(web):
     mark = web.mark()
     held = [(model, web.hold(CHAT, json.dumps({"model": model, "messages": []})))

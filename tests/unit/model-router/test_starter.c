@@ -141,7 +141,9 @@ static void many_wait_for_one_start(void **state)
         struct fake_model server;
         fake_model_start(&server, FAKE_ANSWERS("", LOADING, LOADING, READY));
         begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        assert_false(hl_starter_is_starting(s.wake, &s.model));
         wait_all(&s, WAITERS);
+        assert_true(hl_starter_is_starting(s.wake, &s.model));
         for (unsigned i = 0; i < WAITERS; i++)
                 s.waiters[i].then = expect_in_turn;
         run(&s);
@@ -352,6 +354,15 @@ static void nobody_is_handed_on_while_its_turnstile_is_up(void **state)
 }
 
 /* Also where it has been running for long: the grace makes no wait longer than START_TIMEOUT. */
+static int expect_loading(sd_event_source *source, uint64_t now_us, void *data)
+{
+        (void)source;
+        (void)now_us;
+        const struct scene *s = data;
+        assert_false(hl_starter_is_starting(s->wake, &s->model)); /* systemd has started it */
+        return 0;
+}
+
 static void never_ready_is_a_timeout(void **state)
 {
         (void)state;
@@ -363,6 +374,8 @@ static void never_ready_is_a_timeout(void **state)
                 begin(&s, instances[i], server.port, 2 * TEST_TIMEOUT_US);
                 s.model.start_timeout_us = 120 * HL_USEC_PER_MSEC;
                 wait_all(&s, 1);
+                must(sd_event_add_time_relative(s.event, NULL, CLOCK_MONOTONIC, 60 * HL_USEC_PER_MSEC, 1,
+                                                expect_loading, &s) >= 0);
                 run(&s);
                 end(&s);
                 fake_model_stop(&server);
