@@ -19,7 +19,7 @@
 #include <sys/queue.h>
 
 struct hl_waiter {
-        LIST_ENTRY(hl_waiter) entry;
+        TAILQ_ENTRY(hl_waiter) entry;
         struct start *start;
         uint64_t since_us;
         hl_starter_fn *on_done;
@@ -30,7 +30,7 @@ struct hl_waiter {
 struct start {
         struct hl_starter *starter;
         LIST_ENTRY(start) entry;
-        LIST_HEAD(waiter_list, hl_waiter) waiters;
+        TAILQ_HEAD(waiter_list, hl_waiter) waiters; /* who came first stands first */
         struct hl_model model;
         struct hl_room *room;           /* NULL: the model competes for nothing */
         bool is_queued;                 /* it waits for room, and there is no job yet */
@@ -45,6 +45,7 @@ struct start {
         struct hl_err err;
         uint64_t since_us; /* of the start, CLOCK_REALTIME */
         bool was_begun;    /* its unit became active for it, and not before */
+        bool is_over;      /* those who waited are being told, and nobody joins them */
         int cause_tries;
         char cause[HL_CAUSE_SIZE];
 };
@@ -63,7 +64,7 @@ void hl_start_set_timer(struct start *s, uint64_t at_us);
 /* The waiter is gone then. */
 void hl_start_tell(struct hl_waiter *waiter, const struct hl_err *err, const char *cause);
 
-/* Tells all of them, and frees it. */
+/* It comes to nothing more: all of them are told, some now and the others soon, and it is freed. */
 void hl_start_finish(struct start *s);
 
 void hl_start_job(struct start *s);

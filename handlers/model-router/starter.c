@@ -19,6 +19,11 @@
 
 #define ACCURACY_US HL_USEC_PER_MSEC
 
+/* As many as NGINX sends on in that time. Told of all at once, it would read that of all before it sends the first one,
+ * and the model would have nothing to do meanwhile. */
+#define TOLD_AT_ONCE 16
+#define TOLD_EVERY_US HL_USEC_PER_MSEC
+
 static int on_timer(sd_event_source *source, uint64_t now_us, void *data);
 static void let_in(struct start *s);
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *data);
@@ -29,15 +34,21 @@ static void end_asking(struct start *s)
         hl_ask_end(&s->ask);
 }
 
+/* Of what is under way. */
+static void let_go(struct start *s)
+{
+        end_asking(s);
+        hl_job_free(&s->job);
+        s->job = (struct hl_job){ 0 };
+        hl_start_forget_room(s);
+}
+
 static void free_start(struct start *s)
 {
-        s->is_queued = false; /* nobody is next */
-        while (!LIST_EMPTY(&s->waiters))
-                hl_starter_leave(LIST_FIRST(&s->waiters));
-        end_asking(s);
+        let_go(s); /* first: so nobody is next */
+        while (!TAILQ_EMPTY(&s->waiters))
+                hl_starter_leave(TAILQ_FIRST(&s->waiters));
         sd_event_source_disable_unref(s->timer);
-        hl_job_free(&s->job);
-        hl_start_forget_room(s);
         hl_model_free(&s->model);
         free(s);
 }
@@ -50,21 +61,6 @@ void hl_start_tell(struct hl_waiter *waiter, const struct hl_err *err, const cha
         on_done(data, err, cause);
 }
 
-/* Calls every waiter, who came first is told first. A callback may cancel other waiters, or start the model again. */
-void hl_start_finish(struct start *s)
-{
-        struct waiter_list in_turn = LIST_HEAD_INITIALIZER(in_turn);
-        struct hl_waiter *waiter;
-        LIST_REMOVE(s, entry);
-        while ((waiter = LIST_FIRST(&s->waiters))) {
-                LIST_REMOVE(waiter, entry);
-                LIST_INSERT_HEAD(&in_turn, waiter, entry);
-        }
-        while ((waiter = LIST_FIRST(&in_turn)))
-                hl_start_tell(waiter, &s->err, s->cause);
-        free_start(s);
-}
-
 /* Calls on_timer() at that time: of the next step, or of the end. */
 void hl_start_set_timer(struct start *s, uint64_t at_us)
 {
@@ -75,6 +71,27 @@ void hl_start_set_timer(struct start *s, uint64_t at_us)
                 r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
         if (r < 0) /* no memory */
                 abort();
+}
+
+/* A callback may cancel other waiters, or start the model again. */
+static void tell_next(struct start *s)
+{
+        struct hl_waiter *waiter;
+        for (unsigned i = 0; i < TOLD_AT_ONCE && (waiter = TAILQ_FIRST(&s->waiters)); i++)
+                hl_start_tell(waiter, &s->err, s->cause);
+        if (TAILQ_EMPTY(&s->waiters)) {
+                LIST_REMOVE(s, entry);
+                free_start(s);
+        } else {
+                hl_start_set_timer(s, hl_clock_monotonic() + TOLD_EVERY_US);
+        }
+}
+
+void hl_start_finish(struct start *s)
+{
+        s->is_over = true;
+        let_go(s);
+        tell_next(s);
 }
 
 static void fail_soon(struct start *s)
@@ -179,6 +196,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *data)
         (void)source;
         (void)now_us;
         struct start *s = data;
+        if (s->is_over) {
+                tell_next(s);
+                return 0;
+        }
         if (!s->err.kind && s->held_until_us) {
                 let_in(s);
                 return 0;
@@ -286,10 +307,7 @@ static void let_in(struct start *s)
 /* Who is held stands in nobody's way. */
 void hl_start_hold(struct start *s)
 {
-        end_asking(s);
-        hl_job_free(&s->job);
-        hl_start_forget_room(s);
-        s->job = (struct hl_job){ 0 };
+        let_go(s);
         s->err = (struct hl_err){ 0 };
         s->held_until_us = hl_clock_monotonic() + HL_TURNSTILE_LEASE_MAX_US;
         let_in(s);
@@ -301,6 +319,7 @@ static struct start *begin_start(struct hl_starter *starter, const struct hl_mod
         *s = (struct start){
                 .starter = starter, .model = hl_model_copy(model), .since_us = hl_clock_realtime(), .ask = HL_ASK_INIT
         };
+        TAILQ_INIT(&s->waiters);
         LIST_INSERT_HEAD(&starter->starts, s, entry);
         hl_start_hold(s);
         return s;
@@ -329,7 +348,7 @@ static struct start *find_start(const struct hl_starter *starter, const struct h
 {
         struct start *s;
         LIST_FOREACH (s, &starter->starts, entry)
-                if (strcmp(s->model.name, model->name) == 0 && s->model.port == model->port)
+                if (!s->is_over && strcmp(s->model.name, model->name) == 0 && s->model.port == model->port)
                         return s;
         return NULL;
 }
@@ -357,7 +376,7 @@ struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_mo
                 s = begin_start(starter, model);
         struct hl_waiter *waiter = hl_alloc(sizeof(*waiter));
         *waiter = (struct hl_waiter){ .start = s, .since_us = since_us, .on_done = on_done, .data = data };
-        LIST_INSERT_HEAD(&s->waiters, waiter, entry);
+        TAILQ_INSERT_TAIL(&s->waiters, waiter, entry);
         if (s->room)
                 hl_room_came(s->room, since_us);
         return waiter;
@@ -366,8 +385,8 @@ struct hl_waiter *hl_starter_wait(struct hl_starter *starter, const struct hl_mo
 void hl_starter_leave(struct hl_waiter *waiter)
 {
         struct start *s = waiter->start;
-        LIST_REMOVE(waiter, entry);
+        TAILQ_REMOVE(&s->waiters, waiter, entry);
         free(waiter);
-        if (s->is_queued && LIST_EMPTY(&s->waiters)) /* its place is the next one's */
+        if (s->is_queued && TAILQ_EMPTY(&s->waiters)) /* its place is the next one's */
                 hl_start_set_timer(s, 0);
 }

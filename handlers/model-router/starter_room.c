@@ -42,8 +42,8 @@ void hl_start_ask_for_room(struct start *s)
 {
         const struct hl_waiter *waiter;
         s->room = hl_room_new(&s->starter->room_bus, &s->model, on_evicts, NULL);
-        LIST_FOREACH (waiter, &s->waiters, entry)
-                hl_room_came(s->room, waiter->since_us);
+        TAILQ_FOREACH(waiter, &s->waiters, entry)
+        hl_room_came(s->room, waiter->since_us);
         s->is_queued = true;
         hl_start_set_timer(s, 0);
 }
@@ -63,7 +63,7 @@ bool hl_start_is_refused(struct start *s)
 static uint64_t tell_late(struct start *s)
 {
         uint64_t next_us = HL_USEC_INFINITY, queue_us = hl_room_queue_us(s->room);
-        struct hl_waiter *waiter = LIST_FIRST(&s->waiters);
+        struct hl_waiter *waiter = TAILQ_FIRST(&s->waiters);
         while (waiter) {
                 uint64_t at_us = waiter->since_us + queue_us;
                 if (hl_clock_monotonic() >= at_us) {
@@ -71,11 +71,11 @@ static uint64_t tell_late(struct start *s)
                         hl_room_fail(s->room, &err);
                         hl_start_tell(waiter, &err, "");
                         next_us = HL_USEC_INFINITY;
-                        waiter = LIST_FIRST(&s->waiters); /* what is told may let others leave */
+                        waiter = TAILQ_FIRST(&s->waiters); /* what is told may let others leave */
                         continue;
                 }
                 next_us = at_us < next_us ? at_us : next_us;
-                waiter = LIST_NEXT(waiter, entry);
+                waiter = TAILQ_NEXT(waiter, entry);
         }
         return next_us;
 }
@@ -101,7 +101,7 @@ void hl_start_queue(struct start *s)
                 return;
         }
         uint64_t late_us = hl_room_is_evicting(s->room) ? HL_USEC_INFINITY : tell_late(s);
-        if (LIST_EMPTY(&s->waiters))
+        if (TAILQ_EMPTY(&s->waiters))
                 hl_start_finish(s);
         else
                 hl_start_set_timer(s, again_us < late_us ? again_us : late_us);

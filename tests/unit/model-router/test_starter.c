@@ -22,7 +22,7 @@
 
 #define READY "HTTP/1.1 200 OK\r\n\r\n"
 #define LOADING "HTTP/1.1 503 Loading model\r\n\r\n"
-#define WAITERS 4
+#define WAITERS 20 /* more than are told at once */
 
 struct scene;
 
@@ -468,6 +468,28 @@ static void who_leaves_is_not_told(void **state)
         assert_int_equal(s.waiters[0].told + s.waiters[2].told, 0);
 }
 
+static void stop_the_loop(struct waiter *w)
+{
+        sd_event_exit(w->scene->event, 0);
+}
+
+/* A router that ends meanwhile hands the others back: they are told nothing. */
+static void not_all_are_told_at_once(void **state)
+{
+        (void)state;
+        struct scene s = { .systemd = { .job_result = "done" } };
+        struct fake_model server;
+        fake_model_start(&server, FAKE_ANSWERS(READY));
+        begin(&s, "active-99999999999", server.port, HL_STARTER_GRACE_US);
+        wait_all(&s, WAITERS);
+        s.waiters[0].then = stop_the_loop;
+        run(&s);
+        end(&s);
+        fake_model_stop(&server);
+        expect_told(&s.waiters[0], HL_ERR_NONE, NULL);
+        assert_int_equal(s.waiters[WAITERS - 1].told, 0);
+}
+
 static void who_is_told_may_leave_others(void **state)
 {
         (void)state;
@@ -658,6 +680,7 @@ int main(void)
                 cmocka_unit_test(one_that_runs_for_long_gets_only_a_grace),
                 cmocka_unit_test(one_that_restarts_has_its_time),
                 cmocka_unit_test(who_leaves_is_not_told),
+                cmocka_unit_test(not_all_are_told_at_once),
                 cmocka_unit_test(who_is_told_may_leave_others),
                 cmocka_unit_test(all_may_leave),
                 cmocka_unit_test(a_start_may_end_unheard),
