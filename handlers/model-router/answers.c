@@ -24,6 +24,16 @@ void hl_router_redirect(struct hl_router_request *request, const char *place, co
         send(request, text, strlen(text));
 }
 
+void hl_router_run(struct hl_router_request *request, const char *model, uint16_t port)
+{
+        if (request->page != HL_PAGE_NAMED) {
+                hl_router_redirect(request, "run", model, port, "");
+                return;
+        }
+        HL_CLEANUP(hl_free_pointer) char *headers = hl_format("X-HL-Origin: %s\r\n", request->http.origin);
+        hl_router_redirect(request, "page", model, port, headers);
+}
+
 void hl_router_answer(struct hl_router_request *request, struct hl_response *response)
 {
         struct hl_buf text = { 0 };

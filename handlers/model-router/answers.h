@@ -20,6 +20,9 @@
 void hl_router_redirect(struct hl_router_request *request, const char *place, const char *model, uint16_t port,
                         const char *headers);
 
+/* To the model, which is ready. What a browser must be told of the answer, for a page of another origin, is NGINX's. */
+void hl_router_run(struct hl_router_request *request, const char *model, uint16_t port);
+
 /* An answer of our own. Frees what the response holds. */
 void hl_router_answer(struct hl_router_request *request, struct hl_response *response);
 

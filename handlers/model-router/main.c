@@ -41,6 +41,7 @@
 #include <unistd.h>
 
 #define RECEIVE_US (2 * HL_USEC_PER_SEC) /* NGINX has the whole request before it begins to send */
+#define KEPT_US (50 * HL_USEC_PER_MSEC)  /* as long as NGINX keeps a connection to a model */
 
 struct router {
         sd_event *event;
@@ -94,6 +95,22 @@ static bool is_the_same(const struct hl_router_request *request, const struct hl
         return request->sent_us == 0 || hl_unit_start_hint(model->unit) <= request->sent_us;
 }
 
+/* Whether it met the end of a connection that NGINX had kept, and changes nothing: RFC 9110, section 9.2.1. What has
+ * worked for a while is not begun again, whatever it is. */
+static bool may_be_sent_again(const struct hl_router_request *request)
+{
+        return (request->http.method == HL_GET || request->http.method == HL_HEAD) && request->sent_us > 0 &&
+               request->failed_us <= request->sent_us + KEPT_US;
+}
+
+/* A server that ends has closed its port before its connections. */
+static bool is_listened_to(const struct hl_model *model)
+{
+        struct hl_listener somebody;
+        struct hl_err ignored = { 0 };
+        return hl_sockets_listener(model->port, &somebody, &ignored) > 0;
+}
+
 /* The model, or what listens in its place, closed the connection. A container's published port does so while its server
  * loads: what has never been ready had nothing of the request. Nor had one that was stopped for having nothing to
  * do. */
@@ -108,10 +125,12 @@ static void wake(struct router *router, struct hl_router_request *request, const
                 hold(router, request, model);
                 return;
         }
-        bool known = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0;
-        if (known && !request->timed_out && detail.active == HL_UNIT_ACTIVE && is_the_same(request, model) &&
-            !hl_ready_mark_since(model->name, detail.active_since_monotonic_us))
+        bool runs_on = hl_units_detail(&router->bus, model->unit, &detail, &err) == 0 && !request->timed_out &&
+                       detail.active == HL_UNIT_ACTIVE && is_the_same(request, model);
+        if (runs_on && !hl_ready_mark_since(model->name, detail.active_since_monotonic_us))
                 hold(router, request, model);
+        else if (runs_on && may_be_sent_again(request) && is_listened_to(model))
+                hl_router_run(request, model->name, model->port);
         else
                 hl_router_refuse_cut(&router->cuts, request, model); /* to send it once more could do it twice */
 }

@@ -101,18 +101,6 @@ static void note_use(const struct waiting *w)
         memcpy(all->noted, w->model, sizeof(all->noted));
 }
 
-/* To the model. What a browser must be told of the answer, for a page of another origin, is NGINX's to say. */
-static void go_on(struct waiting *w)
-{
-        struct hl_router_request *request = hl_steal(w->request);
-        if (request->page != HL_PAGE_NAMED) {
-                hl_router_redirect(request, "run", w->model, w->port, "");
-                return;
-        }
-        HL_CLEANUP(hl_free_pointer) char *headers = hl_format("X-HL-Origin: %s\r\n", request->http.origin);
-        hl_router_redirect(request, "page", w->model, w->port, headers);
-}
-
 /* Should the model be stopped for being idle in this very moment, the request waits once more. */
 static void pass_on(struct waiting *w)
 {
@@ -124,7 +112,7 @@ static void pass_on(struct waiting *w)
         if (active != HL_UNIT_ACTIVE)
                 hand_back(w);
         else
-                go_on(w);
+                hl_router_run(hl_steal(w->request), w->model, w->port);
         const struct hl_log_field fields[] = { { "HL_MODEL", w->model }, { NULL, NULL } };
         uint64_t waited_us = hl_clock_monotonic() - w->since_us;
         hl_log(LOG_INFO, fields, "%s is ready; a request waited for %llu ms", w->model,

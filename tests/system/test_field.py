@@ -83,6 +83,11 @@ def test_a_server_that_was_ready_and_closes_had_the_request(field):
     assert answer.status == 502 and answer["error"]["code"] == "model_ended", answer
     assert len(seen(field, "drops", CHAT)) == 1
 
+    # What changes nothing is sent once more: the connection may have been one that the server has just given up.
+    for method in "GET", "HEAD":
+        assert field.ask(method, "/drops/once").status == 200
+    assert [each["method"] for each in seen(field, "drops", "/once")] == ["GET", "GET", "HEAD", "HEAD"]
+
 
 def test_a_server_that_says_503_while_it_loads_is_waited_for(field):
     field.sh("systemctl start model@loads.service")
