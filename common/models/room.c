@@ -82,9 +82,9 @@ static void let_all_go(struct hl_room *room)
 static struct leaver *find_leaver(const struct hl_room *room, const char *model)
 {
         struct leaver *leaver;
-        TAILQ_FOREACH(leaver, &room->leavers, entry)
-        if (strcmp(leaver->model.name, model) == 0)
-                return leaver;
+        TAILQ_FOREACH (leaver, &room->leavers, entry)
+                if (strcmp(leaver->model.name, model) == 0)
+                        return leaver;
         return NULL;
 }
 
@@ -98,8 +98,7 @@ static struct leaver *hold_up(struct hl_room *room, const struct hl_model *model
                                    .turnstile = turnstile,
                                    .raised_us = hl_clock_monotonic(),
                                    .stop = HL_STOP_INIT };
-        TAILQ_FOREACH(next, &room->leavers, entry)
-        {
+        TAILQ_FOREACH (next, &room->leavers, entry) {
                 if (strcmp(next->model.name, model->name) > 0) {
                         TAILQ_INSERT_BEFORE(next, leaver, entry);
                         return leaver;
@@ -120,8 +119,7 @@ static bool is_held(void *data, const char *model)
 static bool hold_all(struct hl_room *room)
 {
         struct leaver *leaver;
-        TAILQ_FOREACH(leaver, &room->leavers, entry)
-        {
+        TAILQ_FOREACH (leaver, &room->leavers, entry) {
                 struct hl_err ignored = { 0 };
                 int r = hl_stop_hold(&leaver->stop, room->bus, &leaver->model, &ignored);
                 if (r > 0)
@@ -285,9 +283,9 @@ static void settle(struct hl_room *room)
         const struct leaver *leaver;
         room->phase = PHASE_SETTLE;
         room->next_us = 0;
-        TAILQ_FOREACH(leaver, &room->leavers, entry)
-        if (leaver->raised_us + HL_TURNSTILE_SETTLE_US > room->next_us)
-                room->next_us = leaver->raised_us + HL_TURNSTILE_SETTLE_US;
+        TAILQ_FOREACH (leaver, &room->leavers, entry)
+                if (leaver->raised_us + HL_TURNSTILE_SETTLE_US > room->next_us)
+                        room->next_us = leaver->raised_us + HL_TURNSTILE_SETTLE_US;
 }
 
 static int carry_out(struct hl_room *room, const struct hl_room_look *look, struct hl_err *err)

@@ -42,8 +42,8 @@ void hl_start_ask_for_room(struct start *s)
 {
         const struct hl_waiter *waiter;
         s->room = hl_room_new(&s->starter->room_bus, &s->model, on_evicts, NULL);
-        TAILQ_FOREACH(waiter, &s->waiters, entry)
-        hl_room_came(s->room, waiter->since_us);
+        TAILQ_FOREACH (waiter, &s->waiters, entry)
+                hl_room_came(s->room, waiter->since_us);
         s->is_queued = true;
         hl_start_set_timer(s, 0);
 }
