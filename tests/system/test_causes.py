@@ -70,14 +70,13 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("text, said", [("[Unit]\nConditionPathExists=/mnt/weights", "ConditionPathExists=/mnt/weights"),
-                                        ("[Service]\nExecCondition=/bin/false", "Condition check resulted in ")])
-def test_a_start_that_its_unit_skips_tells_that(machine, text, said):
+def test_a_start_that_its_unit_skips_tells_that(machine):
     """systemd's job is done then, and nothing has failed."""
     model(machine, "skipped", "sleep 60")
-    with machine.drop_in("model@skipped.service", text + "\n"):
+    with machine.drop_in("model@skipped.service", "[Unit]\nConditionPathExists=/mnt/weights\n"):
         answer = start(machine, "skipped")
-    assert answer.status == 502 and "a condition of its unit kept it from its start: " in answer["cause"] and said in answer["cause"], answer
+    assert answer.status == 502 and "a condition of its unit kept it from its start: " in answer["cause"], answer
+    assert "ConditionPathExists=/mnt/weights" in answer["cause"], answer
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

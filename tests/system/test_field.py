@@ -164,11 +164,11 @@ def test_slashes_before_a_models_own_paths(field, sent, arrives):
 @pytest.mark.parametrize("sent, arrives", [
     (path, "/v1" + path) for path in ("/chat/completions", "/completions", "/embeddings", "/responses", "/moderations",
                                       "/audio/speech", "/audio/transcriptions", "/responses/r1/cancel",
-                                      "/messages", "/messages/count_tokens")
+                                      "/messages")
 ] + [(path, CHAT) for path in ("/chat/completions/", "//chat/completions", "/v1/v1/chat/completions", "/v1//v1/chat/completions/",
                                "/openai/v1/chat/completions", "/openai/chat/completions", "/api/v1/chat/completions",
                                "/api/chat/completions", "/plain/v1/v1/chat/completions")
-     ] + [("/anthropic/v1/messages?beta=true", "/v1/messages?beta=true"), ("/anthropic/messages", "/v1/messages")
+     ] + [("/anthropic/v1/messages?beta=true", "/v1/messages?beta=true")
           ] + [("/openai/deployments/plain/chat/completions?api-version=2024-10-21", CHAT + "?api-version=2024-10-21"),
           ("/openai/deployments/plain/audio/transcriptions", "/v1/audio/transcriptions")
           ] + [(path, path) for path in ("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding",
