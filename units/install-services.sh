@@ -57,8 +57,9 @@ enabled() { systemctl --quiet is-enabled "$1" 2>/dev/null; }
 # one. What fails here fails again when all is started, and is told then.
 refresh() {
 	local name
-	# Of each connection, what systemd has left of a directive that our units had: a page of memory.
-	find /run/systemd/units -name 'log-extra-fields:*-service@*' -delete
+	for name in "${services[@]}"; do # of each connection systemd has left a page of memory, of a directive that our units had
+		find /run/systemd/units -name "log-extra-fields:$name@*" -delete 2>/dev/null || true
+	done
 	for name in "${services[@]}" "${workers[@]}"; do
 		if is_changed "$unitdir/$name.socket" "$unitdir/$name-fastcgi.socket"; then
 			systemctl try-restart "$name.socket" || true
