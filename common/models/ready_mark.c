@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,15 +62,18 @@ bool hl_ready_mark_since(const char *model, uint64_t start_us)
         return lstat(path, &status) == 0 && hl_timespec_us(status.st_mtim) >= start_us;
 }
 
-int hl_ready_mark_await(const char *model, uint64_t start_us)
+int hl_ready_mark_await(const char *model, uint64_t start_us, uint64_t deadline_us)
 {
-        HL_CLEANUP(hl_close_fd) int fd = inotify_init1(IN_CLOEXEC);
+        HL_CLEANUP(hl_close_fd) int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (fd < 0 || inotify_add_watch(fd, folder(), IN_ATTRIB | IN_ONLYDIR) < 0)
                 return -errno;
         while (!hl_ready_mark_since(model, start_us)) {
                 _Alignas(struct inotify_event) char any[4096]; /* whose it is the next look says */
-                if (read(fd, any, sizeof(any)) < 0 && errno != EINTR)
-                        return -errno;
+                int r = hl_wait_fd(fd, POLLIN, deadline_us);
+                if (r <= 0)
+                        return r < 0 ? r : -ETIMEDOUT;
+                while (read(fd, any, sizeof(any)) > 0) {
+                }
         }
         return 0;
 }

@@ -24,7 +24,7 @@ int hl_ready_mark(const char *model, uint64_t asked_us);
 /* Whether it was seen ready after it was started then. */
 bool hl_ready_mark_since(const char *model, uint64_t start_us);
 
-/* Waits until it was, however long that takes. */
-int hl_ready_mark_await(const char *model, uint64_t start_us);
+/* Waits until it was. -ETIMEDOUT: the deadline passed. */
+int hl_ready_mark_await(const char *model, uint64_t start_us, uint64_t deadline_us);
 
 #endif

@@ -3,6 +3,7 @@
 
 What the drivers write is as in the kernel's drm-usage-stats and cgroup-v2. nvidia-smi is a script that counts its calls."""
 import os
+import pathlib
 import shutil
 import subprocess
 import time
@@ -255,12 +256,16 @@ def test_what_was_not_ready_is_not_measured(host):
 def test_what_has_become_ready_is_measured(host):
     """What it uses then is no reason to claim less."""
     host.process()
-    started = host.folder / "started/invocation:model@m.service"
+    started, mark = host.folder / "started/invocation:model@m.service", host.folder / "ready/m"
     os.utime(started, follow_symlinks=False)
-    os.utime(host.folder / "ready/m", (0, 0))
+    os.utime(mark, (0, 0))
     with host.begin("--ready") as process:
-        host.ready(1)  # of another start
-        host.ready(time.monotonic())
+        while "anon_inode:inotify" not in [os.readlink(fd) for fd in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]:
+            assert process.poll() is None
+        os.utime(mark, (1, 1))  # of another start
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.05)
+        os.utime(mark, (time.monotonic(),) * 2)
         assert process.communicate(timeout=TIMEOUT)[0] == "<5>m is ready and uses 4 GiB of memory\n"
     assert host.lines() == [f"memory {4 * GIB}"]
     host.measure()
