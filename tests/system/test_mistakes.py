@@ -114,6 +114,8 @@ def test_check_knows_what_a_drop_in_sets(machine):
         text = check(machine)[1]
         assert "error: model@m.service: EnvironmentFile=/srv/key of its unit is not there" in text, text
         assert f"error: {MODELS}/m: WorkingDirectory= of its unit: there is no /srv/bin" in text, text
+    with machine.drop_in("model@m.service", "[Service]\nEnvironmentFile=/srv/*.env\n"):  # which need not match
+        assert "/srv/*.env" not in check(machine)[1]
 
 
 @pytest.mark.parametrize("text, said", [

@@ -405,7 +405,7 @@ static void read_environment(struct hl_check *c, struct trial *t)
         for (char **path = t->run.files; path && *path; path++) {
                 struct hl_buf text = { 0 };
                 int r = hl_read_file(AT_FDCWD, *path + (**path == '-'), HL_MODEL_FILE_SIZE_MAX, &text);
-                if (r == -ENOENT && **path != '-')
+                if (r == -ENOENT && **path != '-' && !strpbrk(*path, "*?["))
                         hl_check_problem(c, "%s: EnvironmentFile=%s of its unit is not there, so it cannot start",
                                          t->model->unit, *path);
                 if (r == 0) {
