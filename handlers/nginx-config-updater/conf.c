@@ -84,7 +84,7 @@ void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *cata
 
 /* A connection stays for the request that follows at once, and not for long: while one stands, a request is taken to
  * be on it (sockets.h). Servers that close what they have kept wait for seconds. One that closes it as a request
- * comes costs that request its answer: what may have been read is not sent twice. */
+ * comes costs a POST its answer: what may have been read is not sent twice. */
 #define KEPT "keepalive 32; keepalive_timeout 50ms;"
 
 /* NGINX compares each name with all others: the first bytes are those that differ. */
