@@ -52,10 +52,13 @@ def test_a_running_model_is_reached_by_every_name_of_this_host(running):
     for host in OWN, "localhost", "LOCALHOST", "[::1]:8080", "192.168.1.10:8080", name, f"{name}.local:8080", "localhost.":
         for method, path, body in ("POST", "/mirror/x", "{}"), ("POST", CHAT, '{"model": "mirror"}'):
             assert running.ask(method, path, body, {"Host": host}).status == 200, host
+    def asks_all(host):
+        for path in "/mirror/x", "/api/shutdown/health", "/v1/models":
+            assert running.ask("GET", path, None, {"Host": host}).status == 200, path
+    asks_all(f"{name}.local")
     running.sh("hostname renamed")  # by DHCP, say: who has answered under the old name lives on
     try:
-        for path in "/mirror/x", "/api/shutdown/health", "/v1/models":
-            assert running.ask("GET", path, None, {"Host": "renamed.local"}).status == 200
+        asks_all("renamed.local")
     finally:
         running.sh(f"hostname {name}")
     assert running.ask("GET", "/mirror/x", None, {"Host": "llm.home.arpa"}).status == 403
