@@ -74,9 +74,9 @@ class Row:
         values = [block[key] for block in self.blocks]
         return max(values) / max(min(values), 1e-9)
 
-    def over(self, base, key="cpu all"):
+    def over(self, base, key="cpu all", base_key=None):
         """How much more than another row, in the same round."""
-        return statistics.median(own[key] - other[key] for own, other in zip(self.blocks, base.blocks))
+        return statistics.median(own[key] - other[base_key or key] for own, other in zip(self.blocks, base.blocks))
 
     def ratio(self, base, key="p50_us"):
         return statistics.median(own[key] / max(other[key], 1e-9) for own, other in zip(self.blocks, base.blocks))
