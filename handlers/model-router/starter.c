@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/config_kept.h"
 #include "models/cause.h"
 #include "models/load_time.h"
 #include "models/readiness.h"
@@ -34,12 +35,16 @@ static void end_asking(struct start *s)
         hl_ask_end(&s->ask);
 }
 
-/* Of what is under way. */
-static void let_go(struct start *s)
+static void end_work(struct start *s)
 {
         end_asking(s);
         hl_job_free(&s->job);
         s->job = (struct hl_job){ 0 };
+}
+
+static void let_go(struct start *s)
+{
+        end_work(s);
         hl_start_forget_room(s);
 }
 
@@ -87,10 +92,13 @@ static void tell_next(struct start *s)
         }
 }
 
+/* The model keeps its room until the last of them was handed on. */
 void hl_start_finish(struct start *s)
 {
         s->is_over = true;
-        let_go(s);
+        end_work(s);
+        if (s->err.kind)
+                hl_start_forget_room(s);
         tell_next(s);
 }
 
@@ -226,7 +234,7 @@ static void tell_refusal(struct start *s)
 {
         struct hl_config config;
         struct hl_err ignored = { 0 };
-        if (s->err.kind != HL_ERR_UPSTREAM || hl_config_load(NULL, &config, &ignored) < 0)
+        if (s->err.kind != HL_ERR_UPSTREAM || hl_config_kept_load(&config, &ignored) < 0)
                 return;
         hl_refusal_tell(&s->starter->room_bus, &config, &s->model, &s->doubts, &s->err);
         hl_config_free(&config);
