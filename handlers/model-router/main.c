@@ -142,8 +142,8 @@ static bool may_take(const struct router *router, const struct hl_model *model)
 {
         if (hl_unit_start_hint(model->unit) == 0)
                 return false;
-        return hl_readiness_was_seen(model) ||
-               (!hl_router_waits_is_starting(router->waits, model) && !hl_readiness_is_strangers(model));
+        return hl_router_waits_is_starting(router->waits, model) ? hl_readiness_was_seen(model)
+                                                                 : !hl_readiness_is_strangers(model);
 }
 
 static void pass(struct router *router, struct hl_router_request *request, const struct hl_model *model)
