@@ -15,7 +15,6 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CHANGES (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -56,14 +55,6 @@ static struct hl_catalog_place find_place(const char *path)
         return place;
 }
 
-/* Whether any further change will have another time. */
-static bool is_settled(const struct hl_catalog_place *place)
-{
-        struct timespec tick;
-        return clock_gettime(CLOCK_REALTIME_COARSE, &tick) == 0 &&
-               hl_timespec_us(place->status.st_ctim) < hl_timespec_us(tick);
-}
-
 static int watch_path(const struct hl_catalog_watch *watch, const char *path, uint32_t events)
 {
         struct statfs system;
@@ -80,7 +71,7 @@ static int add_place(struct hl_catalog_watch *watch, const char *path, uint32_t 
 {
         struct hl_catalog_place place = find_place(path);
         int r = place.status.st_ino ? watch_path(watch, path, events) : 0;
-        if (r < 0 && (r != -EACCES || !is_settled(&place)))
+        if (r < 0 && (r != -EACCES || !hl_file_has_settled(&place.status)))
                 return r;
         place.path = hl_strdup(path);
         watch->places = hl_grow(watch->places, watch->count + 1, sizeof(*watch->places));

@@ -9,9 +9,8 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-        bool is_any;
-        struct hl_config config;
-        struct stat status; /* of its file; where there is none, all is 0 */
+        struct hl_config config; /* without a text: there is none */
+        struct stat status;      /* of its file; where there is none, all is 0 */
 } kept;
 
 static void keep(struct hl_config *config, const struct stat *status)
@@ -19,7 +18,6 @@ static void keep(struct hl_config *config, const struct stat *status)
         hl_config_free(&kept.config);
         kept.config = hl_config_share(config);
         kept.status = *status;
-        kept.is_any = true;
 }
 
 /* The file is looked at before it is read: what changes meanwhile is seen at the next use. */
@@ -31,7 +29,7 @@ int hl_config_kept_load(struct hl_config *ret_config, struct hl_err *err)
         bool is_known = stat(path, &status) == 0 || (lstat(path, &(struct stat){ 0 }) < 0 && errno == ENOENT);
         int r = 0;
         pthread_mutex_lock(&mutex);
-        if (is_known && kept.is_any && hl_is_same_file(&status, &kept.status)) {
+        if (is_known && kept.config.text && hl_is_same_file(&status, &kept.status)) {
                 *ret_config = hl_config_share(&kept.config);
         } else {
                 r = hl_config_load(NULL, ret_config, err);
