@@ -75,7 +75,8 @@ static void offer(void *data, const struct hl_journal_entry *entry)
                 else if (is_end(entry->values[MESSAGE_ID]))
                         reading->ended_us = entry->at_us;
                 else if (strcmp(entry->values[MESSAGE_ID], START_DONE) == 0 &&
-                         strstr(entry->values[MESSAGE], "skipped"))
+                         (strstr(entry->values[MESSAGE], " was skipped because ") ||
+                          strstr(entry->values[MESSAGE], " being skipped")))
                         hl_copy(reading->skipped, sizeof(reading->skipped), entry->values[MESSAGE]);
                 return;
         }
@@ -191,7 +192,8 @@ bool hl_cause_of_end(const char *unit, const struct hl_unit_detail *d, uint64_t 
                 return true;
         }
         read_line(unit, d->invocation, since_us, &reading);
-        bool is_told = hl_cause_line_is_error(&reading.line);
+        /* An error is of the run before, if this start was skipped. */
+        bool is_told = !*reading.skipped && hl_cause_line_is_error(&reading.line);
         if (is_told) {
                 copy(cause, reading.line.text);
                 add_hint(cause);

@@ -138,6 +138,26 @@ static void what_it_logged(void **state)
         expect_end(&d, 0, systemds[0].values[0], true);
 }
 
+/* Nor of a word of what the model is called. */
+static void a_skipped_start_has_no_error_of_the_run_before(void **state)
+{
+        (void)state;
+        struct hl_journal_entry logged[] = {
+                { .values = { "error: no GPU is there", "3", "77" } },
+                { .values = { "m was skipped because of an unmet condition check (ConditionPathExists=/x).", "6", "1",
+                              "39f53479d3a045ac8e11786248231fbf" } },
+        };
+        struct hl_unit_detail d = ended("exit-code", CLD_EXITED, 1);
+        entries = logged;
+        entry_count = HL_COUNT(logged);
+        expect_end(&d, 0,
+                   "a condition of its unit kept it from its start: m was skipped because of an unmet condition check "
+                   "(ConditionPathExists=/x).",
+                   true);
+        logged[1].values[0] = "Started model skipped-m.";
+        expect_end(&d, 0, logged[0].values[0], true);
+}
+
 /* A program that ends without a word of error is not searched for one until the patience is over. */
 static void nothing_is_awaited_after_systemds_word_of_the_end(void **state)
 {
@@ -240,6 +260,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(how_a_unit_ended),
                 cmocka_unit_test(what_it_logged),
+                cmocka_unit_test(a_skipped_start_has_no_error_of_the_run_before),
                 cmocka_unit_test(nothing_is_awaited_after_systemds_word_of_the_end),
                 cmocka_unit_test(a_line_of_no_start_is_the_last_starts),
                 cmocka_unit_test(it_is_in_the_message),
