@@ -65,7 +65,8 @@ int hl_bus_fail(struct hl_err *err, int r, const sd_bus_error *error, const char
         const char *name = error->name ? error->name : "", *text = error->message ? error->message : strerror(-r);
         if (strcmp(name, HL_SYSTEMD ".NoSuchUnit") == 0 || strcmp(name, HL_SYSTEMD ".UnitMasked") == 0 ||
             strcmp(name, HL_SYSTEMD ".LoadFailed") == 0 || strcmp(name, HL_SYSTEMD ".BadUnitSetting") == 0 ||
-            strcmp(name, SD_BUS_ERROR_SERVICE_UNKNOWN) == 0 || strcmp(name, SD_BUS_ERROR_FILE_EXISTS) == 0)
+            strcmp(name, SD_BUS_ERROR_FILE_EXISTS) == 0 ||
+            (strcmp(name, SD_BUS_ERROR_SERVICE_UNKNOWN) == 0 && !strstr(text, HL_SYSTEMD))) /* it may execute itself */
                 return hl_fail(err, HL_ERR_UPSTREAM, ENOENT, "unit_unusable", "%s failed: %s", what, text);
         /* A hung polkitd or PID 1: a later try may help. */
         if (r == -ETIMEDOUT || r == -ECONNRESET || r == -ENOTCONN || strcmp(name, SD_BUS_ERROR_NO_REPLY) == 0 ||
