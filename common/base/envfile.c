@@ -125,6 +125,13 @@ static bool is_at_comment(const struct reading *r)
         return c < r->end && *c == '#';
 }
 
+/* Whether the next line is joined, too. Within quotes it would not be a comment of a shell's otherwise. */
+static bool goes_on(const struct reading *r)
+{
+        const char *end = memchr(r->next, '\n', (size_t)(r->end - r->next));
+        return end && end > r->next && end[-1] == '\\';
+}
+
 /* Behind the opening quote, up to and with the closing one. Within '…' nothing is special; within "…" a backslash
  * escapes the four characters that need it, and joins lines. */
 static void take_quoted(struct reading *r, int quote, struct value *value)
@@ -139,7 +146,7 @@ static void take_quoted(struct reading *r, int quote, struct value *value)
                 if (b < 0)
                         break;
                 value->cut_by_return |= b == '\r' && look(r) == '\n';
-                value->joins_comment |= b == '\n' && is_at_comment(r);
+                value->joins_comment |= b == '\n' && is_at_comment(r) && goes_on(r);
                 if (b != '\n' && !is_one_of(b, ESCAPED_IN_QUOTES))
                         add(value, '\\');
                 if (b != '\n')

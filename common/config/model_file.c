@@ -24,6 +24,7 @@
 
 static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
                                     "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
+static const char *const no_arguments[] = { "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT", "ALIASES", "GPU_MEMORY" };
 
 /* One reading of a model's file. */
 struct reading {
@@ -99,16 +100,16 @@ static bool set_claim(struct reading *reading, unsigned line, const char *name, 
 }
 
 /* A backslash behind the last line of COMMAND makes the next line its last word. PORT would be told as missing, and may
- * be an argument of make's. */
+ * be an argument of make's, as MEMORY may. */
 static void tell_of_swallowed(const struct reading *reading, unsigned line, const char *command)
 {
         const char *last = command;
         for (const char *c = command; *c; c++)
                 if (strchr(" \t\n", *c) && c[1] && !strchr(" \t\n", c[1]))
                         last = c + 1;
-        for (size_t i = 1; i < HL_COUNT(keys) && last > command; i++) {
-                size_t len = strlen(keys[i]);
-                if (strncmp(last, keys[i], len) != 0 || last[len] != '=')
+        for (size_t i = 0; i < HL_COUNT(no_arguments) && last > command; i++) {
+                size_t len = strlen(no_arguments[i]);
+                if (strncmp(last, no_arguments[i], len) != 0 || last[len] != '=')
                         continue;
                 HL_CLEANUP(hl_free_pointer)
                 char *message =

@@ -146,8 +146,8 @@ static void what_systemd_bends_is_told(void **state)
                 { "A=a\\\"b\\ \n", "because a backslash outside of quotes is dropped", "1 A=[a\"b ]\n" },
                 { "A=p \\\n # --x \\\n --port 1\n",
                   "FILE:1: A: is read as \"p  # --x  --port 1\", because the line that", "1 A=[p  # --x  --port 1]\n" },
-                { "A=\"p \\\n# --x\"\n", "FILE:1: A: is read as \"p # --x\", because the line that",
-                  "1 A=[p # --x]\n" },
+                { "A=\"p \\\n# --x \\\n--y\"\n", "FILE:1: A: is read as \"p # --x --y\", because the line that",
+                  "1 A=[p # --x --y]\n" },
                 { "A=p \\\r\n--port 1\r\n", "FILE:1: A: is read as \"p \", because a backslash joins no lines",
                   "1 A=[p ]\n" },
         };

@@ -261,6 +261,8 @@ static void what_was_meant_is_told(void **state)
         static const char *const right[] = {
                 "PORT=1\nCOMMAND=x ~/y $PORT\nAPI_KEY=a$b\nMODEL_PATH=/srv/x\n",
                 "PORT=1\nCOMMAND=env KEEP=1 make x PORT=1\nModel=1\n",
+                "PORT=1\nCOMMAND=make x MEMORY=8G\n",
+                "PORT=1\nCOMMAND=\"x \\\n# --y\n--z\"\n",
                 "PORT=1\nCOMMAND=x\nHOST=127.0.0.1\nPORTS=2\nTIMEOUTS=1\nA=${B}\n",
         };
         for (size_t i = 0; i < HL_COUNT(wrong) + HL_COUNT(right); i++) {
