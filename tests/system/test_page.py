@@ -179,6 +179,8 @@ def test_by_clicking_from_another_machine(office, away, token):
     away.says("#uptime", "Up since")
     assert away.text("#host") == office.name
     away.says(row("quick", ".word"), "Stopped")
+    models = office.http("GET", 5002, "/models").json["models"]
+    away.until(f"{ROW}.length === {len(models)}", "no row goes any more, and moves the others")
     away.click(row("quick", ".act"))
     away.says(row("quick", ".word"), "Ready")
     assert office.runs("quick")
