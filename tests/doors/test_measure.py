@@ -2,6 +2,7 @@
 """model-measure on the trees that kernels have: cards of AMD, Intel and NVIDIA, a processor with graphics, and dmem.
 
 What the drivers write is as in the kernel's drm-usage-stats and cgroup-v2. nvidia-smi is a script that counts its calls."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -253,14 +254,22 @@ def test_what_was_not_ready_is_not_measured(host):
     assert host.measure() != ""
 
 
+def watches(process):
+    with contextlib.suppress(FileNotFoundError):  # what the loader has had open
+        return "anon_inode:inotify" in [os.readlink(fd) for fd in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]
+    return False
+
+
 def test_what_has_become_ready_is_measured(host):
     """What it uses then is no reason to claim less."""
     host.process()
     started, mark = host.folder / "started/invocation:model@m.service", host.folder / "ready/m"
     os.utime(started, follow_symlinks=False)
     os.utime(mark, (0, 0))
-    with host.begin("--ready") as process:
-        while "anon_inode:inotify" not in [os.readlink(fd) for fd in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]:
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(host.begin("--ready"))
+        stack.callback(process.kill)
+        while not watches(process):
             assert process.poll() is None
         os.utime(mark, (1, 1))  # of another start
         with pytest.raises(subprocess.TimeoutExpired):
