@@ -11,7 +11,7 @@ import time
 import fastcgi
 import pytest
 
-from machines import INFERENCE, PATIENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, wait_until
+from machines import INFERENCE, PATIENCE, PORTS, SERVICES, SHUTDOWN, SOCKETS, on_trixie_alone, wait_until
 from web import NGINX
 
 PROGRAMS = "/usr/local/libexec/home-lab-services"
@@ -98,6 +98,7 @@ def test_a_worker_that_nobody_asks_ends_by_itself(machine):
         assert "ended by itself" in machine.run("systemctl status --no-pager shutdown-service.service").stdout
 
 
+@on_trixie_alone
 def test_no_request_is_lost_in_the_moment_of_its_end(machine):
     """Neither one by a connection of its own nor one by a connection that NGINX has kept since the last."""
     idle = 0.05
@@ -191,6 +192,7 @@ def test_a_restart_turns_nobody_away(machine):
     assert answers[0][0] == 200
 
 
+@on_trixie_alone
 def test_what_takes_too_long_is_cut_off_and_the_start_goes_on(machine):
     machine.model("slow", 8324, "--load-seconds 25")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
