@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "catalog_watch.h"
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
