@@ -58,6 +58,12 @@ static bool is_end(const char *message_id)
         return false;
 }
 
+/* Each systemd words a skipped start in its own way, and each of them says "Started" of one that took place. */
+static bool is_of_a_start(const char *message)
+{
+        return hl_has_prefix(message, "Started ") || hl_has_prefix(message, "Finished ");
+}
+
 static void offer(void *data, const struct hl_journal_entry *entry)
 {
         struct reading *reading = data;
@@ -74,9 +80,7 @@ static void offer(void *data, const struct hl_journal_entry *entry)
                         hl_cause_line_offer(&reading->line, -1, entry->values[MESSAGE]);
                 else if (is_end(entry->values[MESSAGE_ID]))
                         reading->ended_us = entry->at_us;
-                else if (strcmp(entry->values[MESSAGE_ID], START_DONE) == 0 &&
-                         (strstr(entry->values[MESSAGE], " was skipped because ") ||
-                          strstr(entry->values[MESSAGE], " being skipped")))
+                else if (strcmp(entry->values[MESSAGE_ID], START_DONE) == 0 && !is_of_a_start(entry->values[MESSAGE]))
                         hl_copy(reading->skipped, sizeof(reading->skipped), entry->values[MESSAGE]);
                 return;
         }

@@ -70,13 +70,17 @@ MISTAKES = {
 }
 
 
-def test_a_start_that_its_unit_skips_tells_that(machine):
+@pytest.mark.parametrize("condition, told", (
+    ("[Unit]\nConditionPathExists=/mnt/weights", "ConditionPathExists=/mnt/weights"),
+    ("[Unit]\nConditionPathExists=|/mnt/weights\nConditionPathExists=|/mnt/more", "no trigger condition checks were met"),
+    ("[Service]\nExecCondition=/bin/false", "being skipped")))
+def test_a_start_that_its_unit_skips_tells_that(machine, condition, told):
     """systemd's job is done then, and nothing has failed."""
-    model(machine, "skipped", "sleep 60")
-    with machine.drop_in("model@skipped.service", "[Unit]\nConditionPathExists=/mnt/weights\n"):
-        answer = start(machine, "skipped")
+    model(machine, "held", "sleep 60")
+    with machine.drop_in("model@held.service", condition + "\n"):
+        answer = start(machine, "held")
     assert answer.status == 502 and "a condition of its unit kept it from its start: " in answer["cause"], answer
-    assert "ConditionPathExists=/mnt/weights" in answer["cause"], answer
+    assert told in answer["cause"], answer
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
