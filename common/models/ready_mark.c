@@ -55,6 +55,12 @@ int hl_ready_mark(const char *model, uint64_t asked_us)
         return set_time(path, asked_us);
 }
 
+void hl_ready_mark_remove(const char *model)
+{
+        HL_CLEANUP(hl_free_pointer) char *path = path_of(model);
+        unlink(path);
+}
+
 bool hl_ready_mark_since(const char *model, uint64_t start_us)
 {
         HL_CLEANUP(hl_free_pointer) char *path = path_of(model);

@@ -21,6 +21,9 @@
 /* The model was asked then, and has answered that it is ready. Names come from the catalogue, never from a request. */
 int hl_ready_mark(const char *model, uint64_t asked_us);
 
+/* The model is started anew. */
+void hl_ready_mark_remove(const char *model);
+
 /* Whether it was seen ready after it was started then. */
 bool hl_ready_mark_since(const char *model, uint64_t start_us);
 

@@ -3,7 +3,9 @@
  * that run?
  *
  * It says yes (0), or no, with one line in the model's journal: 1, not now; 2, not even alone; 3, it cannot be told. A
- * model that claims nothing and is in no group passes before anybody is asked. */
+ * model that claims nothing and is in no group passes before anybody is asked.
+ *
+ * It was ready when it ran the last time. Until it is again, NGINX asks who listens on its port. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
@@ -13,6 +15,7 @@
 #include "kernel/privileges.h"
 #include "marks.h"
 #include "models/capacity.h"
+#include "models/ready_mark.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,6 +166,7 @@ int main(int argc, char **argv)
                 fputs("Usage: model-gate MODEL_NAME, as the ExecCondition= of model@.service\n", stderr);
                 return EX_USAGE;
         }
+        hl_ready_mark_remove(argv[1]); /* while it may */
         int r = become_nobody();
         if (r < 0)
                 return (int)say(PASS, "%s is started unasked: model-gate cannot be nobody of group " GROUP ": %s",

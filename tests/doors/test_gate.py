@@ -18,9 +18,10 @@ class Host:
 
     def __init__(self, folder):
         self.folder = folder
-        for name in ("models", "started", "gate"):
+        for name in ("models", "started", "gate", "ready"):
             os.mkdir(f"{folder}/{name}")
-        os.chmod(f"{folder}/gate", 0o777)
+        for name in ("gate", "ready"):
+            os.chmod(f"{folder}/{name}", 0o777)
         self.bus = socket.socket(socket.AF_UNIX)
         self.bus.bind(f"{folder}/bus")
         self.bus.listen()
@@ -45,7 +46,7 @@ class Host:
                               user=NOBODY, group=NOBODY, extra_groups=(), env={
             "CONFIGURATION_DIRECTORY": self.folder, "MODELS_CONFIG_DIR": f"{self.folder}/models",
             "HL_STARTED_DIRECTORY": f"{self.folder}/started", "HL_GATE_DIRECTORY": f"{self.folder}/gate",
-            "DBUS_SYSTEM_BUS_ADDRESS": self.address})
+            "HL_READY_DIRECTORY": f"{self.folder}/ready", "DBUS_SYSTEM_BUS_ADDRESS": self.address})
         return done.returncode, done.stderr
 
     def was_asked(self):
@@ -75,6 +76,15 @@ def test_without_a_claim_or_a_group_nobody_is_asked(host):
     host.put("config.json", '{"capacity": {"gpus": {"1": "8G"}, "memory": "8G"}}')
     assert host.gate("plain") == host.gate("claims") == (0, "")
     assert not host.was_asked()
+
+
+def test_who_starts_anew_is_not_ready(host):
+    host.model("large", "GPU_MEMORY=9G")
+    host.put("config.json", '{"capacity": {"gpus": {"0": "8G"}}}')
+    for name in "large", "other":
+        host.put(f"ready/{name}", "")
+    assert host.gate("large")[0] == NEVER
+    assert os.listdir(f"{host.folder}/ready") == ["other"]
 
 
 def test_that_there_is_a_capacity_is_left_for_the_measures(host):

@@ -198,6 +198,36 @@ def test_a_template_of_another_name_has_the_gate_by_the_link_that_check_names(ca
 
 
 @contextlib.contextmanager
+def ungated(machine):
+    """The gate also removes the mark of the start before. Without it another process has to."""
+    file = "/run/systemd/system/model@.service.d/gate.conf"
+    machine.put(file, "[Service]\nExecStartPre=-+/bin/rm -f -- /run/home-lab-services/ready/%i\n")
+    machine.sh("systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        machine.sh(f"rm {file} && systemctl daemon-reload")
+
+
+def processes(machine, verb, units):
+    """How many begin meanwhile, by the kernel's numbers. Others may begin in the same moment, so the least of some tries."""
+    other = {"start": "stop", "stop": "start"}[verb]
+    return min(int(machine.sh(f"systemctl {other} {units}; read -r _ _ _ _ before </proc/loadavg; "
+                              f"systemctl {verb} {units}; read -r _ _ _ _ after </proc/loadavg; echo $((after - before))"))
+               for _ in range(5))
+
+
+def test_without_a_capacity_no_process_is_added(machine):
+    """The gate has taken the place of one, at a start, and nothing is measured."""
+    machine.model("plain", command="sleep 60")
+    machine.put("/run/home-lab-services/ready/plain", "")
+    gated = [processes(machine, verb, f"{unit('plain')} {measure('plain')}") for verb in ("start", "stop")]
+    assert not machine.path("/run/home-lab-services/ready/plain").exists()
+    with ungated(machine):
+        assert gated == [processes(machine, verb, unit("plain")) for verb in ("start", "stop")]
+
+
+@contextlib.contextmanager
 def undecided(machine, name):
     """One whose own condition has not said yet whether it starts. Gives the function that lets it say."""
     answer = "/run/answer"
