@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from machines import ACTIVITY, INFERENCE, PATIENCE, wait_until
+from machines import ACTIVITY, INFERENCE, PATIENCE, on_trixie_alone, wait_until
 from web import CHAT, NGINX, Web
 
 # name: its port, its habits, what its file says besides. "seen" of each tells what reached it.
@@ -58,6 +58,7 @@ def seen(field, name, path=None):
 
 # ---- a server that is not ready ----
 
+@on_trixie_alone
 @pytest.mark.parametrize("path", [CHAT, "/dock" + CHAT])
 def test_a_published_port_that_closes_while_its_server_loads_is_waited_for(field, path):
     """The first request starts it, the others come while its port accepts and closes: each is answered, and once."""
@@ -204,6 +205,7 @@ def test_a_model_is_found_by_its_name_as_clients_write_it(field, name):
     assert answer.status == 200 and json.loads(answer["body"])["model"] == name, answer
 
 
+@on_trixie_alone
 @pytest.mark.parametrize("where, told", [
     ("/ui/", "{prefix}/ui/"), ("/moved/ui/", "{there}/ui/"), ("http://{host}/v1/x/", "{prefix}/v1/x/"), ("x/", "x/"),
     ("https://{host}/x", "{prefix}/x"), ("http://127.0.0.1:{port}/x/?a=/b", "{prefix}/x/?a=/b"), ("http://localhost:{port}/x", "{prefix}/x"),
@@ -275,6 +277,7 @@ def test_only_websockets_are_upgraded(field, headers, path):
 
 # ---- looks ----
 
+@on_trixie_alone
 @pytest.mark.parametrize("method, path", [
     ("GET", path) for path in ("/health", "/v1/health", "/metrics", "/props", "/slots", "/version", "/api/tags", "/api/version",
                                "/api/ps", "/v1/model", "/v1/model/list", "/system_stats", "/queue", "/object_info", "/ping",

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from machines import PATIENCE, PORTS, SOCKETS, wait_until
+from machines import PATIENCE, PORTS, SOCKETS, on_trixie_alone, wait_until
 
 CONNECTIONS = 1000
 REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -52,6 +52,7 @@ def flood(machine, port, seconds):
         return answered
 
 
+@on_trixie_alone
 def test_a_thousand_connections(machine, figure):
     for port in PORTS:
         began = time.monotonic()

@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from machines import PATIENCE, wait_until
+from machines import PATIENCE, on_trixie_alone, wait_until
 from web import LOCATIONS, UPDATER
 
 GATE = "nginx-models.service"
@@ -54,6 +54,7 @@ HOSTILE = ["load_module /tmp/x.so;", "user root;", "include /etc/shadow;", "loca
            "quick 8311\nquick 8312", "zz 1\nquick 8311", "\0", "\N{NO-BREAK SPACE}quick 8311", "a" * 129 + " 8311", ""]
 
 
+@on_trixie_alone
 def test_whoever_is_the_updater_writes_no_directive(gate):
     """Alone, before and behind lines of the updater's own, and without a line break at the end."""
     own = gate.path(PROPOSAL).read_text()

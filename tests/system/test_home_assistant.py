@@ -11,7 +11,7 @@ import pytest
 
 import real
 from clients import Program
-from machines import PATIENCE, tool, wait_until
+from machines import PATIENCE, on_trixie_alone, tool, wait_until
 from neighbours import HERE, neighbour_of
 from pages import SITE, blocks
 from web import NGINX
@@ -136,6 +136,7 @@ def scheduled(house):
     return action, usec / 1e6 - time.time()
 
 
+@on_trixie_alone
 def test_the_page_is_taken_without_a_complaint(home):
     assert set(home.verbs["components"]) >= {"rest", "rest.switch", "rest_command", "switch", "sensor", "binary_sensor"}
     assert home.states(*ENTITIES) == ["off", "off", "unloaded", "0", "off"]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import ACTIVITY, ETC, INFERENCE, MODELS, MONITOR, PATIENCE, SHUTDOWN, SOURCE, tool, wait_until
+from machines import ACTIVITY, ETC, INFERENCE, MODELS, MONITOR, PATIENCE, SHUTDOWN, SOURCE, on_trixie_alone, tool, wait_until
 from sweeps import PROGRAM, SECOND, start, sweep, thresholds
 
 pytestmark = pytest.mark.slow  # a host that is idle is waited for again and again
@@ -55,6 +55,7 @@ def stays_on(machine, reason):
     assert machine.scheduled() is None
 
 
+@on_trixie_alone
 def test_the_host_is_switched_off_once_and_cancelled(host):
     thresholds(host, 600)
     sweep(host)
@@ -75,6 +76,7 @@ def test_the_host_is_switched_off_once_and_cancelled(host):
     assert host_decisions(host)[1:] == [("keep", "called_off")]
 
 
+@on_trixie_alone
 def test_the_host_stays_on(host):
     """While somebody is logged in, inhibits it, or uses a model; what was scheduled is called off then, to the last moment."""
     thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)

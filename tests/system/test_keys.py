@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from machines import ETC, PATIENCE, wait_until
+from machines import ETC, PATIENCE, on_trixie_alone, wait_until
 from neighbours import HERE, THERE, neighbour_of
 from web import CHAT, NGINX, Web
 
@@ -59,6 +59,7 @@ WAYS = [("POST", CHAT), ("POST", f"/{MODEL}{CHAT}"), ("GET", f"/{MODEL}/"), ("GE
         ("GET", f"/v1/any?model={MODEL}"), ("PUT", f"/{MODEL}/x"), ("POST", f"//{MODEL}//x")]
 
 
+@on_trixie_alone
 @pytest.mark.parametrize("method, path", WAYS)
 def test_no_key_no_model(open_site, keys, method, path):
     """Neither a cold one nor one that runs; and nothing of it starts for who has none."""

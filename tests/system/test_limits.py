@@ -15,7 +15,7 @@ import time
 import fastcgi
 import pytest
 
-from machines import ETC, INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, wait_until
+from machines import ETC, INFERENCE, MONITOR, PATIENCE, PORTS, SHUTDOWN, SOCKETS, on_trixie_alone, wait_until
 from neighbours import HERE, THERE, ip, neighbour_of, open_ports
 
 OTHER = "198.18.77.3"  # a second neighbour
@@ -136,6 +136,7 @@ QUICK = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 ATTACKS = {"silent and slow": [(200, b"", b"", True), (200, SLOW, b"x", True)], "as fast as it can": [(400, QUICK, b"", False)]}
 
 
+@on_trixie_alone
 @pytest.mark.parametrize("kind", ATTACKS)
 def test_a_neighbour_keeps_nobody_out(opened, token, figure, kind):
     """Whoever asks from this machine, and who has a token on another, is answered all the same."""

@@ -5,11 +5,12 @@ import threading
 import pytest
 
 from clients import EMBEDDING, TOKENS
-from machines import INFERENCE, PATIENCE, wait_until
+from machines import INFERENCE, PATIENCE, on_trixie_alone, wait_until
 
 MESSAGES = [{"role": "user", "content": "Say a few words."}]
 
 
+@on_trixie_alone
 def test_what_it_says_reaches_the_client(lab):
     """A cold start is a fraction of a second, and what llama-server answers while it loads (503) nobody sees."""
     lab.stop()

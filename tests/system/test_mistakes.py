@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, PATIENCE, wait_until
+from machines import DEMO_MODEL, ETC, INFERENCE, MODELS, PATIENCE, on_trixie_alone, wait_until
 
 GOOD = f"{DEMO_MODEL} --name m --load-seconds 0 --port"
 
@@ -22,6 +22,7 @@ def check(machine, user=None):
 
 
 # The file m, and what check says of it, whoever asks.
+@on_trixie_alone
 @pytest.mark.parametrize("text, said", [
     ('PORT=8401\nPORT=8402\nCOMMAND="x --port 8402"', "m:2: PORT once more: line 1 is ignored"),
     ('PORT="8401\nCOMMAND=x', "m:1: PORT has a quote that is not closed, and is read as \"8401 COMMAND=x"),
@@ -65,6 +66,7 @@ def test_check_names_the_mistake_in_the_file(machine, text, said):
 
 
 # What only the model's user can tell: root asks as that user.
+@on_trixie_alone
 @pytest.mark.parametrize("command, said", [
     ("lama-server --port 8401", "m: there is no program lama-server that home-lab-models may run: write its full path"),
     ("/home/bob/server --port 8401", "the user home-lab-models may not enter /home/bob"),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, PATIENCE, Stream, wait_until
+from machines import ACTIVITY, INFERENCE, MODELS, MONITOR, PATIENCE, Stream, on_trixie_alone, wait_until
 
 
 def report(machine, model):
@@ -82,6 +82,7 @@ def test_active_no_longer(machine):
     assert activity(machine, "tiny-llama")["last_activity"] is not None
 
 
+@on_trixie_alone
 def test_idle_lists_the_models_that_nobody_used_for_their_time(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.05})  # 3 s
     machine.model("lazy", 8304, command="sleep infinity", extra='START_TIMEOUT="3s"\n')  # until then it may be loading
@@ -116,6 +117,7 @@ def test_a_stream_past_everything_is_seen(machine):
     wait_until(lambda: not activity(machine, "speaker")["is_active"], PATIENCE, "it is active no longer")
 
 
+@on_trixie_alone
 def test_a_pause_within_an_answer_is_still_in_flight(machine):
     machine.config(monitoring={"active_threshold_minutes": 0.01, "idle_threshold_minutes": 0.02})
     machine.model("thinker", 8306)

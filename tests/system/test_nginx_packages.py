@@ -153,6 +153,7 @@ def test_a_host_that_changes_to_nginx_orgs_package(host):
     a_model_answers(host)
 
 
+@on_trixie_alone
 def test_another_user_that_may_not_open_the_sockets(host):
     assert install(host).returncode == 0
     host.sh("id web || useradd --system --user-group --no-create-home web")
@@ -206,6 +207,7 @@ def test_a_port_that_is_taken(host):
     a_model_answers(host)
 
 
+@on_trixie_alone
 def test_sites_of_former_installations(host):
     """One that nobody has changed is replaced; one that is the user's stays, and what it lacks is said."""
     assert install(host).returncode == 0

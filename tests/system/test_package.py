@@ -239,6 +239,7 @@ def test_purged_nothing_is_left(installed):
     assert installed.is_active("nginx.service") and installed.run("nginx -t").returncode == 0
 
 
+@on_trixie_alone
 def test_from_make_install_to_the_package(installed):
     """No request fails on the way, and nothing of the user's is lost."""
     host = installed
@@ -285,6 +286,7 @@ def test_a_broken_nginx_and_a_port_that_is_taken(host):
     apt(host, "purge", *NAMES)
 
 
+@on_trixie_alone
 def test_an_nginx_of_another_group(host):
     def is_of(group):
         assert host.sh("stat --format=%G /run/home-lab-services/*.sock").split() == [group] * 5

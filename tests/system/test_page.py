@@ -10,7 +10,7 @@ import pytest
 import real
 from browser import browser_in, program
 from followers import Follower
-from machines import ETC, MODELS, PATIENCE, SOURCE, wait_until
+from machines import ETC, MODELS, PATIENCE, SOURCE, on_trixie_alone, wait_until
 from neighbours import HERE, neighbour_of, wait_until_reached
 from web import NGINX
 
@@ -139,6 +139,7 @@ def test_only_its_own_files_are_a_part_of_it(web, host, source):
 
 # ---- how it looks ----
 
+@on_trixie_alone
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_everybody_can_read_it(web, here, axe, width, dark):
@@ -268,6 +269,7 @@ def test_a_change_wants_a_token_on_this_machine_too(web, here):
         web.sh(f"rm {ETC}/tokens")
 
 
+@on_trixie_alone
 def test_a_request_in_flight_may_finish(office, away, token):
     see_with(away, token)
     office.post("/api/inference/models/quick/start?wait=ready", None)
@@ -460,6 +462,7 @@ def test_it_listens_instead_of_asking(web, here):
     here.says(row("quick", ".word"), "Stopped")
 
 
+@on_trixie_alone
 def test_where_no_place_is_left_to_listen_it_asks(web, here):
     with contextlib.ExitStack() as stack:
         def listen():
@@ -488,6 +491,7 @@ def test_it_asks_nothing_while_nobody_sees_it(web, here):
     here.until(looks)
 
 
+@on_trixie_alone
 def test_troubles_are_told_as_they_are(web, here):
     see(here)
     here.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
