@@ -20,7 +20,7 @@
 
 /* Between two questions, for nobody is told when a server has finished loading: a part of what was waited so far. What
  * is asked too late is small beside the load itself, and a long load is not asked about all the time. */
-#define HL_ASK_PAUSE_PART 50
+#define HL_ASK_PAUSE_PART 100
 #define HL_ASK_FIRST_PAUSE_US (10 * HL_USEC_PER_MSEC)
 #define HL_ASK_LAST_PAUSE_US (100 * HL_USEC_PER_MSEC)
 /* How long one question is the only one; the second one's time doubles up to the last. */
