@@ -61,8 +61,16 @@ bool hl_command_is_foreign_variable(const char *at)
 
 bool hl_command_is_list(const char *text)
 {
-        text += strspn(text, " \t\r\n");
-        return *text == '[' && strchr("\"'", text[1 + strspn(text + 1, " \t\r\n")]) && text[1];
+        static const char blanks[] = " \t\r\n";
+        text += strspn(text, blanks);
+        if (*text != '[')
+                return false;
+        const char *first = text + 1 + strspn(text + 1, blanks);
+        size_t len = strlen(text);
+        while (strchr(blanks, text[len - 1]))
+                len--;
+        /* [ "$HOME" ] && … is a shell's question. */
+        return *first && strchr("\"'", *first) && (first == text + 1 || text[len - 1] == ']');
 }
 
 void hl_command_free(struct hl_command *command)

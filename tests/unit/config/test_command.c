@@ -43,6 +43,7 @@ static void as_it_is_typed(void **state)
                 { "vllm serve \\  # the big one\n --x", "exec vllm serve   --x" },
                 { "vllm serve a\\ #b c", "exec vllm serve a\\ #b c" }, /* no line follows */
                 { "[ -e x ] && prog $$ $(DATE -u)", "[ -e x ] && exec prog $$ $(DATE -u)" },
+                { "[ \"$HOME\" ] && prog", "[ \"$HOME\" ] && exec prog" },
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
                 { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
                 { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
