@@ -94,6 +94,11 @@ bool hl_may_pass(int r)
         return r < 0;
 }
 
+bool hl_is_link(const char *path)
+{
+        return readlink(path, &(char){ 0 }, 1) >= 0;
+}
+
 bool hl_is_same_file(const struct stat *a, const struct stat *b)
 {
         return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&

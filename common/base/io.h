@@ -31,6 +31,9 @@ int hl_read_file(int dir_fd, const char *path, size_t max, struct hl_buf *buf);
  * are open. */
 bool hl_may_pass(int r);
 
+/* Whether it is a symbolic link, wherever it leads. */
+bool hl_is_link(const char *path);
+
 /* Whether what stat() said of a path twice is of one file that nobody has changed in between. */
 bool hl_is_same_file(const struct stat *a, const struct stat *b);
 

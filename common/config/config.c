@@ -17,7 +17,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MODELS_VARIABLE "MODELS_CONFIG_DIR"
 #define ENVIRONMENT_FILE "/etc/default/home-lab-services"
@@ -364,7 +363,7 @@ int hl_config_load(const struct hl_report *report, struct hl_config *ret_config,
 
         int r = hl_read_file(AT_FDCWD, reading.path, HL_CONFIG_SIZE_MAX, &text);
         /* A link to what is not there, on a disk that is not mounted perhaps, is no wish for the defaults. */
-        bool leads_nowhere = r == -ENOENT && readlink(reading.path, &(char){ 0 }, 1) >= 0;
+        bool leads_nowhere = r == -ENOENT && hl_is_link(reading.path);
         if (r == 0) {
                 hl_buf_add(&text, "", 0);
                 parse(&c, &n, &reading);

@@ -26,7 +26,7 @@ int hl_config_kept_load(struct hl_config *ret_config, struct hl_err *err)
         HL_CLEANUP(hl_free_pointer) char *path = hl_config_path();
         struct stat status = { 0 };
         /* A link to nowhere is not the same as no file. */
-        bool is_known = stat(path, &status) == 0 || (lstat(path, &(struct stat){ 0 }) < 0 && errno == ENOENT);
+        bool is_known = stat(path, &status) == 0 || (errno == ENOENT && !hl_is_link(path));
         int r = 0;
         pthread_mutex_lock(&mutex);
         if (is_known && kept.config.text && hl_is_same_file(&status, &kept.status)) {

@@ -34,6 +34,11 @@ struct hl_err;
 #define HL_SOCKETS_NGINX_SOURCE UINT32_C(0x7F6E6778)
 #define HL_SOCKETS_NGINX_ADDRESS "127.110.103.120" /* the same */
 
+/* NGINX keeps a connection to a model for the request that follows at once, and not for long: while one stands, a
+ * request is taken to be on it. Servers that close what they have kept wait for seconds. One that closes it as a
+ * request comes costs a POST its answer: what may have been read is not sent twice. */
+#define HL_SOCKETS_NGINX_KEPT_MS 50
+
 struct hl_traffic {
         unsigned connections;      /* established, or half closed by the client, who may wait for an answer still */
         unsigned in_flight;        /* of these, with a request on them */

@@ -41,7 +41,6 @@
 #include <unistd.h>
 
 #define RECEIVE_US (2 * HL_USEC_PER_SEC) /* NGINX has the whole request before it begins to send */
-#define KEPT_US (50 * HL_USEC_PER_MSEC)  /* as long as NGINX keeps a connection to a model */
 
 struct router {
         sd_event *event;
@@ -100,7 +99,7 @@ static bool is_the_same(const struct hl_router_request *request, const struct hl
 static bool may_be_sent_again(const struct hl_router_request *request)
 {
         return (request->http.method == HL_GET || request->http.method == HL_HEAD) && request->sent_us > 0 &&
-               request->failed_us <= request->sent_us + KEPT_US;
+               request->failed_us <= request->sent_us + HL_SOCKETS_NGINX_KEPT_MS * HL_USEC_PER_MSEC;
 }
 
 /* A server that ends has closed its port before its connections. */

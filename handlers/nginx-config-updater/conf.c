@@ -82,18 +82,15 @@ void hl_nginx_conf(const struct hl_config *config, const struct hl_catalog *cata
  * comes to its own error, for which the request waits. */
 #define NOWHERE "255.255.255.255:1"
 
-/* A connection stays for the request that follows at once, and not for long: while one stands, a request is taken to
- * be on it (sockets.h). Servers that close what they have kept wait for seconds. One that closes it as a request
- * comes costs a POST its answer: what may have been read is not sent twice. */
-#define KEPT "keepalive 32; keepalive_timeout 50ms;"
-
 /* NGINX compares each name with all others: the first bytes are those that differ. */
 static void add_upstream(struct hl_buf *out, const char *host, const char *label, uint16_t port)
 {
         char target[HL_HOST_PORT_SIZE];
         hl_format_host_port(host, port, target);
-        hl_buf_addf(out, "upstream %u_%s { server %s max_fails=0; server " NOWHERE " backup; " KEPT " }\n", port, label,
-                    target);
+        hl_buf_addf(out,
+                    "upstream %u_%s { server %s max_fails=0; server " NOWHERE " backup; keepalive 32; "
+                    "keepalive_timeout %dms; }\n",
+                    port, label, target, HL_SOCKETS_NGINX_KEPT_MS);
 }
 
 void hl_nginx_upstreams(const struct hl_config *config, const struct hl_catalog *catalog, struct hl_buf *out)
