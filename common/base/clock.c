@@ -118,8 +118,8 @@ struct civil {
         uint64_t fraction_us;
 };
 
-/* Moves *text behind the fraction, if there is one, else behind seconds or minutes. */
-static int take_civil(const char **text, bool need_seconds, struct civil *ret_civil)
+/* Moves *text behind the fraction, if there is one, else behind seconds, or minutes where the form is loose. */
+static int take_civil(const char **text, bool loose, struct civil *ret_civil)
 {
         const char *s = *text;
         int year = take_number(&s, 4, 1970, 9999), month, day, hour, minute, second = 0;
@@ -128,10 +128,10 @@ static int take_civil(const char **text, bool need_seconds, struct civil *ret_ci
             !take_char(&s, ":") || (minute = take_number(&s, 2, 0, 59)) < 0)
                 return -EINVAL;
         bool has_seconds = take_char(&s, ":");
-        if (has_seconds ? (second = take_number(&s, 2, 0, 60)) < 0 : need_seconds)
+        if (has_seconds ? (second = take_number(&s, 2, 0, 60)) < 0 : !loose)
                 return -EINVAL;
         uint64_t fraction_us = 0;
-        if (has_seconds && take_char(&s, ".") && take_fraction(&s, &fraction_us) < 0)
+        if (has_seconds && take_char(&s, loose ? ".," : ".") && take_fraction(&s, &fraction_us) < 0)
                 return -EINVAL;
 
         struct tm t = {
@@ -196,20 +196,23 @@ int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us)
 {
         struct civil civil;
         int64_t offset_seconds = 0;
-        if (take_civil(&text, true, &civil) < 0 || take_offset(&text, false, &offset_seconds) < 0 || *text)
+        if (take_civil(&text, false, &civil) < 0 || take_offset(&text, false, &offset_seconds) < 0 || *text)
                 return -EINVAL;
         return instant(&civil, offset_seconds, ret_realtime_us);
 }
 
 int hl_parse_time(const char *text, uint64_t *ret_realtime_us)
 {
+        static const char blanks[] = " \t\n\r";
         struct civil civil;
         int64_t offset_seconds = 0;
-        if (take_civil(&text, false, &civil) < 0)
+        text += strspn(text, blanks);
+        if (take_civil(&text, true, &civil) < 0)
                 return -EINVAL;
+        text += strspn(text, blanks);
         if (!*text)
                 return local_instant(&civil, ret_realtime_us);
-        if (take_offset(&text, true, &offset_seconds) < 0 || *text)
+        if (take_offset(&text, true, &offset_seconds) < 0 || text[strspn(text, blanks)])
                 return -EINVAL;
         return instant(&civil, offset_seconds, ret_realtime_us);
 }

@@ -39,7 +39,8 @@ char *hl_format_rfc3339(uint64_t realtime_us, char *buffer);
 int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us);
 
 /* The same for what people and their programs write: without an offset it is this host's local time, and seconds may be
- * left out ("2026-01-31 23:00"); an offset may be "+0100" or "+01". Where clocks are put back and a local time comes
+ * left out ("2026-01-31 23:00"); an offset may be "+0100" or "+01", with blanks before it; a fraction may begin with a
+ * comma; and blanks may stand around it all. Where clocks are put back and a local time comes
  * twice, it is the later one; one that never comes, because they are put forward, is -ERANGE. */
 int hl_parse_time(const char *text, uint64_t *ret_realtime_us);
 
