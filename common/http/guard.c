@@ -25,8 +25,10 @@ static char *host_without_port(const char *host)
                 rest = end + 1;
         }
         uint64_t port;
-        if (*rest && (*rest != ':' || hl_parse_uint(rest + 1, 65535, &port) < 0))
+        if (*rest && (*rest != ':' || (rest[1] && hl_parse_uint(rest + 1, 65535, &port) < 0)))
                 return NULL;
+        if (*host == '[') /* an address of one link: some clients name theirs, "[fe80::1%eth0]" */
+                end = start + strcspn(start, "%]");
         if (rest == end && end > start && end[-1] == '.')
                 end--;
         return end > start ? hl_strndup(start, (size_t)(end - start)) : NULL;

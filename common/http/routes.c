@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- what every service has ---- */
 
@@ -134,12 +133,7 @@ static char *add_allow(const struct hl_routes *routes, const char *pattern, stru
  * first. */
 static bool is_json_type(const char *content_type)
 {
-        static const char *const types[] = { "application/json", "application/octet-stream" };
-        size_t len = strcspn(content_type, "; \t");
-        for (size_t i = 0; i < HL_COUNT(types); i++)
-                if (len == strlen(types[i]) && strncasecmp(content_type, types[i], len) == 0)
-                        return true;
-        return false;
+        return hl_content_is_json(content_type) || hl_content_is(content_type, "application/octet-stream");
 }
 
 /* A browser marks what a page sends. Text of a page's could come from a form of any other's. */
@@ -161,7 +155,7 @@ static int read_body(const struct hl_request *request, bool any_type, hl_json **
                 *problem = hl_problem_of(&err);
                 return -EINVAL;
         }
-        bool known = request->content_type && is_json_type(request->content_type);
+        bool known = is_json_type(request->content_type);
         if (!known && (!any_type || is_from_a_page(request)))
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");

@@ -66,9 +66,10 @@ def test_other_routes_know_neither_put_nor_loose_types(lab):
         answer = by_cgi(lab, "shutdown-service", "POST", "/shutdown/schedule", {"Content-Type": content_type},
                         b'{"minutes": 30}')
         assert answer.status == 415
-    # aiohttp's word for bytes of which nobody said what they are: no page can send it unasked
-    assert by_cgi(lab, "shutdown-service", "POST", "/shutdown/schedule", {"Content-Type": "application/octet-stream"},
-                  b'{"minutes": 30}').status == UNDERSTOOD
+    # aiohttp's word for bytes of which nobody said what they are: no page can send it unasked. Nor the other names of JSON.
+    for content_type in ("application/octet-stream", "text/json", "application/vnd.api+json", "application/json, charset=utf-8"):
+        assert by_cgi(lab, "shutdown-service", "POST", "/shutdown/schedule", {"Content-Type": content_type},
+                      b'{"minutes": 30}').status == UNDERSTOOD
 
 
 # ---- numbers and times as templates and people write them ----
@@ -96,7 +97,8 @@ def test_nothing_else_is_taken_for_what_it_is_not(lab, body):
 
 
 @pytest.mark.parametrize("at", ["2001-01-01 00:00", "2001-01-01T00:00:00", "2001-01-01 00:00:00.123456+01:00", "2001-01-01T00:00:00+0100",
-                                "2001-01-01T00:00+01", "2001-01-01T00:00Z"])
+                                "2001-01-01T00:00+01", "2001-01-01T00:00Z", " 2001-01-01 00:00:00\n", "2001-01-01 00:00:00 +0100",
+                                "2001-01-01T00:00:00,123456789+01:00"])
 def test_a_time_as_programs_write_it_is_understood(lab, at):
     """It is in the past, and is not told to be no time."""
     answer = ask(lab, "shutdown-service", "POST", "/shutdown/schedule", JSON, json.dumps({"at": at}).encode())

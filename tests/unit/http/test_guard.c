@@ -62,10 +62,22 @@ static void a_host_goes_by_its_names(void **state)
 {
         (void)state;
         const struct hl_guard guard = { .trust_local = true, .host_names = host_names, .scopes_of = scope_of };
-        static const char *const ours[] = {
-                NULL,       "localhost",       "LOCALHOST:5001",     "127.0.0.1:5001", "[::1]",         "[::1]:5001",
-                "10.1.2.3", "lab.example.org", "Lab.Example.Org:80", "localhost.",     "localhost.:80", "[fe80::1]:1"
-        };
+        static const char *const ours[] = { NULL,
+                                            "localhost",
+                                            "LOCALHOST:5001",
+                                            "127.0.0.1:5001",
+                                            "[::1]",
+                                            "[::1]:5001",
+                                            "10.1.2.3",
+                                            "lab.example.org",
+                                            "Lab.Example.Org:80",
+                                            "localhost.",
+                                            "localhost.:80",
+                                            "[fe80::1]:1",
+                                            "localhost:",
+                                            "[::1]:",
+                                            "[fe80::1%eth0]:5001",
+                                            "[fe80::1%25eth0]" };
         static const char *const foreign[] = { "",
                                                "evil.example",
                                                "localhost.evil.example",
@@ -79,6 +91,9 @@ static void a_host_goes_by_its_names(void **state)
                                                "[::1.]",
                                                "::1",
                                                "[evil]",
+                                               "[%eth0]",
+                                               "[evil%eth0]",
+                                               "127.0.0.1%eth0",
                                                ":80",
                                                "lab.example.org.evil",
                                                "127.0.0.1:5001:1",
