@@ -167,7 +167,7 @@ def test_slashes_before_a_models_own_paths(field, sent, arrives):
 @pytest.mark.parametrize("sent, arrives", [
     (path, "/v1" + path) for path in ("/chat/completions", "/completions", "/embeddings", "/responses", "/moderations",
                                       "/audio/speech", "/audio/transcriptions", "/responses/r1/cancel",
-                                      "/messages", "/messages/count_tokens")
+                                      "/messages", "/messages/count_tokens", "/realtime/sessions")
 ] + [(path, CHAT) for path in ("/chat/completions/", "//chat/completions", "/v1/v1/chat/completions", "/v1//v1/chat/completions/",
                                "/openai/v1/chat/completions", "/openai/chat/completions", "/api/v1/chat/completions",
                                "/api/chat/completions", "/plain/v1/v1/chat/completions")
@@ -175,7 +175,7 @@ def test_slashes_before_a_models_own_paths(field, sent, arrives):
           ] + [("/openai/deployments/plain/chat/completions?api-version=2024-10-21", CHAT + "?api-version=2024-10-21"),
           ("/openai/deployments/plain/audio/transcriptions", "/v1/audio/transcriptions")
           ] + [(path, path) for path in ("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding",
-                                         "/rerank", "/reranking", "/v2/rerank", "/score")])
+                                         "/rerank", "/reranking", "/v2/rerank", "/score", "/pooling", "/classify")])
 def test_base_urls_as_people_write_them(field, sent, arrives):
     """Without "v1", with it twice, as others' begin, or as llama-server itself has its paths. Cold and warm."""
     for _ in range(2):

@@ -2,6 +2,7 @@
 """NGINX in front, as Debian installs it: what is reachable where, and what is answered by whom."""
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -360,9 +361,9 @@ def test_a_models_own_errors_are_its_own(web, status):
 
 
 def test_no_page_of_nginx_but_redirects(web):
-    for path, status in ("/quick", 301), ("/api/shutdown", 308), ("/v1", 308):
-        answer = web.ask("GET", path + "?a=b")
-        assert answer.status == status and answer.headers["Location"] == path + "/?a=b", answer
+    for method, path in itertools.product(("GET", "POST"), ("/quick", "/api/shutdown", "/v1")):
+        answer = web.ask(method, path + "?a=b")
+        assert answer.status == 308 and answer.headers["Location"] == path + "/?a=b", answer
 
 
 # ---- without us ----
