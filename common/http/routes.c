@@ -159,7 +159,9 @@ static int read_body(const struct hl_request *request, bool any_type, hl_json **
         if (!known && (!any_type || is_from_a_page(request)))
                 return hl_problem(problem, 415, "unsupported_media_type",
                                   "send the body as Content-Type: application/json");
-        if (hl_json_parse(request->body.data, request->body.len, ret_body, &err) < 0)
+        /* A byte order mark, as .NET writes it, says nothing more: RFC 8259 8.1. */
+        size_t mark = hl_has_prefix(request->body.data, "\xEF\xBB\xBF") ? 3 : 0;
+        if (hl_json_parse(request->body.data + mark, request->body.len - mark, ret_body, &err) < 0)
                 return hl_problem(problem, 400, err.code, "the body is not valid: %.200s", err.message);
         return 0;
 }

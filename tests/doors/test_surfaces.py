@@ -72,6 +72,13 @@ def test_other_routes_know_neither_put_nor_loose_types(lab):
                       b'{"minutes": 30}').status == UNDERSTOOD
 
 
+def test_a_byte_order_mark_is_no_part_of_a_body(lab):
+    mark, body = b"\xef\xbb\xbf", b'{"minutes": 30}'
+    assert ask(lab, "shutdown-service", "POST", "/shutdown/schedule", JSON, mark + body).status == UNDERSTOOD
+    for wrong in (mark, mark + mark + body, mark[:2] + body, body + mark):
+        assert ask(lab, "shutdown-service", "POST", "/shutdown/schedule", JSON, wrong).json["code"] == "invalid_json"
+
+
 # ---- numbers and times as templates and people write them ----
 
 @pytest.mark.parametrize("minutes", ["30", "0.5", " 30 ", "30.0", "\n30\n", "1e2", "+5", "05", "525600"])
