@@ -22,6 +22,7 @@ struct reading {
         bool in_word, is_quoted; /* a part of it was quoted */
         bool wants_target;       /* behind a redirection */
         bool wants_input;        /* behind one that reads */
+        size_t command_at;       /* the first word of the last command, in script */
         size_t program_at;       /* of the last command, in script */
         bool has_words, has_program, is_piped, prepares;
         bool is_background;        /* the last command was followed by & */
@@ -57,6 +58,8 @@ static void begin_word(struct reading *r)
         r->now = (struct hl_word){ .is_known = true, .command = r->command.commands };
         r->now.is_target = r->wants_target;
         r->now.is_input = r->wants_target && r->wants_input;
+        if (!r->has_words)
+                r->command_at = r->script.len;
         if (!r->has_program)
                 r->program_at = r->script.len;
 }
@@ -189,6 +192,25 @@ static int take_quoted(struct reading *r)
         return 0;
 }
 
+static void insert(struct reading *r, size_t at, const char *text)
+{
+        struct hl_buf with = { 0 };
+        hl_buf_add(&with, r->script.data, at);
+        hl_buf_adds(&with, text);
+        hl_buf_add(&with, r->script.data + at, r->script.len - at);
+        hl_buf_free(&r->script);
+        r->script = with;
+}
+
+/* Whether all that the last command has are variables: then they are for the lines below. */
+static bool only_assigns(const struct reading *r)
+{
+        size_t i = r->command.count;
+        while (i > 0 && r->command.words[i - 1].command == r->command.commands && r->command.words[i - 1].is_assignment)
+                i--;
+        return r->has_words && (i == 0 || r->command.words[i - 1].command != r->command.commands);
+}
+
 static bool is_after_line(const char *text, const char *what)
 {
         size_t len = strlen(what);
@@ -205,7 +227,9 @@ static int take_line_break(struct reading *r)
         bool ends = !*rest || strchr("&|;)", *rest);
         if (r->command.is_program) {
                 hl_buf_adds(&r->script, "\n");
-        } else if (r->prepares && !ends && *rest != '#') {
+        } else if ((r->prepares || only_assigns(r)) && !ends && *rest != '#') {
+                if (!r->prepares)
+                        insert(r, r->command_at, "export ");
                 hl_buf_adds(&r->script, " && ");
                 end_command(r);
                 r->is_piped = false;
@@ -379,17 +403,6 @@ static int take_piece(struct reading *r)
         return take_plain(r);
 }
 
-/* The program takes the shell's place, so that its process is the unit's. */
-static void put_exec(struct reading *r)
-{
-        struct hl_buf with = { 0 };
-        hl_buf_add(&with, r->script.data, r->last_at);
-        hl_buf_adds(&with, "exec ");
-        hl_buf_add(&with, r->script.data + r->last_at, r->script.len - r->last_at);
-        hl_buf_free(&r->script);
-        r->script = with;
-}
-
 int hl_command_read(const char *text, hl_command_variable_fn *variable, void *data, struct hl_command *ret_command,
                     struct hl_err *err)
 {
@@ -413,7 +426,7 @@ int hl_command_read(const char *text, hl_command_variable_fn *variable, void *da
                 result = refuse(&r, "ends with &, and its unit with it: a model runs in the foreground, remove the &",
                                 "");
         if (result == 0 && !r.command.is_program && r.last_may_be_replaced)
-                put_exec(&r);
+                insert(&r, r.last_at, "exec "); /* so that the program's process is the unit's */
         if (r.command.is_program)
                 r.command.commands = 0;
         r.command.script = hl_strdup(r.script.data ? r.script.data : "");

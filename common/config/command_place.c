@@ -206,6 +206,14 @@ static const char *path_of(const struct part *p, size_t program)
         return path ? path : "/usr/bin:/bin";
 }
 
+static bool sets_path(const struct part *p)
+{
+        bool sets = false;
+        for (size_t i = p->first; i < p->end; i++)
+                sets |= hl_has_prefix(p->command->words[i].text, "PATH=");
+        return sets;
+}
+
 static int judge_program(const struct part *p, size_t program)
 {
         const char *name = text_at(p, program);
@@ -240,7 +248,7 @@ static size_t wrapped(const struct part *p, size_t program)
         size_t i = program + 1;
         if (!is_any(base_name(text_at(p, program)), wrappers))
                 return p->end;
-        while (i < p->end && hl_command_is_assignment(text_at(p, i)))
+        while (i < p->end && (p->command->words[i].is_target || hl_command_is_assignment(text_at(p, i))))
                 i++;
         return i < p->end && *text_at(p, i) != '-' ? i : p->end;
 }
@@ -294,7 +302,7 @@ int hl_command_judge(const struct hl_command *command, const struct hl_command_p
                         p.end++;
                 r = judge_part(&p);
                 const struct hl_word *program = hl_command_program(command, number);
-                p.is_prepared |= !program || !program->is_known || hl_command_prepares(program->text);
+                p.is_prepared |= program ? !program->is_known || hl_command_prepares(program->text) : sets_path(&p);
         }
         return r;
 }

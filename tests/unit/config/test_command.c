@@ -47,7 +47,11 @@ static void as_it_is_typed(void **state)
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
                 { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
                 { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
-                { "X=1\nvllm serve", "X=1 exec vllm serve" },
+                { "X=1\nvllm serve", "export X=1 && exec vllm serve" },
+                { "X=1\n# y\nY=2 Z=3\ncd a\np -m $X", "export X=1  && export Y=2 Z=3 && cd a && exec p -m $X" },
+                { "cd a; X=1\nY=2 p", "cd a; export X=1 && Y=2 exec p" },
+                { "X=1 \\\n p", "X=1  exec p" },
+                { "X=1 >log\np", "X=1 >log exec p" },
                 { "p --json '{\n\"a\": 1}' \"b\nc\"", "exec p --json '{\n\"a\": 1}' \"b\nc\"" },
                 /* more than one command */
                 { "cd /srv/x && ./server", "cd /srv/x && exec ./server" },
@@ -224,6 +228,11 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("lama-server --x", path, "there is no program lama-server that ");
         judge("CUDA_VISIBLE_DEVICES=0 lama-server", path, "there is no program lama-server that ");
         judge("env X=1 lama-server", path, "there is no program ");
+        judge("X=1\nlama-server", path, "there is no program lama-server that ");
+        judge("PATH=/elsewhere\nllama-server", path, NULL); /* as behind export */
+        judge("exec >/nowhere/log 2>&1; llama-server", path, NULL);
+        judge("exec 2>&1; lama-server", path, "there is no program lama-server that ");
+        judge("command >/nowhere/log lama-server", path, "there is no program lama-server that ");
         judge("PATH=/elsewhere llama-server", path, "there is no program llama-server that ");
         judge("PATH=/elsewhere:$PATH llama-server", path, NULL);
         judge("source venv/bin/activate && vllm serve", path, NULL); /* that may bring it */
