@@ -25,7 +25,8 @@ struct reading {
         size_t command_at;       /* the first word of the last command, in script */
         size_t program_at;       /* of the last command, in script */
         bool has_words, has_program, is_piped, prepares;
-        bool is_background;        /* the last command was followed by & */
+        bool is_background;        /* a command was followed by &, and none that stays has come since */
+        bool is_left;              /* not by &, but by what came behind */
         size_t last_at;            /* of the last command that has a program */
         bool last_may_be_replaced; /* that one may take the shell's place */
         struct hl_command command;
@@ -68,13 +69,14 @@ static void end_word(struct reading *r)
 {
         if (!r->in_word)
                 return;
-        r->in_word = r->wants_target = r->is_background = false;
+        r->in_word = r->wants_target = false;
         r->now.text = hl_strdup(r->word.data ? r->word.data : "");
         hl_buf_free(&r->word);
         bool is_first = !r->now.is_target && !r->has_program;
         r->now.is_assignment = is_first && hl_command_is_assignment(r->now.text);
         if (is_first && !r->now.is_assignment) {
                 r->has_program = true;
+                r->is_background = r->is_left = r->is_background && hl_command_is_brief(r->now.text);
                 r->last_at = r->program_at;
                 bool plain = !r->is_quoted && r->now.is_known;
                 r->command.is_program |= plain && hl_command_is_keyword(r->now.text);
@@ -288,8 +290,10 @@ static void take_operator(struct reading *r)
         size_t len = r->next[1] == r->next[0] ? 2 : r->next[0] == '|' && r->next[1] == '&' ? 2 : 1;
         bool pipes = *r->next == '|' && r->next[1] != '|';
         r->command.is_program |= *r->next == '(' || *r->next == ')' || (*r->next == ';' && len == 2);
-        if (r->has_words)
-                r->is_background = *r->next == '&' && len == 1;
+        if (r->has_words && *r->next == '&' && len == 1) {
+                r->is_background = true;
+                r->is_left = false;
+        }
         if (pipes)
                 r->last_may_be_replaced = false;
         r->is_piped = pipes;
@@ -423,7 +427,11 @@ int hl_command_read(const char *text, hl_command_variable_fn *variable, void *da
         else if (result == 0 && !any)
                 result = refuse(&r, "only sets variables: write the program behind them", "");
         else if (result == 0 && r.is_background && !r.command.is_program)
-                result = refuse(&r, "ends with &, and its unit with it: a model runs in the foreground, remove the &",
+                result = refuse(&r,
+                                r.is_left ? "has a &, and nothing behind it that stays, so its unit ends: a model "
+                                            "runs in the foreground, remove the & and what follows it"
+                                          : "ends with &, and its unit with it: a model runs in the foreground, remove "
+                                            "the &",
                                 "");
         if (result == 0 && !r.command.is_program && r.last_may_be_replaced)
                 insert(&r, r.last_at, "exec "); /* so that the program's process is the unit's */

@@ -18,10 +18,13 @@ static bool is_word(const char *word, const char *const *words)
 bool hl_command_is_builtin(const char *word)
 {
         static const char *const builtins[] = {
-                ".",    ":",     "[",    "alias",    "builtin", "cd",    "command", "declare", "echo",   "enable",
-                "eval", "exec",  "exit", "export",   "false",   "hash",  "kill",    "let",     "popd",   "printf",
-                "pwd",  "pushd", "read", "readonly", "return",  "set",   "shift",   "shopt",   "source", "test",
-                "trap", "true",  "type", "typeset",  "ulimit",  "umask", "unset",   "wait",    NULL,
+                ".",       ":",       "[",       "alias",    "bg",      "bind",     "break",     "builtin",  "caller",
+                "cd",      "command", "compgen", "complete", "compopt", "continue", "declare",   "dirs",     "disown",
+                "echo",    "enable",  "eval",    "exec",     "exit",    "export",   "false",     "fc",       "fg",
+                "getopts", "hash",    "help",    "history",  "jobs",    "kill",     "let",       "local",    "logout",
+                "mapfile", "popd",    "printf",  "pushd",    "pwd",     "read",     "readarray", "readonly", "return",
+                "set",     "shift",   "shopt",   "source",   "suspend", "test",     "times",     "trap",     "true",
+                "type",    "typeset", "ulimit",  "umask",    "unalias", "unset",    "wait",      NULL,
         };
         return is_word(word, builtins);
 }
@@ -30,6 +33,12 @@ bool hl_command_prepares(const char *word)
 {
         static const char *const words[] = { ".",     "cd",     "conda",  "export", "mkdir", "module", "pushd", "set",
                                              "shopt", "source", "ulimit", "umask",  "unset", "eval",   NULL };
+        return is_word(word, words);
+}
+
+bool hl_command_is_brief(const char *word)
+{
+        static const char *const words[] = { ":", "disown", "echo", "exit", "jobs", "printf", "true", NULL };
         return is_word(word, words);
 }
 

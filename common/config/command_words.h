@@ -13,6 +13,9 @@
 /* A shell does it itself: "cd". */
 bool hl_command_is_builtin(const char *word);
 
+/* A shell is done with it at once, whatever it has in the background: "echo". */
+bool hl_command_is_brief(const char *word);
+
 /* It puts commands together: "if". */
 bool hl_command_is_keyword(const char *word);
 

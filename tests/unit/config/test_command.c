@@ -69,6 +69,9 @@ static void as_it_is_typed(void **state)
                 { "cd x && prog 2>&1 | tee log", "cd x && prog 2>&1 | tee log" },
                 { "a | b; c", "a | b; exec c" },
                 { "a & b", "a & exec b" },
+                { "a & echo b; wait", "a & echo b; wait" },
+                { "a & P=$!; wait $P", "a & P=$!; wait $P" },
+                { "unalias -a; mapfile -t x <y; a", "unalias -a; mapfile -t x <y; exec a" },
                 { "a& b", "a& exec b" },
                 { "a&&b", "a&&exec b" },
                 { "p 'http://x/?a=1&b=2' \"blk.(0|1)\" a\\(b", "exec p 'http://x/?a=1&b=2' \"blk.(0|1)\" a\\(b" },
@@ -108,6 +111,9 @@ static void what_cannot_run_is_refused(void **state)
                 { "prog &", "COMMAND ends with &" },
                 { "nohup prog > log 2>&1 &", "COMMAND ends with &" },
                 { "cd x && prog & ", "COMMAND ends with &" },
+                { "nohup prog >log 2>&1 & disown", "remove the & and what follows it" },
+                { "prog & echo $! >pid; true", "remove the & and what follows it" },
+                { "prog & P=$!", "COMMAND ends with &" },
                 { "prog 'x", "a quote is not closed: 'x" },
                 { "prog \"x", "a quote is not closed: \"x" },
                 { "prog $(x", "does not end: $(x" },
@@ -237,6 +243,7 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("PATH=/elsewhere:$PATH llama-server", path, NULL);
         judge("source venv/bin/activate && vllm serve", path, NULL); /* that may bring it */
         judge("cd /srv/x && ./server", path, NULL);
+        judge("unalias -a; mapfile -t x </dev/null; llama-server", path, NULL);
         judge("cd /srv/x && nosuch", "/nowhere", NULL);
         judge("/nowhere/server", path, "there is no folder /nowhere");
         judge("./server", path, "write its full path");
