@@ -301,19 +301,34 @@ static void take_operator(struct reading *r)
         end_command(r);
 }
 
-/* What word processors and web pages make of quotes, dashes and spaces, some without a width; a shell takes them for
- * letters. */
+/* What word processors, web pages and keyboards of other scripts make of quotes, dashes and spaces, some without a
+ * width; a shell takes them for letters. Dashes and the quotes of some languages are letters within a word. */
+static bool is_typographic(const char *text, bool begins)
+{
+        static const char *const marks[] = { "\xC2\xA0",     "\xC2\xAD",     "\xE2\x81\x9F",
+                                             "\xE2\x81\xA0", "\xE3\x80\x80", "\xEF\xBB\xBF" };
+        static const char *const firsts[] = { "\xC2\xAB",     "\xC2\xBB",     "\xE2\x88\x92", "\xEF\xB9\x98",
+                                              "\xEF\xB9\xA3", "\xEF\xBC\x82", "\xEF\xBC\x87", "\xEF\xBC\x8D" };
+        for (size_t i = 0; i < HL_COUNT(marks); i++)
+                if (hl_has_prefix(text, marks[i]))
+                        return true;
+        for (size_t i = 0; begins && i < HL_COUNT(firsts); i++)
+                if (hl_has_prefix(text, firsts[i]))
+                        return true;
+        if (!hl_has_prefix(text, "\xE2\x80"))
+                return false;
+        unsigned char c = (unsigned char)text[2]; /* of U+2000 to U+203F */
+        bool is_space = (c >= 0x80 && c <= 0x8B) || c == 0x8E || c == 0x8F ||
+                        (c >= 0xA8 && c <= 0xAF); /* and marks of direction */
+        return is_space || (c >= 0x98 && c <= 0x9F) || (begins && c >= 0x90 && c <= 0x95);
+}
+
 static int check_typography(struct reading *r)
 {
-        enum { DASHES_AT = 7 }; /* in a word they are letters, too */
-        static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x98", "\xE2\x80\x99", "\xC2\xA0",
-                                             "\xE2\x80\x8B", "\xEF\xBB\xBF", "\xE2\x80\x93", "\xE2\x80\x94" };
-        for (size_t i = 0; i < HL_COUNT(marks); i++)
-                if ((!r->in_word || i < DASHES_AT) && hl_has_prefix(r->next, marks[i]))
-                        return refuse(r,
-                                      "has a typographic quote, dash or space, as web pages have them: type it anew: ",
-                                      r->next);
-        return 0;
+        bool begins = !r->in_word || (r->word.len == 1 && *r->word.data == '-');
+        if (!is_typographic(r->next, begins))
+                return 0;
+        return refuse(r, "has a typographic quote, dash or space, as web pages have them: type it anew: ", r->next);
 }
 
 /* {"key": …} as it is in a document: a shell takes the quotes off, and makes words of it. */

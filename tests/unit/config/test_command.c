@@ -68,6 +68,9 @@ static void as_it_is_typed(void **state)
                 { "prog --x | tee /tmp/log", "prog --x | tee /tmp/log" },
                 { "cd x && prog 2>&1 | tee log", "cd x && prog 2>&1 | tee log" },
                 { "a | b; c", "a | b; exec c" },
+                { "p /srv/a\xE2\x80\x93\xE2\x88\x92x\xEF\xBC\x88\xE5\xA4\xA7\xEF\xBC\x89 '\xE2\x80\x9Cx\xE3\x80\x80y'",
+                  "exec p /srv/a\xE2\x80\x93\xE2\x88\x92x\xEF\xBC\x88\xE5\xA4\xA7\xEF\xBC\x89 "
+                  "'\xE2\x80\x9Cx\xE3\x80\x80y'" },
                 { "a & b", "a & exec b" },
                 { "a & echo b; wait", "a & echo b; wait" },
                 { "a & P=$!; wait $P", "a & P=$!; wait $P" },
@@ -122,6 +125,16 @@ static void what_cannot_run_is_refused(void **state)
                 { "prog \xE2\x80\x93port 1", "has a typographic quote" },
                 { "prog\xC2\xA0--x", "has a typographic quote" },
                 { "prog\xE2\x80\x8B --x", "has a typographic quote" },
+                { "prog \xE2\x88\x92\xE2\x88\x92port 1", "has a typographic quote" }, /* minus */
+                { "prog -\xE2\x80\x91port 1", "has a typographic quote" },            /* one that does not break */
+                { "prog \xE2\x80\x95port 1", "has a typographic quote" },             /* a bar */
+                { "prog \xEF\xBC\x8D\xEF\xBC\x8Dport 1",
+                  "has a typographic quote" },                                      /* as wide as a letter of Chinese */
+                { "prog\xE3\x80\x80--port 1", "has a typographic quote" },          /* such a space */
+                { "prog\xE2\x80\xAF--port 1", "has a typographic quote" },          /* a narrow space */
+                { "prog -m \xE2\x80\x9Ex\xE2\x80\x9C", "has a typographic quote" }, /* German */
+                { "prog -m \xC2\xABx\xC2\xBB", "has a typographic quote" },         /* French */
+                { "prog -m \xE2\x80\xAA/srv/x", "has a typographic quote" },        /* from a window of Windows' */
                 { "prog --kwargs {\"a\": 1}", "put '…' around it: {\"a\": 1}" },
                 { "prog ''{\"a\": 1}", "put '…' around it: {\"a\": 1}" },
                 { "prog --kwargs={ \"a\":{\"b\":1}}", "put '…' around it: { \"a\":" },
