@@ -126,7 +126,7 @@ static void expand(struct reading *r, const char *name, size_t len, bool is_quot
                 return;
         }
         r->now.is_known = false;
-        if (!*r->command.unset && r->variable && len < sizeof(r->command.unset))
+        if (!*r->command.unset && r->variable && len < sizeof(r->command.unset) && !hl_command_is_given(variable))
                 memcpy(r->command.unset, variable, len + 1);
 }
 

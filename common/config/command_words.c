@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "command_words.h"
 
+#include "base/str.h"
 #include "command.h"
 
 #include <ctype.h>
@@ -57,6 +58,15 @@ bool hl_command_is_assignment(const char *word)
                 len++;
         return len > 0 && !isdigit((unsigned char)*word) &&
                (word[len] == '=' || (word[len] == '+' && word[len + 1] == '='));
+}
+
+bool hl_command_is_given(const char *variable)
+{
+        static const char names[] = "BASH,BASHPID,BASH_VERSION,EPOCHSECONDS,EUID,HOSTNAME,HOSTTYPE,IFS,LINENO,MACHTYPE,"
+                                    "OSTYPE,PPID,PWD,RANDOM,SECONDS,SHELL,SHLVL,SRANDOM,TERM,UID," /* bash(1) */
+                                    "CACHE_DIRECTORY,CONFIGURATION_DIRECTORY,INVOCATION_ID,JOURNAL_STREAM,LANG,LOGNAME,"
+                                    "LOGS_DIRECTORY,RUNTIME_DIRECTORY,STATE_DIRECTORY,SYSTEMD_EXEC_PID,USER";
+        return hl_in_list(names, variable, strlen(variable));
 }
 
 bool hl_command_is_foreign_variable(const char *at)

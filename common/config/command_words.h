@@ -25,6 +25,9 @@ bool hl_command_prepares(const char *word);
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 
+/* A variable that bash or systemd sets, for every command: "PWD", "USER". */
+bool hl_command_is_given(const char *variable);
+
 /* $(PORT), $$PORT, ${env.PORT} and ${{ PORT }}, as make, Compose and others have them: a shell would run a program, say
  * its own number, or end. */
 bool hl_command_is_foreign_variable(const char *at);

@@ -199,7 +199,10 @@ static void a_variable_that_nobody_sets_is_known(void **state)
         struct hl_command command;
         struct hl_err err = { 0 };
         (void)state;
-        assert_int_equal(hl_command_read("p $PORT '$X' $MODLE ${Y:-z}", variable, NULL, &command, &err), 0);
+        assert_int_equal(
+                hl_command_read("p -v $PWD:/x --user $UID $PORT ${STATE_DIRECTORY}/y $USER '$X' $MODLE ${Y:-z}",
+                                variable, NULL, &command, &err),
+                0);
         assert_string_equal(command.unset, "MODLE");
         hl_command_free(&command);
 }
