@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "command_words.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -67,6 +68,16 @@ static const char *verb_of(const struct part *p, size_t program)
         return "";
 }
 
+/* Whether an option has this letter: -d, also among others as in -itd, as in -dp for -d -p, or as in -d=true. */
+static bool has_letter(const char *word, char letter)
+{
+        static const char switches[] = "itdP";
+        size_t len = *word == '-' ? strspn(word + 1, switches) : 0;
+        const char *behind = word + 1 + len;
+        bool ends = !*behind || strcmp(behind, "=true") == 0 || (isalpha((unsigned char)*behind) && !behind[1]);
+        return len > 0 && ends && memchr(word + 1, letter, len);
+}
+
 /* Whether a word that begins with no "-" is the value of the option in front of it. */
 static bool is_value(const char *before)
 {
@@ -76,8 +87,7 @@ static bool is_value(const char *before)
                strspn(before + 1, "itdP") != strlen(before + 1);
 }
 
-/* A letter, also among others as in -itd, or its long form: of "run" in front of the image, of "compose" behind
- * "up". */
+/* A letter, or its long form: of "run" and "exec" in front of the image or container, of "compose" behind "up". */
 static bool has_flag(const struct part *p, size_t program, char letter, const char *option)
 {
         bool is_run = false, is_up = false;
@@ -85,13 +95,11 @@ static bool has_flag(const struct part *p, size_t program, char letter, const ch
         for (size_t i = program + 1; i < p->end; i++) {
                 const char *word = text_at(p, i), *behind = word + option_len;
                 bool is_long = strncmp(word, option, option_len) == 0 && (!*behind || strcmp(behind, "=true") == 0);
-                bool is_short = word[0] == '-' && word[1] && strspn(word + 1, "itdP") == strlen(word + 1) &&
-                                strchr(word, letter);
-                if ((is_long || is_short) && (is_run || is_up))
+                if ((is_long || has_letter(word, letter)) && (is_run || is_up))
                         return true;
                 if (is_run && *word != '-' && !is_value(text_at(p, i - 1)))
                         return false; /* the image: what follows is its program's */
-                is_run |= !is_up && strcmp(word, "run") == 0;
+                is_run |= !is_up && (strcmp(word, "run") == 0 || strcmp(word, "exec") == 0);
                 is_up |= strcmp(word, "up") == 0;
         }
         return false;
@@ -109,7 +117,7 @@ static int judge_container(const struct part *p, size_t program, const char *nam
         if (strcmp(name, "podman") != 0 && has_flag(p, program, 'i', "--interactive") &&
             has_flag(p, program, 't', "--tty"))
                 return refuse(p, "COMMAND: with -it %s wants a terminal, and a unit has none: leave -it away", name);
-        if (strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-')
+        if ((strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-') || strcmp(verb, "restart") == 0)
                 return refuse(p,
                               "COMMAND: %s start goes to the background, and its unit ends: write \"start --attach\"",
                               name);
@@ -123,11 +131,22 @@ static int judge_container(const struct part *p, size_t program, const char *nam
         return 0;
 }
 
+/* screen and tmux want a terminal, or go to the background; but "screen -DmS name program" stays. */
+static bool is_multiplexer(const struct part *p, size_t program)
+{
+        const char *name = base_name(text_at(p, program));
+        bool stays = false;
+        for (size_t i = program + 1; i < p->end && (*text_at(p, i) == '-' || *text_at(p, i - 1) == '-'); i++)
+                stays |= *text_at(p, i) == '-' && strchr(text_at(p, i), 'D');
+        return !stays && (strcmp(name, "screen") == 0 || strcmp(name, "tmux") == 0);
+}
+
 /* What a unit cannot bear, whatever its arguments are. */
 static int judge_habits(const struct part *p, size_t program, bool is_first)
 {
         static const char *const rights[] = { "sudo", "su", "doas", "pkexec", "runuser", NULL };
         static const char *const containers[] = { "docker", "podman", "docker-compose", NULL };
+        static const char *const askers[] = { "systemctl", "systemd-run", "service", NULL };
         static const char *const environments[] = { "conda", "mamba", "micromamba", NULL };
         const char *name = base_name(text_at(p, program)), *next = text_at(p, program + 1);
         if (is_any(name, rights) && p->place->no_new_privileges)
@@ -136,15 +155,15 @@ static int judge_habits(const struct part *p, size_t program, bool is_first)
                         "COMMAND: %s has no use in a unit: \"sudo systemctl edit %s\", [Service], User= says whose "
                         "rights the program has",
                         name, p->place->unit);
-        if ((strcmp(name, "screen") == 0 && strstr(next, "-d")) || (strcmp(name, "tmux") == 0 && *next == 'n') ||
-            strcmp(name, "daemonize") == 0 || (strcmp(name, "setsid") == 0 && *next != '-'))
+        if (is_multiplexer(p, program) || strcmp(name, "daemonize") == 0 ||
+            (strcmp(name, "setsid") == 0 && *next != '-'))
                 return refuse(p,
-                              "COMMAND: %s goes to the background, and its unit ends: leave it away, the unit does its "
-                              "work",
+                              "COMMAND: %s goes to the background, or wants a terminal, and its unit ends: leave it "
+                              "away, the unit does its work",
                               name);
-        if (strcmp(name, "systemctl") == 0)
+        if (is_any(name, askers))
                 return refuse(p,
-                              "COMMAND: systemctl only asks for another unit: name the program itself, or that unit in "
+                              "COMMAND: %s only asks for another unit: name the program itself, or that unit in "
                               "unit_template",
                               name);
         if (is_first && is_any(name, environments) && strcmp(next, "activate") == 0)

@@ -227,8 +227,8 @@ static void judge(const char *text, const char *path, const char *expected)
 static void what_a_unit_cannot_bear_is_refused(void **state)
 {
         const char *folder = *state, *programs = test_path(folder, "bin");
-        static const char *const names[] = { "llama-server", "docker", "podman", "sudo",
-                                             "setsid",       "conda",  "tmux",   "systemctl" };
+        static const char *const names[] = { "llama-server", "docker", "podman",    "sudo",   "setsid",
+                                             "conda",        "tmux",   "systemctl", "screen", "systemd-run" };
         must(mkdir(programs, 0755) == 0);
         for (size_t i = 0; i < HL_COUNT(names); i++) {
                 HL_CLEANUP(hl_free_pointer) char *name = hl_format("bin/%s", names[i]);
@@ -266,12 +266,29 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("sudo llama-server", path, "sudo has no use in a unit: \"sudo systemctl edit model@m.service\"");
         judge("setsid llama-server", path, "goes to the background");
         judge("tmux new -d x", path, "goes to the background");
+        judge("tmux -L x new-session -d x", path, "goes to the background");
+        judge("tmux attach", path, "wants a terminal");
+        judge("screen -m -d -S x llama-server", path, "goes to the background");
+        judge("screen -AmdS x llama-server", path, "goes to the background");
+        judge("screen llama-server", path, "wants a terminal");
+        judge("screen -dmS x llama-server -D", path, "goes to the background");
+        judge("screen -DmS x llama-server", path, NULL);
+        judge("screen -D -m llama-server", path, NULL);
         judge("systemctl start x", path, "systemctl only asks for another unit");
+        judge("systemd-run --scope llama-server", path, "systemd-run only asks for another unit");
         judge("conda activate x && vllm serve", path, "write \"conda run");
         judge("conda run -n x vllm serve", path, NULL);
         judge("podman run -d x", path, "goes to the background");
         judge("podman run --rm -itd x", path, "goes to the background");
         judge("podman run --detach --rm x", path, "goes to the background");
+        judge("podman run --gpus all -dp 8198:8080 x", path, "goes to the background");
+        judge("podman run -d=true x", path, "goes to the background");
+        judge("podman run -p 1:2 -ti -v /d:/d x", path, NULL);
+        judge("podman run -d=false x", path, NULL);
+        judge("docker exec -it x llama-server", path, "with -it docker wants a terminal");
+        judge("podman exec -d x llama-server", path, "goes to the background");
+        judge("podman exec x llama-server -d", path, NULL);
+        judge("podman restart x", path, "write \"start --attach\"");
         judge("podman run --rm -p 1:2 -e A=d x -d 1", path, NULL); /* that is its program's */
         judge("docker run --rm -it x", path, "with -it docker wants a terminal");
         judge("docker run -i --tty x", path, "with -it docker wants a terminal");
