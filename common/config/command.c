@@ -135,15 +135,15 @@ static int take_expansion(struct reading *r, bool is_quoted)
 {
         const char *at = r->next;
         size_t len = 0;
-        if (*at == '$' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
-                for (len = 2; isalnum((unsigned char)at[len]) || at[len] == '_'; len++)
-                        ;
-                expand(r, at + 1, len - 1, is_quoted);
-        } else if (hl_command_is_foreign_variable(at)) {
+        if (hl_command_is_foreign_variable(at)) {
                 return refuse(
                         r,
                         "has a variable as make, Compose or llama-swap write it, and a shell does not: write $PORT: ",
                         at);
+        } else if (*at == '$' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
+                for (len = 2; isalnum((unsigned char)at[len]) || at[len] == '_'; len++)
+                        ;
+                expand(r, at + 1, len - 1, is_quoted);
         } else if (*at == '`' || at[1] == '(' || at[1] == '{') {
                 len = length_of_nested(at);
                 if (len == 0)
@@ -376,6 +376,12 @@ static size_t length_of_join(const char *text)
         return *text == '\\' && text[1 + len] == '\n' ? len + 2 : 0;
 }
 
+/* At a line's last word: ^ or `, by which lines go on in Windows' shells. */
+static bool is_foreign_join(const char *text)
+{
+        return (*text == '^' || *text == '`') && text[1 + strspn(text + 1, " \t\r")] == '\n';
+}
+
 static int take_piece(struct reading *r)
 {
         char c = *r->next;
@@ -387,6 +393,11 @@ static int take_piece(struct reading *r)
                         end_word(r);
                 return 0;
         }
+        if (!r->command.is_program && !r->in_word && is_foreign_join(r->next))
+                return refuse(
+                        r, "has a line that ends as in a shell of Windows': leave that away, or write \\: ", r->next);
+        if (!r->command.is_program && hl_command_is_entity(r->next))
+                return refuse(r, "has what the source of a web page has: write the character itself: ", r->next);
         if (c == '\n')
                 return take_line_break(r);
         if (c == ' ' || c == '\t' || c == '\r') {
@@ -429,7 +440,11 @@ int hl_command_read(const char *text, hl_command_variable_fn *variable, void *da
         int result = 0;
         bool any = false;
         hl_buf_adds(&r.script, "");
-        if (hl_command_is_list(text))
+        const char *wrapping = hl_command_wrapping(text);
+        if (wrapping) {
+                HL_CLEANUP(hl_free_pointer) char *sentence = hl_format("has %s: remove that: ", wrapping);
+                result = refuse(&r, sentence, text);
+        } else if (hl_command_is_list(text))
                 result = refuse(&r, "is a list: write it as in a shell, \"llama-server --port $PORT\", not ", text);
         while (result == 0 && *r.next)
                 result = take_piece(&r);

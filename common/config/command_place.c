@@ -166,6 +166,10 @@ static int judge_habits(const struct part *p, size_t program, bool is_first)
                               "COMMAND: %s only asks for another unit: name the program itself, or that unit in "
                               "unit_template",
                               name);
+        if (strcmp(name, "set") == 0 && hl_command_is_assignment(next))
+                return refuse(p,
+                              "COMMAND: \"set %s\" is of Windows' shell: write it in front of the program, without set",
+                              next);
         if (is_first && is_any(name, environments) && strcmp(next, "activate") == 0)
                 return refuse(p,
                               "COMMAND: \"%s activate\" works in a terminal alone: write \"conda run "

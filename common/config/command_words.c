@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "command_words.h"
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "command.h"
 
@@ -75,7 +76,32 @@ bool hl_command_is_foreign_variable(const char *at)
         if (*at == '$' && at[1] == '{' && (at[2] == '{' || (word > 0 && at[2 + word] == '.')))
                 return true;
         size_t len = at[1] == '(' || at[1] == '$' ? strspn(at + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") : 0;
-        return *at == '$' && len > 0 && (at[1] == '$' || at[2 + len] == ')');
+        return (hl_has_prefix(at, "$env:") && isalpha((unsigned char)at[5])) ||
+               (*at == '$' && len > 0 && (at[1] == '$' || at[2 + len] == ')'));
+}
+
+bool hl_command_is_entity(const char *at)
+{
+        static const char *const entities[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&nbsp;", "&#" };
+        for (size_t i = 0; i < HL_COUNT(entities); i++)
+                if (hl_has_prefix(at, entities[i]))
+                        return true;
+        return false;
+}
+
+const char *hl_command_wrapping(const char *text)
+{
+        text += strspn(text, " \t\r\n");
+        size_t word = strcspn(text, " \t\r\n"), len = strlen(text);
+        while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+                len--;
+        const char *end = *text == '`' ? strchr(text + 1, '`') : NULL;
+        if (hl_has_prefix(text, "```") || (end && (size_t)(end + 1 - text) == len))
+                return "Markdown's backquotes around it";
+        if (word > 0 && text[word] && strchr("$#%", text[word - 1]) &&
+            (word == 1 ? *text != '#' : memchr(text, '@', word) != NULL))
+                return "a shell's prompt in front of it";
+        return NULL;
 }
 
 bool hl_command_is_list(const char *text)

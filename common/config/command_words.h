@@ -28,9 +28,16 @@ bool hl_command_is_assignment(const char *word);
 /* A variable that bash or systemd sets, for every command: "PWD", "USER". */
 bool hl_command_is_given(const char *variable);
 
-/* $(PORT), $$PORT, ${env.PORT} and ${{ PORT }}, as make, Compose and others have them: a shell would run a program, say
- * its own number, or end. */
+/* $(PORT), $$PORT, ${env.PORT}, ${{ PORT }} and $env:PORT, as make, Compose and others have them: a shell would run a
+ * program, say its own number, or end. */
 bool hl_command_is_foreign_variable(const char *at);
+
+/* &amp; and others, as the source of a web page has them. */
+bool hl_command_is_entity(const char *at);
+
+/* What was copied with the command, and is none of it, as an adjective behind "has": a prompt's "$ ", Markdown's ```.
+ * NULL: nothing. */
+const char *hl_command_wrapping(const char *text);
 
 /* ["llama-server", "--port", "8198"], as a container's file has a command. */
 bool hl_command_is_list(const char *text);

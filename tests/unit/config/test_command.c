@@ -71,6 +71,7 @@ static void as_it_is_typed(void **state)
                 { "p /srv/a\xE2\x80\x93\xE2\x88\x92x\xEF\xBC\x88\xE5\xA4\xA7\xEF\xBC\x89 '\xE2\x80\x9Cx\xE3\x80\x80y'",
                   "exec p /srv/a\xE2\x80\x93\xE2\x88\x92x\xEF\xBC\x88\xE5\xA4\xA7\xEF\xBC\x89 "
                   "'\xE2\x80\x9Cx\xE3\x80\x80y'" },
+                { "`which p` a^b 'x^\n&amp;' $ # y", "exec `which p` a^b 'x^\n&amp;' $ " },
                 { "a & b", "a & exec b" },
                 { "a & echo b; wait", "a & echo b; wait" },
                 { "a & P=$!; wait $P", "a & P=$!; wait $P" },
@@ -145,6 +146,15 @@ static void what_cannot_run_is_refused(void **state)
                 { " [ 'prog' ]", "COMMAND is a list" },
                 { "prog a\n cd x", "put && between commands: cd x" },
                 { "prog --key ${env.HF_TOKEN}", "write $PORT: ${env.HF_TOKEN}" },
+                { "$env:X=1; prog", "write $PORT: $env:X=1" },
+                { "prog ^\n --port 1", "as in a shell of Windows': leave that away" },
+                { "prog `\r\n --port 1 `\r\n --x", "as in a shell of Windows': leave that away" },
+                { "cd /srv &amp;&amp; prog", "write the character itself: &amp;&amp; prog" },
+                { "prog -m &quot;/srv/x&quot;", "write the character itself: &quot;" },
+                { "```bash\nprog --x\n```", "has Markdown's backquotes around it: remove that" },
+                { " `prog --x` \n", "has Markdown's backquotes around it: remove that" },
+                { "$ prog --x", "has a shell's prompt in front of it: remove that: $ prog" },
+                { "me@box:~/x# prog --x", "has a shell's prompt in front of it: remove that" },
                 { "prog --port ${{ PORT }}", "write $PORT: ${{ PORT }}" },
                 { "prog --hook http://x/?a=1&b=2", "quotes around the word: http://x/?a=1&b=2" },
                 { "prog -ot blk.(0|1).ffn=CPU", "quotes around the word: blk.(0|1).ffn=CPU" },
@@ -264,6 +274,8 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("/nowhere/server", path, "there is no folder /nowhere");
         judge("./server", path, "write its full path");
         judge("sudo llama-server", path, "sudo has no use in a unit: \"sudo systemctl edit model@m.service\"");
+        judge("set CUDA_VISIBLE_DEVICES=0 && llama-server", path, "write it in front of the program, without set");
+        judge("set -eu; set -- X=1; llama-server", path, NULL);
         judge("setsid llama-server", path, "goes to the background");
         judge("tmux new -d x", path, "goes to the background");
         judge("tmux -L x new-session -d x", path, "goes to the background");
