@@ -24,7 +24,7 @@ struct reading {
         bool wants_input;        /* behind one that reads */
         size_t command_at;       /* the first word of the last command, in script */
         size_t program_at;       /* of the last command, in script */
-        bool has_words, has_program, is_piped, prepares;
+        bool has_words, has_program, is_piped, prepares, ends;
         bool is_background;        /* a command was followed by &, and none that stays has come since */
         bool is_left;              /* not by &, but by what came behind */
         size_t last_at;            /* of the last command that has a program */
@@ -81,6 +81,7 @@ static void end_word(struct reading *r)
                 bool plain = !r->is_quoted && r->now.is_known;
                 r->command.is_program |= plain && hl_command_is_keyword(r->now.text);
                 r->prepares = plain && hl_command_prepares(r->now.text);
+                r->ends = plain && hl_command_ends(r->now.text);
                 r->last_may_be_replaced = !r->is_piped && !(plain && hl_command_is_builtin(r->now.text));
         }
         r->has_words = true;
@@ -92,7 +93,7 @@ static void end_command(struct reading *r)
 {
         if (r->has_words)
                 r->command.commands++;
-        r->has_words = r->has_program = r->prepares = false;
+        r->has_words = r->has_program = r->prepares = r->ends = false;
 }
 
 /* The length of $( … ), ${ … } or ` … `, whatever is in it; 0: it does not end. */
@@ -229,6 +230,10 @@ static int take_line_break(struct reading *r)
         bool ends = !*rest || strchr("&|;)", *rest);
         if (r->command.is_program) {
                 hl_buf_adds(&r->script, "\n");
+        } else if (r->ends && !ends && !strchr("#-", *rest)) {
+                hl_buf_adds(&r->script, "; ");
+                end_command(r);
+                r->is_piped = false;
         } else if ((r->prepares || only_assigns(r)) && !ends && *rest != '#') {
                 if (!r->prepares)
                         insert(r, r->command_at, "export ");
@@ -236,9 +241,10 @@ static int take_line_break(struct reading *r)
                 end_command(r);
                 r->is_piped = false;
         } else {
-                static const char *const commands[] = { "exec", "cd", "source", "export", "." };
+                const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
+                const char *const commands[] = { "exec", "cd", "source", "export", ".", program ? program->text : "" };
                 for (size_t i = 0; r->has_program && i < HL_COUNT(commands); i++)
-                        if (is_after_line(rest, commands[i]))
+                        if (*commands[i] && is_after_line(rest, commands[i]))
                                 return refuse(r,
                                               "has a line that would be an argument of the line before: put && between "
                                               "commands: ",

@@ -38,6 +38,12 @@ bool hl_command_prepares(const char *word)
         return is_word(word, words);
 }
 
+bool hl_command_ends(const char *word)
+{
+        static const char *const words[] = { "echo", "git", "nvidia-smi", "pip", "pip3", "rm", "sleep", NULL };
+        return is_word(word, words);
+}
+
 bool hl_command_is_brief(const char *word)
 {
         static const char *const words[] = { ":", "disown", "echo", "exit", "jobs", "printf", "true", NULL };

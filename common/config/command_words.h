@@ -22,6 +22,9 @@ bool hl_command_is_keyword(const char *word);
 /* It only makes things ready for what follows, and takes no options on lines of their own: "cd", "export". */
 bool hl_command_prepares(const char *word);
 
+/* It comes to an end by itself, so that another command may stand on the next line: "pip". */
+bool hl_command_ends(const char *word);
+
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 

@@ -83,7 +83,7 @@ def test_arguments_arrive_as_they_are_typed(machine):
     ("COMMAND=./server", "there is no program ./server that home-lab-models may run"),
     ("COMMAND=conda activate x && vllm serve", "conda run"),
     ("COMMAND=if true; then", "COMMAND is not what a shell can read"),
-    ('COMMAND="echo hello\nexec sleep 10"', "put && between commands"),
+    ('COMMAND="printf hello\nexec sleep 10"', "put && between commands"),
 ])
 def test_it_is_refused_before_anything_runs(machine, text, sentence):
     write(machine, text)
