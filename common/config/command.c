@@ -337,12 +337,14 @@ static int check_typography(struct reading *r)
         return refuse(r, "has a typographic quote, dash or space, as web pages have them: type it anew: ", r->next);
 }
 
-/* {"key": …} as it is in a document: a shell takes the quotes off, and makes words of it. */
+/* {"key": …} or ["text", …] as it is in a document: a shell takes the quotes off, and makes words of it. */
 static bool is_json(const char *text)
 {
-        const char *key = text[0] == '{' ? text + 1 + strspn(text + 1, " \t\n") : "";
-        const char *end = *key == '"' ? strchr(key + 1, '"') : NULL;
-        return end && end[1 + strspn(end + 1, " \t")] == ':';
+        static const char blanks[] = " \t\n";
+        const char *first = strchr("{[", *text) && *text ? text + 1 + strspn(text + 1, blanks) : "";
+        const char *end = *first == '"' ? strchr(first + 1, '"') : NULL;
+        const char *behind = end ? end + 1 + strspn(end + 1, blanks) : "";
+        return *text == '{' ? *behind == ':' : *behind == ',' || (*behind == ']' && strchr(" \t\r\n", behind[1]));
 }
 
 static int take_plain(struct reading *r)

@@ -75,6 +75,7 @@ static void as_it_is_typed(void **state)
                   "exec p /srv/a\xE2\x80\x93\xE2\x88\x92x\xEF\xBC\x88\xE5\xA4\xA7\xEF\xBC\x89 "
                   "'\xE2\x80\x9Cx\xE3\x80\x80y'" },
                 { "`which p` a^b 'x^\n&amp;' $ # y", "exec `which p` a^b 'x^\n&amp;' $ " },
+                { "p [\"a-z\"]*x {\"a\",b} [ab]", "exec p [\"a-z\"]*x {\"a\",b} [ab]" },
                 { "a & b", "a & exec b" },
                 { "a & echo b; wait", "a & echo b; wait" },
                 { "a & P=$!; wait $P", "a & P=$!; wait $P" },
@@ -140,6 +141,8 @@ static void what_cannot_run_is_refused(void **state)
                 { "prog -m \xC2\xABx\xC2\xBB", "has a typographic quote" },         /* French */
                 { "prog -m \xE2\x80\xAA/srv/x", "has a typographic quote" },        /* from a window of Windows' */
                 { "prog --kwargs {\"a\": 1}", "put '…' around it: {\"a\": 1}" },
+                { "prog --allowed-origins [\"*\"]", "put '…' around it: [\"*\"]" },
+                { "prog --x=[ \"a\", \"b\"]", "put '…' around it: [ \"a\"" },
                 { "prog ''{\"a\": 1}", "put '…' around it: {\"a\": 1}" },
                 { "prog --kwargs={ \"a\":{\"b\":1}}", "put '…' around it: { \"a\":" },
                 { "printf a\nexec prog", "put && between commands: exec prog" },
