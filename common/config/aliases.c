@@ -55,12 +55,17 @@ static void tell_invalid(const struct hl_model *model, size_t place, const char 
 /* "gpt-4," and ["gpt-4" are names, too, and nobody means them. */
 static bool is_piece_of_list(const char *alias)
 {
-        bool has_comma = false, is_plain = true;
+        static const char *const marks[] = { "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE3\x80\x81", "\xEF\xBC\x8C",
+                                             "\xEF\xBC\x9B" }; /* “ ” 、 ， ； */
+        for (size_t i = 0; i < HL_COUNT(marks); i++)
+                if (strstr(alias, marks[i]))
+                        return true;
+        bool has_commas = false, is_plain = true;
         for (const char *c = alias; *c; c++) {
-                has_comma |= *c == ',';
-                is_plain &= isalnum((unsigned char)*c) || strchr(",._:/-", *c) != NULL;
+                has_commas |= strchr(",;|", *c) != NULL;
+                is_plain &= isalnum((unsigned char)*c) || strchr(",;|._:/-", *c) != NULL;
         }
-        return (has_comma && is_plain) || strchr("[\"'", *alias) != NULL;
+        return (has_commas && is_plain) || strchr("[\"'", *alias) || strcmp(alias, "-") == 0;
 }
 
 void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, const struct hl_report *report)

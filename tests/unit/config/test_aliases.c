@@ -93,6 +93,10 @@ static void a_list_as_elsewhere_is_told(void **state)
         expect_aliases(*state, "gpt-4,gpt-4o", "gpt-4,gpt-4o", said);
         expect_aliases(*state, "'gpt-4' 'gpt-4o'", "'gpt-4' 'gpt-4o'", said);
         expect_aliases(*state, "[gpt-4 gpt-4o]", "[gpt-4 gpt-4o]", said);
+        expect_aliases(*state, "gpt-4;gpt-4o", "gpt-4;gpt-4o", said);
+        expect_aliases(*state, "- gpt-4", "- gpt-4", said);
+        expect_aliases(*state, "gpt-4\xEF\xBC\x8Cgpt-4o", "gpt-4\xEF\xBC\x8Cgpt-4o", said); /* as in Chinese */
+        expect_aliases(*state, "\xE2\x80\x9Cgpt-4\xE2\x80\x9D", "\xE2\x80\x9Cgpt-4\xE2\x80\x9D", said); /* “ ” */
 }
 
 static void limits_are_told(void **state)
