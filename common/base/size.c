@@ -46,7 +46,7 @@ int hl_parse_size(const char *text, uint64_t *ret_bytes)
         if (count > DIGITS_MAX || whole > HL_SIZE_LIMIT / unit)
                 return -ERANGE;
         uint64_t bytes = whole * unit + (uint64_t)((double)part / (double)scale * (double)unit);
-        if (bytes == 0 || bytes > HL_SIZE_LIMIT)
+        if (bytes == 0 || bytes > HL_SIZE_LIMIT || (unit == 1 && bytes < HL_SIZE_BYTES_MIN))
                 return -ERANGE;
         *ret_bytes = bytes;
         return 0;

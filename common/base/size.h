@@ -2,8 +2,8 @@
 /* size.h - amounts of memory, as systemd writes them.
  *
  * Shape    "18G", "17.5G", "512M", "1073741824": K, M, G and T are powers of 1024, and a number alone is bytes.
- * Errors   0, or -EINVAL: no such thing, -ERANGE: nothing at all, or more than HL_SIZE_LIMIT. Outputs are untouched on
- *          failure.
+ * Errors   0, or -EINVAL: no such thing, -ERANGE: nothing at all, more than HL_SIZE_LIMIT, or a number alone that is
+ *          less than HL_SIZE_BYTES_MIN: who writes "24" means no bytes. Outputs are untouched on failure.
  * Process  pure functions.
  * Source   systemd.syntax(7), systemd.resource-control(5), MemoryMax=.
  * Tests    tests/unit/base/test_size.c
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define HL_SIZE_LIMIT (UINT64_C(1) << 50) /* bytes: more than any host has, so that sums never overflow */
+#define HL_SIZE_BYTES_MIN (UINT64_C(1) << 20)
 
 int hl_parse_size(const char *text, uint64_t *ret_bytes);
 

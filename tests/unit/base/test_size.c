@@ -18,8 +18,8 @@ static void amounts_are_read_as_systemd_writes_them(void **state)
                 const char *text;
                 uint64_t bytes;
         } amounts[] = {
-                { "1", 1 },
-                { "4096", 4096 },
+                { "1048576", MIB },
+                { "25769803776", 24 * GIB },
                 { "1K", KIB },
                 { "512M", 512 * MIB },
                 { "18G", 18 * GIB },
@@ -65,6 +65,9 @@ static void what_is_no_amount_is_refused(void **state)
         for (size_t i = 0; i < HL_COUNT(none); i++)
                 assert_int_equal(hl_parse_size(none[i], &bytes), -EINVAL);
         static const char *const beyond[] = { "0",
+                                              "24",
+                                              "24000",
+                                              "1048575",
                                               "0G",
                                               "0.0K",
                                               "0.0001K",
