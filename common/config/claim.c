@@ -131,9 +131,12 @@ int hl_claim_set_groups(struct hl_claim *claim, const char *value, char **ret_pr
 
 int hl_claim_set_keep(struct hl_claim *claim, const char *value, char **ret_problem)
 {
-        static const char yes[] = "yes,true,on,1", no[] = "no,false,off,0"; /* systemd's own words */
-        bool is_yes = hl_in_list(yes, value, strlen(value));
-        if (!is_yes && !hl_in_list(no, value, strlen(value)))
+        static const char yes[] = "yes,y,true,t,on,1", no[] = "no,n,false,f,off,0"; /* systemd's own words */
+        HL_CLEANUP(hl_free_pointer) char *word = hl_strdup(value);
+        for (char *c = word; *c; c++)
+                *c = (char)tolower((unsigned char)*c);
+        bool is_yes = hl_in_list(yes, word, strlen(word));
+        if (!is_yes && !hl_in_list(no, word, strlen(word)))
                 return refuse(ret_problem, "must be \"yes\" or \"no\"", value);
         claim->keep = is_yes;
         return 0;

@@ -18,6 +18,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define VALUE_SHOWN_MAX 60 /* bytes of a wrong value that a finding repeats */
@@ -139,7 +140,7 @@ static void assign(void *data, unsigned line, const char *name, const char *valu
                         tell_value(reading, line, name, "must be a path that begins with /", value);
                 }
         } else if (strcmp(name, "IDLE_TIMEOUT") == 0) {
-                bool never = strcmp(value, "never") == 0 || strcmp(value, "infinity") == 0; /* systemd's own word */
+                bool never = strcasecmp(value, "never") == 0 || strcmp(value, "infinity") == 0; /* systemd's own word */
                 if (never || (hl_parse_timespan(value, &span) == 0 && span > 0))
                         model->idle_timeout_us = never ? HL_USEC_INFINITY : span;
                 else

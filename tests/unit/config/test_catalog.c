@@ -166,6 +166,7 @@ static void when_a_model_is_idle(void **state)
                 { "PORT=1\n", 30 * HL_USEC_PER_MINUTE },
                 { "PORT=1\nIDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },
                 { "PORT=1\nIDLE_TIMEOUT=never\n", HL_USEC_INFINITY },
+                { "PORT=1\nIDLE_TIMEOUT=Never\n", HL_USEC_INFINITY },
                 { "PORT=1\nIDLE_TIMEOUT=infinity\n", HL_USEC_INFINITY }, /* systemd's word for it */
                 { "A=1\n", HL_USEC_INFINITY },                           /* nobody can tell whether it is in use, */
                 { "IDLE_TIMEOUT=90\n", 90 * HL_USEC_PER_SEC },           /* and somebody says that it does not matter */

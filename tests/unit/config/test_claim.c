@@ -51,6 +51,16 @@ static void a_file_says_what_its_model_needs(void **state)
         assert_true(catalog.models[0].claim.bytes[0] == 18 * GIB && !catalog.models[0].claim.keep);
         assert_null(catalog.models[0].claim.groups);
         hl_catalog_free(&catalog);
+        static const char *const kept[] = { "True", "YES", "Yes", "on", "y" };
+        for (size_t i = 0; i < HL_COUNT(kept); i++) {
+                HL_CLEANUP(hl_free_pointer) char *text = hl_format("PORT=1\nKEEP=%s\n", kept[i]);
+                catalog = load(*state, text, &findings);
+                assert_true(catalog.models[0].claim.keep);
+                hl_catalog_free(&catalog);
+        }
+        catalog = load(*state, "PORT=1\nKEEP=False\n", &findings);
+        assert_false(catalog.models[0].claim.keep);
+        hl_catalog_free(&catalog);
         catalog = load(*state, "PORT=1\nKEEP=on\nGROUP=\n", &findings);
         assert_false(hl_claim_is_any(&catalog.models[0].claim));
         hl_catalog_free(&catalog);
@@ -65,6 +75,8 @@ static void what_makes_no_sense_is_told_and_left_out(void **state)
                 { "GPU_MEMORY=18GB", "m:2: GPU_MEMORY: must be an amount such as \"18G\" (of GPU 0)" },
                 { "GPU_MEMORY=", "not \"\"" },
                 { "GPU_MEMORY=0", "not \"0\"" },
+                { "GPU_MEMORY=24", "not \"24\"" },
+                { "MEMORY=24000", "not \"24000\"" },
                 { "GPU_MEMORY=\"18G 6G\"", "not \"18G 6G\"" },
                 { "GPU_MEMORY=\"00:18G\"", "not \"00:18G\"" },
                 { "GPU_MEMORY=\"16:1G\"", "not \"16:1G\"" },
