@@ -36,6 +36,7 @@ struct value {
         bool lost_backslash;  /* one outside of quotes, and it joined no lines */
         bool cut_by_return;   /* a backslash joins no lines that end with CR LF */
         bool joins_comment;   /* a backslash joins a line that is meant as a comment */
+        bool has_comment;     /* what looks like one, behind a blank */
         unsigned closed_line; /* where the quote that text follows was closed */
 };
 
@@ -172,6 +173,7 @@ static void take_plain(struct reading *r, struct value *value)
                         }
                         keep = value->text.len;
                 } else {
+                        value->has_comment |= b == '#' && value->text.len > keep;
                         add(value, b);
                         if (!is_one_of(b, BLANK))
                                 keep = value->text.len;
@@ -262,6 +264,10 @@ static void tell_of_value(const struct reading *r, unsigned line, const char *na
         else if (value->lost_backslash)
                 tell(r, line, name,
                      "is read as \"%s\", because a backslash outside of quotes is dropped: put the whole value in '…'",
+                     text, len);
+        else if (value->has_comment && !value->joins_comment && !hl_in_list(r->file->judged, name, strlen(name)))
+                tell(r, line, name,
+                     "is read as \"%s\": a comment needs a line of its own, and a value with a # belongs in quotes",
                      text, len);
         if (value->joins_comment)
                 tell(r, line, name,

@@ -23,6 +23,7 @@ struct hl_envfile {
         const char *text;
         size_t len;
         const char *path;          /* for findings */
+        const char *judged;        /* "A,B": who reads these values sees comments behind them; or NULL */
         unsigned (*systemd)(void); /* the version that runs; asked only where versions differ. NULL: the newest */
 };
 

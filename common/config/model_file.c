@@ -25,6 +25,8 @@
 
 static const char *const keys[] = { "PORT",    "COMMAND",    "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT",
                                     "ALIASES", "GPU_MEMORY", "MEMORY",      "GROUP",        "KEEP" };
+/* Behind COMMAND a comment is a shell's; behind the others it makes the value a wrong one. */
+static const char judged[] = "COMMAND,PORT,HEALTH_PATH,IDLE_TIMEOUT,START_TIMEOUT,GPU_MEMORY,MEMORY,GROUP,KEEP";
 static const char *const no_arguments[] = { "HEALTH_PATH", "IDLE_TIMEOUT", "START_TIMEOUT", "ALIASES", "GPU_MEMORY" };
 
 /* One reading of a model's file. */
@@ -216,6 +218,7 @@ static int parse(struct reading *reading, const struct hl_buf *text)
         const struct hl_envfile file = { .text = text->data ? text->data : "",
                                          .len = text->len,
                                          .path = reading->model->file_path,
+                                         .judged = judged,
                                          .systemd = running_systemd };
         const struct hl_report report = { tell_of_port, reading };
         int r = hl_envfile_parse(&file, assign, reading, &report);

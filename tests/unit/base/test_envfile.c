@@ -30,7 +30,9 @@ static int parse(const char *text, size_t len, unsigned (*systemd)(void), struct
         must(exact != NULL);
         memcpy(exact, text, len);
         hl_buf_add(out, "", 0);
-        const struct hl_envfile file = { .text = exact, .len = len, .path = "FILE", .systemd = systemd };
+        const struct hl_envfile file = {
+                .text = exact, .len = len, .path = "FILE", .judged = "PORT,COMMAND", .systemd = systemd
+        };
         const struct hl_report report = { test_note_finding, out };
         int r = hl_envfile_parse(&file, note_assignment, out, with_findings ? &report : NULL);
         free(exact);
@@ -60,7 +62,8 @@ static void as_systemd_reads_it(void **state)
         expect_file("PORT=\"8198\"\n", "1 PORT=[8198]\n");
         expect_file("PORT='8198'\n", "1 PORT=[8198]\n");
         expect_file("\n\n  A=1\n\tB=2\r\nC=\n", "3 A=[1]\n4 B=[2]\n5 C=[]\n");
-        expect_file("# A=1\n; B=2\nC=3 # not a comment\n", "3 C=[3 # not a comment]\n");
+        expect_file("# A=1\n; B=2\nC=3# not a comment\n", "3 C=[3# not a comment]\n");
+        expect_file("COMMAND=x # a shell's\nA=\"x # y\"\n", "1 COMMAND=[x # a shell's]\n2 A=[x # y]\n");
         expect_file("A=one two  three  \n", "1 A=[one two  three]\n");
         expect_file("A=  one\n", "1 A=[one]\n");
         expect_file("A=\"one  \"  \n", "1 A=[one  ]\n");
@@ -136,6 +139,8 @@ static void what_systemd_bends_is_told(void **state)
                 { "A='x", "FILE:1: A: has a quote that is not closed, and is read as \"x\"", "1 A=[x]\n" },
                 { "PORT=\"1\" # mine\n", "FILE:1: PORT: is read as \"1# mine\", because more follows its closing quote",
                   "1 PORT=[1# mine]\n" },
+                { "A=0 # mine\n", "FILE:1: A: is read as \"0 # mine\": a comment needs a line of its own",
+                  "1 A=[0 # mine]\n" },
                 { "A=\"x\" \"y\"\n", "FILE:1: A: is read as \"xy\", because more follows", "1 A=[xy]\n" },
                 { "A=\"x \"{\\\"a\\\": 1}\"\"\n", "FILE:1: A: is read as \"x {\"a\": 1}\"\"\", because more follows",
                   "1 A=[x {\"a\": 1}\"\"]\n" },
