@@ -25,6 +25,7 @@ def check(machine, user=None):
 @on_trixie_alone
 @pytest.mark.parametrize("text, said", [
     ('PORT=8401\nPORT=8402\nCOMMAND="x --port 8402"', "m:2: PORT once more: line 1 is ignored"),
+    ("CUDA_VISIBLE_DEVICES=0 # mine\nPORT=8401\nCOMMAND=x", 'm:1: CUDA_VISIBLE_DEVICES is read as "0 # mine"'),
     ('PORT="8401\nCOMMAND=x', "m:1: PORT has a quote that is not closed, and is read as \"8401 COMMAND=x"),
     ('COMMAND="x --port 8401\nPORT="8401"', "m:1: COMMAND is read as \"x --port 8401 PORT=8401\"\": its quote is closed some lines below"),
     ('COMMAND="x\nPORT=8401', "m: PORT is missing"),
@@ -75,6 +76,7 @@ def test_check_names_the_mistake_in_the_file(machine, text, said):
     (f"{GOOD} 8401 --model=/home/bob/tiny.gguf", 'm: COMMAND: the user home-lab-models may not enter /home/bob: "sudo chmod o+x /home/bob"'),
     (f"{GOOD} 8401 -m /srv/weights/secret.gguf", 'may not read /srv/weights/secret.gguf: "sudo chmod o+r /srv/weights/secret.gguf"'),
     (f"{GOOD} 8401 -m ~/tiny.gguf", "~ is /var/lib/home-lab-models"),
+    (f"{GOOD} 8401 --model=~/tiny.gguf", "m: COMMAND says ~/tiny.gguf, and ~ is no home in quotes or behind a =: write $HOME/tiny.gguf"),
     (f"{GOOD} 8401 -m /srv/weights/*.onnx", "m: COMMAND names /srv/weights/*.onnx, and no file matches it"),
     (f"{GOOD} 8401 -m /tmp/tiny.gguf", "a model has a /tmp of its own"),
     (f"sudo {GOOD} 8401", "m: "),

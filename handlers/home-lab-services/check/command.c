@@ -189,6 +189,10 @@ static bool is_on_disk(const char *path)
 
 static void try_path(const struct trial *t, const char *text, bool is_pattern)
 {
+        if (hl_has_prefix(text, "~/") && is_weights(text)) { /* a shell has left it */
+                tell(t, "COMMAND says \1, and ~ is no home in quotes or behind a =: write $HOME/\2", text, text + 2);
+                return;
+        }
         bool relative = *text != '/';
         if (relative ? !is_weights(text) || strchr(text, ':') || strchr(text, ' ')
                      : !is_weights(text) && !is_on_disk(text))
