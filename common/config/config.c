@@ -244,10 +244,14 @@ static void finish(struct hl_config *c, const struct raw_config *n)
 }
 
 /* What people write into JSON that is none: told as such, with its line. NULL: nothing of the kind. */
-static const char *find_habit(const char *text, unsigned *ret_line)
+static const char *find_habit(const char *text, size_t len, unsigned *ret_line)
 {
         bool in_string = false;
         unsigned line = 1;
+        *ret_line = line;
+        if (strlen(text) < len || hl_has_prefix(text, "\xFF\xFE") || hl_has_prefix(text, "\xFE\xFF"))
+                return "has bytes as UTF-16 has them: save it as UTF-8";
+        text += hl_has_prefix(text, "\xEF\xBB\xBF") ? 3 : 0; /* that is told already */
         for (const char *c = text; *c; c++) {
                 line += *c == '\n';
                 if (in_string && *c == '\\' && c[1])
@@ -257,6 +261,8 @@ static const char *find_habit(const char *text, unsigned *ret_line)
                 if (in_string)
                         continue;
                 *ret_line = line;
+                if ((unsigned char)*c >= 0x80)
+                        return "has a typographic quote, space or colon, as web pages have them: type it anew";
                 if (*c == '#' || (*c == '/' && (c[1] == '/' || c[1] == '*')))
                         return "has a comment, and JSON has none: remove it";
                 const char *next = c + 1 + (*c == ',' ? strspn(c + 1, " \t\r\n") : 0);
@@ -285,7 +291,7 @@ static void parse(struct hl_config *c, struct raw_config *n, struct reading *rea
         if (hl_has_prefix(bad.message, "line "))
                 line = (unsigned)strtoul(bad.message + 5, &rest, 10);
         unsigned habit_line = 0;
-        const char *habit = find_habit(reading->text->data ? reading->text->data : "", &habit_line);
+        const char *habit = find_habit(reading->text->data ? reading->text->data : "", reading->text->len, &habit_line);
         HL_CLEANUP(hl_free_pointer) char *message = NULL;
         if (habit && habit_line <= line)
                 message = hl_format("%s: line %u %s", line ? rest + 2 : rest, habit_line, habit);

@@ -193,6 +193,11 @@ static void every_error_is_told_with_file_line_and_key(void **state)
                 { "{ // x\n}", ": line 1 has a comment, and JSON has none: remove it" },
                 { "{\n# x\n}", ": line 2 has a comment, and JSON has none: remove it" },
                 { "{\n'auth': {}}", ": line 2 has single quotes, and JSON wants" },
+                { "{\n\xE2\x80\x9C"
+                  "auth\xE2\x80\x9D: {}}",
+                  ": line 2 has a typographic quote, space or colon" },
+                { "{\"auth\"\xEF\xBC\x9A {}}", ": line 1 has a typographic quote, space or colon" },
+                { "\xFF\xFE{", ": line 1 has bytes as UTF-16 has them: save it as UTF-8" },
                 { "", "config.json:1: : expected a JSON object" },
                 { "{\"auth\":{\"loopback\":\"\xff\"}}", "config.json:1: : expected valid UTF-8" },
         };
@@ -208,6 +213,21 @@ static void every_error_is_told_with_file_line_and_key(void **state)
                 assert_true(c.default_minutes == 42); /* untouched */
                 hl_buf_free(&findings);
         }
+}
+
+/* A file of Windows' notepad, with a NUL for each letter of ASCII. */
+static void utf_16_is_told_as_such(void **state)
+{
+        static const char text[] = "{\0}\0\n";
+        struct hl_buf findings = { 0 };
+        struct hl_config c;
+        struct hl_err err = { 0 };
+        const struct hl_report report = { test_note_finding, &findings };
+        FILE *file = fopen(test_path(*state, "config.json"), "w");
+        must(file && fwrite(text, 1, sizeof(text), file) == sizeof(text) && fclose(file) == 0);
+        assert_int_equal(hl_config_load(&report, &c, &err), -EINVAL);
+        assert_true(test_contains(&findings, ": line 1 has bytes as UTF-16 has them: save it as UTF-8"));
+        hl_buf_free(&findings);
 }
 
 static void all_errors_are_told_at_once(void **state)
@@ -278,6 +298,7 @@ int main(void)
                 IN_FOLDER(a_file_that_cannot_be_read),
                 IN_FOLDER(all_keys_are_read),
                 IN_FOLDER(every_error_is_told_with_file_line_and_key),
+                IN_FOLDER(utf_16_is_told_as_such),
                 IN_FOLDER(all_errors_are_told_at_once),
                 IN_FOLDER(unreadable_files_are_errors),
                 IN_FOLDER(folders_come_from_the_environment),
