@@ -24,7 +24,9 @@ struct reading {
         bool wants_input;        /* behind one that reads */
         size_t command_at;       /* the first word of the last command, in script */
         size_t program_at;       /* of the last command, in script */
+        size_t manager;          /* the word behind conda or the like; 0: none */
         bool has_words, has_program, is_piped, prepares, ends;
+        bool is_conditional;       /* behind && or || of its own line */
         bool is_background;        /* a command was followed by &, and none that stays has come since */
         bool is_left;              /* not by &, but by what came behind */
         size_t last_at;            /* of the last command that has a program */
@@ -82,7 +84,10 @@ static void end_word(struct reading *r)
                 r->command.is_program |= plain && hl_command_is_keyword(r->now.text);
                 r->prepares = plain && hl_command_prepares(r->now.text);
                 r->ends = plain && hl_command_ends(r->now.text);
+                r->manager = plain && hl_command_is_manager(r->now.text) ? r->command.count + 1 : 0;
                 r->last_may_be_replaced = !r->is_piped && !(plain && hl_command_is_builtin(r->now.text));
+        } else if (r->manager > 0 && r->manager == r->command.count) {
+                r->prepares = hl_command_is_change(r->now.text);
         }
         r->has_words = true;
         r->command.words = hl_grow(r->command.words, r->command.count + 1, sizeof(*r->command.words));
@@ -220,6 +225,30 @@ static bool is_after_line(const char *text, const char *what)
         return strncmp(text, what, len) == 0 && (text[len] == ' ' || text[len] == '\t');
 }
 
+/* "exec >log": for all that follows. */
+static bool only_redirects(const struct reading *r)
+{
+        const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
+        if (!program || strcmp(program->text, "exec") != 0)
+                return false;
+        const struct hl_word *last = &r->command.words[r->command.count - 1];
+        while (last > program && last->is_target)
+                last--;
+        return last == program;
+}
+
+/* What a line break is, behind what stands in front of it; " ": more of the same. */
+static const char *line_break(const struct reading *r, char next)
+{
+        if (r->command.is_program)
+                return "\n";
+        if (!next || strchr("&|;)#", next))
+                return " ";
+        if (r->prepares || only_assigns(r))
+                return r->is_conditional ? "; " : " && ";
+        return (r->ends && next != '-') || only_redirects(r) ? "; " : " ";
+}
+
 /* At a line break outside of quotes. */
 static int take_line_break(struct reading *r)
 {
@@ -227,30 +256,22 @@ static int take_line_break(struct reading *r)
         const char *rest = r->next;
         while (*rest && isspace((unsigned char)*rest))
                 rest++;
-        bool ends = !*rest || strchr("&|;)", *rest);
-        if (r->command.is_program) {
-                hl_buf_adds(&r->script, "\n");
-        } else if (r->ends && !ends && !strchr("#-", *rest)) {
-                hl_buf_adds(&r->script, "; ");
-                end_command(r);
-                r->is_piped = false;
-        } else if ((r->prepares || only_assigns(r)) && !ends && *rest != '#') {
-                if (!r->prepares)
+        const char *as = line_break(r, *rest);
+        const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
+        const char *const commands[] = { "exec", "cd", "source", "export", ".", program ? program->text : "" };
+        for (size_t i = 0; r->has_program && strcmp(as, " ") == 0 && i < HL_COUNT(commands); i++)
+                if (*commands[i] && is_after_line(rest, commands[i]))
+                        return refuse(r,
+                                      "has a line that would be an argument of the line before: put && between "
+                                      "commands: ",
+                                      rest);
+        if (strcmp(as, " && ") == 0 || strcmp(as, "; ") == 0) {
+                if (only_assigns(r))
                         insert(r, r->command_at, "export ");
-                hl_buf_adds(&r->script, " && ");
                 end_command(r);
-                r->is_piped = false;
-        } else {
-                const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
-                const char *const commands[] = { "exec", "cd", "source", "export", ".", program ? program->text : "" };
-                for (size_t i = 0; r->has_program && i < HL_COUNT(commands); i++)
-                        if (*commands[i] && is_after_line(rest, commands[i]))
-                                return refuse(r,
-                                              "has a line that would be an argument of the line before: put && between "
-                                              "commands: ",
-                                              rest);
-                hl_buf_adds(&r->script, " ");
+                r->is_piped = r->is_conditional = false;
         }
+        hl_buf_adds(&r->script, as);
         r->next = *rest == '#' || !*rest ? rest : r->next + 1;
         return 0;
 }
@@ -303,6 +324,8 @@ static void take_operator(struct reading *r)
         if (pipes)
                 r->last_may_be_replaced = false;
         r->is_piped = pipes;
+        if (!pipes)
+                r->is_conditional = len == 2 && *r->next != ';';
         copy(r, len);
         end_command(r);
 }

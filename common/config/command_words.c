@@ -33,14 +33,28 @@ bool hl_command_is_builtin(const char *word)
 
 bool hl_command_prepares(const char *word)
 {
-        static const char *const words[] = { ".",     "cd",     "conda",  "export", "mkdir", "module", "pushd", "set",
-                                             "shopt", "source", "ulimit", "umask",  "unset", "eval",   NULL };
+        static const char *const words[] = { ".",   "cd",    "eval",   "export", "mkdir", "module", "pushd",
+                                             "set", "shopt", "source", "ulimit", "umask", "unset",  NULL };
         return is_word(word, words);
 }
 
 bool hl_command_ends(const char *word)
 {
-        static const char *const words[] = { "echo", "git", "nvidia-smi", "pip", "pip3", "rm", "sleep", NULL };
+        static const char *const words[] = { "git", "nvidia-smi", "pip", "pip3", "rm", "sleep", NULL };
+        static const char *const others[] = { "builtin", "command", "exec", "printf",
+                                              NULL }; /* another program follows */
+        return is_word(word, words) || (hl_command_is_builtin(word) && !is_word(word, others));
+}
+
+bool hl_command_is_manager(const char *word)
+{
+        static const char *const words[] = { "conda", "mamba", "micromamba", "nvm", NULL };
+        return is_word(word, words);
+}
+
+bool hl_command_is_change(const char *word)
+{
+        static const char *const words[] = { "activate", "deactivate", "use", NULL };
         return is_word(word, words);
 }
 

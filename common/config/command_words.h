@@ -25,6 +25,10 @@ bool hl_command_prepares(const char *word);
 /* It comes to an end by itself, so that another command may stand on the next line: "pip". */
 bool hl_command_ends(const char *word);
 
+/* It has environments, and with such a word behind it, it only prepares: "conda", "activate". */
+bool hl_command_is_manager(const char *word);
+bool hl_command_is_change(const char *word);
+
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 
