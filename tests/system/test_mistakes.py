@@ -101,8 +101,14 @@ COMMAND="CUDA_VISIBLE_DEVICES=0 {GOOD} $PORT
   --alias tiny.gguf --served-model-name x.gguf --lora-scaled /srv/weights/tiny.gguf:0.5 --uds /run/tiny"
 """)
     machine.put(f"{MODELS}/n", f"PORT=8402\nCOMMAND='bash -lc \"{GOOD} 8402\" </srv/weights/tiny.gguf >/var/lib/home-lab-models/n.log 2>/dev/null'\n")
+    machine.put(f"{MODELS}/o", f"""PORT=8403
+COMMAND='[ -f /srv/weights/none.env ] && source /srv/weights/none.env
+mkdir -p /srv/weights/new || exit 1
+exec 2>&1
+{GOOD} $PORT -p 8404 --state $STATE_DIRECTORY --user $USER --dir /srv/weights/new --temp-directory /srv/weights/none'
+""")
     status, output = check(machine)
-    assert status == 0 and "error: " not in output and f"{MODELS}/m" not in output and f"{MODELS}/n" not in output, output
+    assert status == 0 and "error: " not in output and not any(f"{MODELS}/{name}" in output for name in "mno"), output
 
 
 def test_check_knows_what_a_drop_in_sets(machine):

@@ -60,8 +60,10 @@ struct trial {
         const struct hl_model *model;
         struct hl_unit_run run;
         struct variables variables;
-        bool knows_all; /* all files of variables could be read */
-        bool as_user;   /* this process is the model's user */
+        bool knows_all;      /* all files of variables could be read */
+        bool as_user;        /* this process is the model's user */
+        bool says_port;      /* COMMAND does say PORT's number */
+        char other_port[32]; /* the first other port that it says, or "" */
         FILE *out;
 };
 
@@ -98,18 +100,26 @@ static const char *option_value(const struct hl_command *command, size_t i, cons
                                                                                       : NULL;
 }
 
-static void try_port(const struct trial *t, const char *value)
+/* A program may have more ports than one, such as one for its page: then one of them must be PORT. */
+static void note_port(struct trial *t, const char *value)
 {
         uint64_t port;
+        bool is_port = hl_parse_uint(value, UINT16_MAX, &port) == 0;
+        t->says_port |= is_port && port == t->model->port;
+        if (!*t->other_port && (is_port ? port > 0 && port != t->model->port : strstr(value, "PORT") != NULL))
+                snprintf(t->other_port, sizeof(t->other_port), "%s", value);
+}
+
+static void try_port(const struct trial *t)
+{
         char own[8];
         snprintf(own, sizeof(own), "%u", t->model->port);
-        bool is_port = hl_parse_uint(value, UINT16_MAX, &port) == 0;
-        if (t->model->port && (is_port ? port > 0 && port != t->model->port : strstr(value, "PORT") != NULL))
-                tell(t, "COMMAND says port \1, and PORT is \2: write --port $PORT in COMMAND", value, own);
+        if (t->model->port && *t->other_port && !t->says_port)
+                tell(t, "COMMAND says port \1, and PORT is \2: write --port $PORT in COMMAND", t->other_port, own);
 }
 
 /* "8299:8080" or "127.0.0.1:8299:8080": the host's one. */
-static void try_published(const struct trial *t, const char *value)
+static void note_published(struct trial *t, const char *value)
 {
         HL_CLEANUP(hl_free_pointer) char *text = hl_strdup(value);
         char *inner = strrchr(text, ':');
@@ -117,7 +127,7 @@ static void try_published(const struct trial *t, const char *value)
                 return;
         *inner = '\0';
         char *outer = strrchr(text, ':');
-        try_port(t, outer ? outer + 1 : text);
+        note_port(t, outer ? outer + 1 : text);
 }
 
 static void try_host(const struct trial *t, const char *value)
@@ -137,7 +147,7 @@ static bool is_container(const char *program)
         return strcmp(name, "docker") == 0 || strcmp(name, "podman") == 0;
 }
 
-static void try_listening(const struct trial *t, const struct hl_command *command, size_t i, bool container)
+static void try_listening(struct trial *t, const struct hl_command *command, size_t i, bool container)
 {
         const char *published = option_value(command, i, "-p"), *port = option_value(command, i, "--port");
         const char *host = option_value(command, i, "--host");
@@ -145,11 +155,11 @@ static void try_listening(const struct trial *t, const struct hl_command *comman
                 if (!published)
                         published = option_value(command, i, "--publish");
                 if (published)
-                        try_published(t, published);
+                        note_published(t, published);
                 return;
         }
         if (port || published)
-                try_port(t, port ? port : published);
+                note_port(t, port ? port : published);
         if (host)
                 try_host(t, host);
 }
@@ -159,9 +169,11 @@ static void try_listening(const struct trial *t, const struct hl_command *comman
 /* An option whose file need not be there: it is written, or is no file of this host's. */
 static bool names_no_file(const char *option)
 {
-        static const char *const words[] = { "log",  "save",  "cache",     "out", "download",  "pid",
-                                             "sock", "uds",   "lock-file", "hf",  "repo",      "alias",
-                                             "name", "scale", "prefix",    "url", "root-path", "route" };
+        static const char *const words[] = {
+                "log",    "save",      "cache",     "out",   "download", "pid",  "sock",
+                "uds",    "lock-file", "hf",        "repo",  "alias",    "name", "scale",
+                "prefix", "url",       "root-path", "route", "temp-dir", "tmp",  "user-dir"
+        };
         for (size_t i = 0; *option == '-' && i < HL_COUNT(words); i++)
                 if (strstr(option, words[i]))
                         return true;
@@ -267,7 +279,28 @@ static bool is_script(const char *program, const char *option)
         return false;
 }
 
-static void try_words(const struct trial *t, const struct hl_command *command)
+/* A program that makes or removes what it names, or asks whether it is there. */
+static bool is_of_files(const char *program)
+{
+        static const char *const words[] = { "tee", "mkdir", "rm", "touch", "install", "ln", "cp", "mv", "test", "[" };
+        for (size_t i = 0; i < HL_COUNT(words); i++)
+                if (strcmp(program, words[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* Whether another command looks first: [ -f x ] && source x. */
+static bool is_tested(const struct hl_command *command, const char *text)
+{
+        for (size_t i = 0; i < command->count; i++) {
+                const struct hl_word *program = hl_command_program(command, command->words[i].command);
+                if (program && is_of_files(program->text) && strcmp(command->words[i].text, text) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void try_words(struct trial *t, const struct hl_command *command)
 {
         const struct hl_word *program = NULL;
         for (size_t i = 0; i < command->count; i++) {
@@ -285,7 +318,7 @@ static void try_words(const struct trial *t, const struct hl_command *command)
                 bool moves =
                         strcmp(program->text, "cd") == 0 || command->commands > 1; /* then what is relative to it? */
                 const char *path = equals ? equals + 1 : word->text;
-                bool writes = names_no_file(option) || strcmp(program->text, "tee") == 0;
+                bool writes = names_no_file(option) || is_tested(command, path);
                 if (strcmp(path, "%i") == 0 || strstr(path, "/%i"))
                         tell(t, "COMMAND says \1: %i is systemd's, and stays as it is here: write \2", path,
                              t->model->name);
@@ -297,7 +330,7 @@ static void try_words(const struct trial *t, const struct hl_command *command)
 
 /* ---- one model ---- */
 
-static void try_command(const struct trial *t)
+static void try_command(struct trial *t)
 {
         struct hl_command command = { 0 };
         struct hl_err err = { 0 };
@@ -315,6 +348,7 @@ static void try_command(const struct trial *t)
         if (*command.unset && command.commands == 1 && t->knows_all)
                 tell(t, "COMMAND uses $\1, which this file does not set", command.unset, "");
         try_words(t, &command);
+        try_port(t);
         hl_command_free(&command);
 }
 
