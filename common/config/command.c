@@ -31,6 +31,7 @@ struct reading {
         bool is_left;              /* not by &, but by what came behind */
         size_t last_at;            /* of the last command that has a program */
         bool last_may_be_replaced; /* that one may take the shell's place */
+        bool has_trap;             /* for the shell's own end */
         struct hl_command command;
         struct hl_err *err;
 };
@@ -84,6 +85,7 @@ static void end_word(struct reading *r)
                 r->command.is_program |= plain && hl_command_is_keyword(r->now.text);
                 r->prepares = plain && hl_command_prepares(r->now.text);
                 r->ends = plain && hl_command_ends(r->now.text);
+                r->has_trap |= plain && strcmp(r->now.text, "trap") == 0;
                 r->manager = plain && hl_command_is_manager(r->now.text) ? r->command.count + 1 : 0;
                 r->last_may_be_replaced = !r->is_piped && !(plain && hl_command_is_builtin(r->now.text));
         } else if (r->manager > 0 && r->manager == r->command.count) {
@@ -494,7 +496,7 @@ int hl_command_read(const char *text, hl_command_variable_fn *variable, void *da
                                           : "ends with &, and its unit with it: a model runs in the foreground, remove "
                                             "the &",
                                 "");
-        if (result == 0 && !r.command.is_program && r.last_may_be_replaced)
+        if (result == 0 && !r.command.is_program && r.last_may_be_replaced && !r.has_trap)
                 insert(&r, r.last_at, "exec "); /* so that the program's process is the unit's */
         if (r.command.is_program)
                 r.command.commands = 0;

@@ -69,7 +69,7 @@ static void as_it_is_typed(void **state)
                 { "cd /srv/x || exit 1\n./p\n --x", "cd /srv/x || exit 1; exec ./p  --x" },
                 { "[ -f e ] && source e\n[ -z \"$X\" ] && X=1\np",
                   "[ -f e ] && source e; [ -z \"$X\" ] && export X=1; exec p" },
-                { "trap 'x' TERM\nexec >log 2>&1\ncd x\np", "trap 'x' TERM; exec >log 2>&1; cd x && exec p" },
+                { "trap 'x' TERM\nexec >log 2>&1\ncd x\np", "trap 'x' TERM; exec >log 2>&1; cd x && p" },
                 { "conda run -n x\n p\n --y", "exec conda run -n x  p  --y" },
                 { ". c.sh\nconda activate x\np\n --y", ". c.sh && conda activate x && exec p  --y" },
                 { "exec p\n --x", "exec p  --x" },
