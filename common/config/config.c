@@ -111,14 +111,14 @@ static void check_strings(const struct hl_config *c, const struct raw_config *n,
                 }
         check_origins(n->origins, reading);
         if (!is_path(c->models_dir))
-                note(reading, "inference.models_dir", "must be an absolute path");
+                note(reading, "inference.models_dir", "must be an absolute path without blanks");
         const char *variable = getenv(MODELS_VARIABLE);
         if (variable && *variable && !is_path(variable))
-                note(reading, MODELS_VARIABLE, "must be an absolute path");
+                note(reading, MODELS_VARIABLE, "must be an absolute path without blanks");
         if (!is_path(c->health_path))
                 note(reading, "inference.health_path", "must be a path that begins with /");
         if (!is_path(c->nginx_output))
-                note(reading, "nginx.output", "must be an absolute path");
+                note(reading, "nginx.output", "must be an absolute path without blanks");
         if (!is_unit_template(c->unit_template))
                 note(reading, "inference.unit_template",
                      "must be the name of a template with %s for the model, such as model@%s.service");
