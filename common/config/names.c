@@ -68,11 +68,23 @@ static size_t distance(const char *a, const char *b)
 static bool is_meant(const char *name, const char *key)
 {
         static const char *const synonyms[][2] = {
-                { "COMMAND", "CMD" },        { "COMMAND", "EXEC" },
-                { "COMMAND", "EXECSTART" },  { "COMMAND", "RUN" },
-                { "HEALTH_PATH", "HEALTH" }, { "HEALTH_PATH", "HEALTHCHECK" },
-                { "IDLE_TIMEOUT", "TTL" },   { "IDLE_TIMEOUT", "KEEP_ALIVE" },
-                { "IDLE_TIMEOUT", "IDLE" },  { "START_TIMEOUT", "TIMEOUT" },
+                { "COMMAND", "CMD" },
+                { "COMMAND", "EXEC" },
+                { "COMMAND", "EXECSTART" },
+                { "COMMAND", "RUN" },
+                { "HEALTH_PATH", "HEALTH" },
+                { "HEALTH_PATH", "HEALTHCHECK" },
+                { "HEALTH_PATH", "HEALTH_CHECK" },
+                { "HEALTH_PATH", "HEALTH_URL" },
+                { "HEALTH_PATH", "CHECKENDPOINT" }, /* llama-swap's */
+                { "IDLE_TIMEOUT", "TTL" },
+                { "IDLE_TIMEOUT", "KEEP_ALIVE" },
+                { "IDLE_TIMEOUT", "IDLE" },
+                { "START_TIMEOUT", "TIMEOUT" },
+                { "START_TIMEOUT", "LOAD_TIMEOUT" },
+                { "START_TIMEOUT", "HEALTHCHECKTIMEOUT" }, /* llama-swap's */
+                { "GPU_MEMORY", "GPU_MEM" },
+                { "GPU_MEMORY", "VRAM" },
         };
         for (size_t i = 0; i < HL_COUNT(synonyms); i++)
                 if (strcmp(key, synonyms[i][0]) == 0 && strcasecmp(name, synonyms[i][1]) == 0)
