@@ -400,12 +400,15 @@ static int take_plain(struct reading *r)
         return 0;
 }
 
-/* The length of a backslash that joins two lines, also one with blanks, a CR or a comment behind it; 0: it is none. */
+/* The length of a backslash that joins two lines, also one with blanks, a CR or a comment behind it, or with no line
+ * below; 0: it is none. */
 static size_t length_of_join(const char *text)
 {
         size_t len = *text == '\\' ? strspn(text + 1, " \t\r") : 0;
         if (len > 0 && text[1 + len] == '#')
                 len += strcspn(text + 1 + len, "\n");
+        if (*text == '\\' && !text[1])
+                return 1;
         return *text == '\\' && text[1 + len] == '\n' ? len + 2 : 0;
 }
 

@@ -42,6 +42,7 @@ static void as_it_is_typed(void **state)
                 { "vllm serve \\ \n --x", "exec vllm serve   --x" }, /* a blank behind the backslash */
                 { "vllm serve \\  # the big one\n --x", "exec vllm serve   --x" },
                 { "vllm serve a\\ #b c", "exec vllm serve a\\ #b c" }, /* no line follows */
+                { "vllm serve \\\n --x \\", "exec vllm serve  --x " }, /* an option was here */
                 { "[ -e x ] && prog $$ $(DATE -u)", "[ -e x ] && exec prog $$ $(DATE -u)" },
                 { "[ \"$HOME\" ] && prog", "[ \"$HOME\" ] && exec prog" },
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
