@@ -97,7 +97,7 @@ void hl_aliases_read(struct hl_model *model, unsigned line, const char *value, c
         }
         if (is_list)
                 tell(model, report,
-                     "has commas, quotes or brackets, which are parts of the names as it stands: write names with "
+                     "has separators, quotes or brackets, which are parts of the names as it stands: write names with "
                      "spaces between them");
 }
 

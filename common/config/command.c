@@ -26,7 +26,9 @@ struct reading {
         size_t program_at;       /* of the last command, in script */
         size_t manager;          /* the word behind conda or the like; 0: none */
         bool has_words, has_program, is_piped, prepares, ends;
-        bool is_conditional;       /* behind && or || of its own line */
+        size_t indent,
+                command_indent;    /* blanks at the begin of this line, and of that on which the last command began */
+        bool is_conditional;       /* behind a question, or ||, of its own line */
         bool is_background;        /* a command was followed by &, and none that stays has come since */
         bool is_left;              /* not by &, but by what came behind */
         size_t last_at;            /* of the last command that has a program */
@@ -62,8 +64,10 @@ static void begin_word(struct reading *r)
         r->now = (struct hl_word){ .is_known = true, .command = r->command.commands };
         r->now.is_target = r->wants_target;
         r->now.is_input = r->wants_target && r->wants_input;
-        if (!r->has_words)
+        if (!r->has_words) {
                 r->command_at = r->script.len;
+                r->command_indent = r->indent;
+        }
         if (!r->has_program)
                 r->program_at = r->script.len;
 }
@@ -144,10 +148,10 @@ static int take_expansion(struct reading *r, bool is_quoted)
         const char *at = r->next;
         size_t len = 0;
         if (hl_command_is_foreign_variable(at)) {
-                return refuse(
-                        r,
-                        "has a variable as make, Compose or llama-swap write it, and a shell does not: write $PORT: ",
-                        at);
+                return refuse(r,
+                              "has a variable as make, Compose, PowerShell or llama-swap write it, and a shell does "
+                              "not: write $PORT: ",
+                              at);
         } else if (*at == '$' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
                 for (len = 2; isalnum((unsigned char)at[len]) || at[len] == '_'; len++)
                         ;
@@ -234,33 +238,52 @@ static bool only_redirects(const struct reading *r)
         if (!program || strcmp(program->text, "exec") != 0)
                 return false;
         const struct hl_word *last = &r->command.words[r->command.count - 1];
+        if (last == program)
+                return false;
         while (last > program && last->is_target)
                 last--;
         return last == program;
 }
 
-/* What a line break is, behind what stands in front of it; " ": more of the same. */
-static const char *line_break(const struct reading *r, char next)
+/* Whether the last command is whole: "pip install -q" is not, and waits for a name. */
+static bool is_whole(const struct reading *r)
+{
+        const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
+        unsigned left = hl_command_wants(program->text);
+        for (size_t i = (size_t)(program - r->command.words) + 1; i < r->command.count && left > 0; i++)
+                left -= *r->command.words[i].text != '-' && !r->command.words[i].is_target;
+        return left == 0;
+}
+
+/* What a line break is, behind what stands in front of it; " ": more of the same. What stands deeper is that, where a
+ * command could have ended. */
+static const char *line_break(const struct reading *r, const char *next, size_t indent)
 {
         if (r->command.is_program)
                 return "\n";
-        if (!next || strchr("&|;)#", next))
+        if (!*next || strchr("&|;)#", *next))
                 return " ";
         if (r->prepares || only_assigns(r))
                 return r->is_conditional ? "; " : " && ";
-        return (r->ends && next != '-') || only_redirects(r) ? "; " : " ";
+        if (only_redirects(r))
+                return "; ";
+        bool goes_on = strchr("-<>", *next) || next[strspn(next, "0123456789")] == '>' || indent > r->command_indent;
+        return r->ends && !goes_on && is_whole(r) ? "; " : " ";
 }
 
 /* At a line break outside of quotes. */
 static int take_line_break(struct reading *r)
 {
         end_word(r);
-        const char *rest = r->next;
-        while (*rest && isspace((unsigned char)*rest))
-                rest++;
-        const char *as = line_break(r, *rest);
+        const char *rest = r->next, *line = rest;
+        for (; *rest && isspace((unsigned char)*rest); rest++)
+                line = *rest == '\n' ? rest + 1 : line;
+        r->indent = (size_t)(rest - line);
+        const char *as = line_break(r, rest, r->indent);
         const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
-        const char *const commands[] = { "exec", "cd", "source", "export", ".", program ? program->text : "" };
+        const char *last = r->command.count > 0 ? r->command.words[r->command.count - 1].text : "";
+        bool may_be_another = program && *last != '-'; /* or it is an option's */
+        const char *const commands[] = { "exec", "cd", "source", "export", ".", may_be_another ? program->text : "" };
         for (size_t i = 0; r->has_program && strcmp(as, " ") == 0 && i < HL_COUNT(commands); i++)
                 if (*commands[i] && is_after_line(rest, commands[i]))
                         return refuse(r,
@@ -268,8 +291,10 @@ static int take_line_break(struct reading *r)
                                       "commands: ",
                                       rest);
         if (strcmp(as, " && ") == 0 || strcmp(as, "; ") == 0) {
-                if (only_assigns(r))
-                        insert(r, r->command_at, "export ");
+                if (only_assigns(r)) {
+                        insert(r, r->command_at, "set -a; ");
+                        hl_buf_adds(&r->script, "; set +a");
+                }
                 end_command(r);
                 r->is_piped = r->is_conditional = false;
         }
@@ -326,8 +351,11 @@ static void take_operator(struct reading *r)
         if (pipes)
                 r->last_may_be_replaced = false;
         r->is_piped = pipes;
-        if (!pipes)
-                r->is_conditional = len == 2 && *r->next != ';';
+        if (!pipes) {
+                const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
+                bool asks = r->is_conditional || *r->next == '|' || (program && hl_command_asks(program->text));
+                r->is_conditional = len == 2 && *r->next != ';' && asks;
+        }
         copy(r, len);
         end_command(r);
 }
@@ -369,7 +397,9 @@ static bool is_json(const char *text)
         const char *first = strchr("{[", *text) && *text ? text + 1 + strspn(text + 1, blanks) : "";
         const char *end = *first == '"' ? strchr(first + 1, '"') : NULL;
         const char *behind = end ? end + 1 + strspn(end + 1, blanks) : "";
-        return *text == '{' ? *behind == ':' : *behind == ',' || (*behind == ']' && strchr(" \t\r\n", behind[1]));
+        bool is_question = first != text + 1; /* [ "$x" ] */
+        return *text == '{' ? *behind == ':'
+                            : *behind == ',' || (*behind == ']' && !is_question && strchr(" \t\r\n", behind[1]));
 }
 
 static int take_plain(struct reading *r)

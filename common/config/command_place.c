@@ -72,7 +72,9 @@ static const char *verb_of(const struct part *p, size_t program)
 static bool has_letter(const char *word, char letter)
 {
         static const char switches[] = "itdP";
-        size_t len = *word == '-' ? strspn(word + 1, switches) : 0;
+        if (*word != '-')
+                return false;
+        size_t len = strspn(word + 1, switches);
         const char *behind = word + 1 + len;
         bool ends = !*behind || strcmp(behind, "=true") == 0 || (isalpha((unsigned char)*behind) && !behind[1]);
         return len > 0 && ends && memchr(word + 1, letter, len);
@@ -81,8 +83,26 @@ static bool has_letter(const char *word, char letter)
 /* Whether a word that begins with no "-" is the value of the option in front of it. */
 static bool is_value(const char *before)
 {
-        static const char *const switches[] = { "--rm",        "--init", "--privileged", "--tty", "--interactive",
-                                                "--read-only", NULL };
+        static const char *const switches[] = { "-q",
+                                                "-T",
+                                                "--build",
+                                                "--init",
+                                                "--interactive",
+                                                "--no-deps",
+                                                "--no-healthcheck",
+                                                "--no-TTY",
+                                                "--oom-kill-disable",
+                                                "--privileged",
+                                                "--publish-all",
+                                                "--quiet",
+                                                "--quiet-pull",
+                                                "--read-only",
+                                                "--rm",
+                                                "--service-ports",
+                                                "--sig-proxy",
+                                                "--tty",
+                                                "--use-aliases",
+                                                NULL };
         return *before == '-' && !strchr(before, '=') && !is_any(before, switches) &&
                strspn(before + 1, "itdP") != strlen(before + 1);
 }
@@ -117,9 +137,12 @@ static int judge_container(const struct part *p, size_t program, const char *nam
         if (strcmp(name, "podman") != 0 && has_flag(p, program, 'i', "--interactive") &&
             has_flag(p, program, 't', "--tty"))
                 return refuse(p, "COMMAND: with -it %s wants a terminal, and a unit has none: leave -it away", name);
-        if ((strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-') || strcmp(verb, "restart") == 0)
+        bool is_last = p->end == p->command->count; /* else another may stay with it: docker attach */
+        if ((strcmp(verb, "start") == 0 && *text_at(p, program + 2) != '-') ||
+            (strcmp(verb, "restart") == 0 && is_last))
                 return refuse(p,
-                              "COMMAND: %s start goes to the background, and its unit ends: write \"start --attach\"",
+                              "COMMAND: what %s starts so goes to the background, and its unit ends: write \"start "
+                              "--attach\"",
                               name);
         if (strcmp(name, "podman") != 0 && stat(DOCKER_SOCKET, &status) == 0 && access(DOCKER_SOCKET, W_OK) < 0) {
                 HL_CLEANUP(hl_free_pointer) char *user = hl_access_user();
@@ -146,7 +169,6 @@ static int judge_habits(const struct part *p, size_t program, bool is_first)
 {
         static const char *const rights[] = { "sudo", "su", "doas", "pkexec", "runuser", NULL };
         static const char *const containers[] = { "docker", "podman", "docker-compose", NULL };
-        static const char *const askers[] = { "systemctl", "systemd-run", "service", NULL };
         static const char *const environments[] = { "conda", "mamba", "micromamba", NULL };
         const char *name = base_name(text_at(p, program)), *next = text_at(p, program + 1);
         if (is_any(name, rights) && p->place->no_new_privileges)
@@ -161,7 +183,7 @@ static int judge_habits(const struct part *p, size_t program, bool is_first)
                               "COMMAND: %s goes to the background, or wants a terminal, and its unit ends: leave it "
                               "away, the unit does its work",
                               name);
-        if (is_any(name, askers))
+        if (strcmp(name, "systemctl") == 0 || strcmp(text_at(p, program), "service") == 0)
                 return refuse(p,
                               "COMMAND: %s only asks for another unit: name the program itself, or that unit in "
                               "unit_template",
@@ -219,12 +241,19 @@ static int judge_script(const struct part *p, const char *file)
                    : 0;
 }
 
+static bool is_path(const char *word)
+{
+        return hl_has_prefix(word, "PATH=") || hl_has_prefix(word, "PATH+=");
+}
+
 /* PATH as this command has it. NULL: it cannot be known. */
 static const char *path_of(const struct part *p, size_t program)
 {
         for (size_t i = program; i-- > p->first;)
-                if (hl_has_prefix(p->command->words[i].text, "PATH="))
-                        return p->command->words[i].is_known ? p->command->words[i].text + strlen("PATH=") : NULL;
+                if (is_path(p->command->words[i].text))
+                        return p->command->words[i].is_known && hl_has_prefix(p->command->words[i].text, "PATH=")
+                                       ? p->command->words[i].text + strlen("PATH=")
+                                       : NULL;
         const char *path = p->place->variable(p->place->data, "PATH");
         return path ? path : "/usr/bin:/bin";
 }
@@ -233,7 +262,7 @@ static bool sets_path(const struct part *p)
 {
         bool sets = false;
         for (size_t i = p->first; i < p->end; i++)
-                sets |= hl_has_prefix(p->command->words[i].text, "PATH=");
+                sets |= is_path(p->command->words[i].text);
         return sets;
 }
 

@@ -46,6 +46,19 @@ bool hl_command_ends(const char *word)
         return is_word(word, words) || (hl_command_is_builtin(word) && !is_word(word, others));
 }
 
+unsigned hl_command_wants(const char *word)
+{
+        static const char *const words[] = { "git", "rm", "sleep", NULL };
+        static const char *const installers[] = { "pip", "pip3", NULL };
+        return is_word(word, installers) ? 2 : is_word(word, words) ? 1 : 0;
+}
+
+bool hl_command_asks(const char *word)
+{
+        static const char *const words[] = { "[", "command", "hash", "test", "type", "which", NULL };
+        return is_word(word, words);
+}
+
 bool hl_command_is_manager(const char *word)
 {
         static const char *const words[] = { "conda", "mamba", "micromamba", "nvm", NULL };
@@ -85,8 +98,7 @@ bool hl_command_is_given(const char *variable)
 {
         static const char names[] = "BASH,BASHPID,BASH_VERSION,EPOCHSECONDS,EUID,HOSTNAME,HOSTTYPE,IFS,LINENO,MACHTYPE,"
                                     "OSTYPE,PPID,PWD,RANDOM,SECONDS,SHELL,SHLVL,SRANDOM,TERM,UID," /* bash(1) */
-                                    "CACHE_DIRECTORY,CONFIGURATION_DIRECTORY,INVOCATION_ID,JOURNAL_STREAM,LANG,LOGNAME,"
-                                    "LOGS_DIRECTORY,RUNTIME_DIRECTORY,STATE_DIRECTORY,SYSTEMD_EXEC_PID,USER";
+                                    "INVOCATION_ID,JOURNAL_STREAM,LANG,LOGNAME,STATE_DIRECTORY,SYSTEMD_EXEC_PID,USER";
         return hl_in_list(names, variable, strlen(variable));
 }
 
@@ -102,7 +114,9 @@ bool hl_command_is_foreign_variable(const char *at)
 
 bool hl_command_is_entity(const char *at)
 {
-        static const char *const entities[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&nbsp;", "&#" };
+        static const char *const entities[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&nbsp;" };
+        if (hl_has_prefix(at, "&#") && (isdigit((unsigned char)at[2]) || at[2] == 'x'))
+                return true;
         for (size_t i = 0; i < HL_COUNT(entities); i++)
                 if (hl_has_prefix(at, entities[i]))
                         return true;
@@ -119,7 +133,7 @@ const char *hl_command_wrapping(const char *text)
         if (hl_has_prefix(text, "```") || (end && (size_t)(end + 1 - text) == len))
                 return "Markdown's backquotes around it";
         if (word > 0 && text[word] && strchr("$#%", text[word - 1]) &&
-            (word == 1 ? *text != '#' : memchr(text, '@', word) != NULL))
+            (word == 1 ? *text != '#' : memchr(text, '@', word) && !memchr(text, '=', word)))
                 return "a shell's prompt in front of it";
         return NULL;
 }

@@ -29,6 +29,12 @@ bool hl_command_ends(const char *word);
 bool hl_command_is_manager(const char *word);
 bool hl_command_is_change(const char *word);
 
+/* How many words that are no options it needs to be whole: "pip install NAME". */
+unsigned hl_command_wants(const char *word);
+
+/* It asks something, and what stands behind && depends on that: "test". */
+bool hl_command_asks(const char *word);
+
 /* NAME=… or NAME+=… */
 bool hl_command_is_assignment(const char *word);
 

@@ -243,6 +243,16 @@ static void finish(struct hl_config *c, const struct raw_config *n)
         c->allowed_origins = strings(n->origins);
 }
 
+/* U+2018 to U+201F, a space that does not break, and colons and commas of other scripts. */
+static bool is_typographic(const char *c)
+{
+        static const char *const marks[] = { "\xC2\xA0", "\xEF\xBC\x9A", "\xEF\xBC\x8C" };
+        for (size_t i = 0; i < HL_COUNT(marks); i++)
+                if (hl_has_prefix(c, marks[i]))
+                        return true;
+        return hl_has_prefix(c, "\xE2\x80") && (unsigned char)c[2] >= 0x98 && (unsigned char)c[2] <= 0x9F;
+}
+
 /* What people write into JSON that is none: told as such, with its line. NULL: nothing of the kind. */
 static const char *find_habit(const char *text, size_t len, unsigned *ret_line)
 {
@@ -261,7 +271,7 @@ static const char *find_habit(const char *text, size_t len, unsigned *ret_line)
                 if (in_string)
                         continue;
                 *ret_line = line;
-                if ((unsigned char)*c >= 0x80)
+                if (is_typographic(c))
                         return "has a typographic quote, space or colon, as web pages have them: type it anew";
                 if (*c == '#' || (*c == '/' && (c[1] == '/' || c[1] == '*')))
                         return "has a comment, and JSON has none: remove it";

@@ -88,7 +88,7 @@ static void any_text_that_can_be_seen_is_an_alias(void **state)
 
 static void a_list_as_elsewhere_is_told(void **state)
 {
-        static const char said[] = "m:2: ALIASES: has commas, quotes or brackets, which are parts of the names";
+        static const char said[] = "m:2: ALIASES: has separators, quotes or brackets, which are parts of the names";
         expect_aliases(*state, "gpt-4, Qwen/Qwen3-8B", "gpt-4, Qwen/Qwen3-8B", said);
         expect_aliases(*state, "gpt-4,gpt-4o", "gpt-4,gpt-4o", said);
         expect_aliases(*state, "'gpt-4' 'gpt-4o'", "'gpt-4' 'gpt-4o'", said);

@@ -48,9 +48,10 @@ static void as_it_is_typed(void **state)
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
                 { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
                 { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
-                { "X=1\nvllm serve", "export X=1 && exec vllm serve" },
-                { "X=1\n# y\nY=2 Z=3\ncd a\np -m $X", "export X=1  && export Y=2 Z=3 && cd a && exec p -m $X" },
-                { "cd a; X=1\nY=2 p", "cd a; export X=1 && Y=2 exec p" },
+                { "X=1\nvllm serve", "set -a; X=1; set +a && exec vllm serve" },
+                { "X=1\n# y\nY=2 Z=3\ncd a\np -m $X",
+                  "set -a; X=1 ; set +a && set -a; Y=2 Z=3; set +a && cd a && exec p -m $X" },
+                { "cd a; X=1\nY=2 p", "cd a; set -a; X=1; set +a && Y=2 exec p" },
                 { "X=1 \\\n p", "X=1  exec p" },
                 { "X=1 >log\np", "X=1 >log exec p" },
                 { "p --json '{\n\"a\": 1}' \"b\nc\"", "exec p --json '{\n\"a\": 1}' \"b\nc\"" },
@@ -64,12 +65,23 @@ static void as_it_is_typed(void **state)
                 { "cd /srv/x &&\n  prog\n", "cd /srv/x &&   exec prog " },
                 { "cat >c <<E\nu=http://h/?a=1&b=2\nE\np", "cat >c <<E\nu=http://h/?a=1&b=2\nE\np" },
                 { "if ((x&1)); then p; fi", "if ((x&1)); then p; fi" },
-                { "echo a\npip install -r x\n# y\n p\n --x", "echo a; pip install -r x ;  exec p  --x" },
+                { "echo a\npip install -r x\n# y\np\n --x", "echo a; pip install -r x ; exec p  --x" },
                 { "pip install\n -r x && p\n p/x", "pip install  -r x && exec p  p/x" },
                 { "sleep 5 | p\nx", "sleep 5 | p x" },
                 { "cd /srv/x || exit 1\n./p\n --x", "cd /srv/x || exit 1; exec ./p  --x" },
                 { "[ -f e ] && source e\n[ -z \"$X\" ] && X=1\np",
-                  "[ -f e ] && source e; [ -z \"$X\" ] && export X=1; exec p" },
+                  "[ -f e ] && source e; [ -z \"$X\" ] && set -a; X=1; set +a; exec p" },
+                { "cd x && source e\np", "cd x && source e && exec p" },
+                { "pip install -q\n  x==1\n  y && p", "pip install -q   x==1   y && exec p" },
+                { "pip install\nx\n&& p", "pip install x && exec p" },
+                { "rm -f\n /a\n /b; p", "rm -f  /a  /b; exec p" },
+                { "git pull\n> /dev/null && p", "git pull > /dev/null && exec p" },
+                { "rm -f x\n2>/dev/null\np", "rm -f x 2>/dev/null; exec p" },
+                { "sleep\n9", "exec sleep 9" },
+                { "p x --names\n p large", "exec p x --names  p large" },
+                { "exec\n -a name p", "exec  -a name p" },
+                { "sleep 1 &# note\np", "sleep 1 & exec p" },
+                { "T=p@ss# p", "T=p@ss# exec p" },
                 { "trap 'x' TERM\nexec >log 2>&1\ncd x\np", "trap 'x' TERM; exec >log 2>&1; cd x && p" },
                 { "conda run -n x\n p\n --y", "exec conda run -n x  p  --y" },
                 { ". c.sh\nconda activate x\np\n --y", ". c.sh && conda activate x && exec p  --y" },
@@ -302,7 +314,14 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("screen -DmS x llama-server", path, NULL);
         judge("screen -D -m llama-server", path, NULL);
         judge("systemctl start x", path, "systemctl only asks for another unit");
-        judge("systemd-run --scope llama-server", path, "systemd-run only asks for another unit");
+        judge("systemd-run --scope llama-server", path, NULL);
+        judge("service x start", path, "service only asks for another unit");
+        judge("docker restart x", path, "goes to the background");
+        judge("docker restart x; docker logs -f x", path, NULL);
+        judge("docker run --name \"\" -v $(pwd):/x --rm x", path, NULL);
+        judge("docker run --rm -q vllm -dp 2", path, NULL);
+        judge("docker compose run --rm -T vllm -dp 2", path, NULL);
+        judge("PATH+=:/elsewhere; lama-server", path, NULL);
         judge("conda activate x && vllm serve", path, "write \"conda run");
         judge("conda run -n x vllm serve", path, NULL);
         judge("podman run -d x", path, "goes to the background");
