@@ -133,7 +133,7 @@ const char *hl_command_wrapping(const char *text)
         if (hl_has_prefix(text, "```") || (end && (size_t)(end + 1 - text) == len))
                 return "Markdown's backquotes around it";
         if (word > 0 && text[word] && strchr("$#%", text[word - 1]) &&
-            (word == 1 ? *text != '#' : memchr(text, '@', word) && !memchr(text, '=', word)))
+            (word == 1 ? *text != '#' : *text != '/' && memchr(text, '@', word) && !memchr(text, '=', word)))
                 return "a shell's prompt in front of it";
         return NULL;
 }
