@@ -40,8 +40,8 @@ int hl_parse_rfc3339(const char *text, uint64_t *ret_realtime_us);
 
 /* The same for what people and their programs write: without an offset it is this host's local time, and seconds may be
  * left out ("2026-01-31 23:00"); an offset may be "+0100" or "+01", with blanks before it; a fraction may begin with a
- * comma; and blanks may stand around it all. Where clocks are put back and a local time comes
- * twice, it is the later one; one that never comes, because they are put forward, is -ERANGE. */
+ * comma; and blanks may stand around it all. Where clocks are put back and a local time comes twice, it is the later
+ * one; one that never comes, because they are put forward, is -ERANGE. */
 int hl_parse_time(const char *text, uint64_t *ret_realtime_us);
 
 /* For people: "3d 2h", "3h 05min", "12min 40s", "8s"; "-" for one that does not end (UINT64_MAX).

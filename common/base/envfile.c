@@ -173,7 +173,8 @@ static void take_plain(struct reading *r, struct value *value)
                         }
                         keep = value->text.len;
                 } else {
-                        value->has_comment |= b == '#' && value->text.len > keep && is_one_of(look(r), BLANK);
+                        value->has_comment |= b == '#' && (value->text.len == start || value->text.len > keep) &&
+                                              is_one_of(look(r), BLANK);
                         add(value, b);
                         if (!is_one_of(b, BLANK))
                                 keep = value->text.len;

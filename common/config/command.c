@@ -216,13 +216,24 @@ static void insert(struct reading *r, size_t at, const char *text)
         r->script = with;
 }
 
-/* Whether all that the last command has are variables: then they are for the lines below. */
-static bool only_assigns(const struct reading *r)
+/* The first word of the last command, where all that it has are variables, which are for the lines below; or NULL. */
+static const struct hl_word *only_assigns(const struct reading *r)
 {
+        const struct hl_word *words = r->command.words;
         size_t i = r->command.count;
-        while (i > 0 && r->command.words[i - 1].command == r->command.commands && r->command.words[i - 1].is_assignment)
+        while (i > 0 && words[i - 1].command == r->command.commands && words[i - 1].is_assignment)
                 i--;
-        return r->has_words && (i == 0 || r->command.words[i - 1].command != r->command.commands);
+        return r->has_words && (i == 0 || words[i - 1].command != r->command.commands) ? &words[i] : NULL;
+}
+
+/* "{ A=1 B=$A; export A B; }": one command still, behind && as well. */
+static void export_them(struct reading *r, const struct hl_word *first)
+{
+        insert(r, r->command_at, "{ ");
+        hl_buf_adds(&r->script, "; export");
+        for (const struct hl_word *word = first; word < r->command.words + r->command.count; word++)
+                hl_buf_addf(&r->script, " %.*s", (int)strcspn(word->text, "+="), word->text);
+        hl_buf_adds(&r->script, "; }");
 }
 
 static bool is_after_line(const char *text, const char *what)
@@ -267,7 +278,10 @@ static const char *line_break(const struct reading *r, const char *next, size_t 
                 return r->is_conditional ? "; " : " && ";
         if (only_redirects(r))
                 return "; ";
-        bool goes_on = strchr("-<>", *next) || next[strspn(next, "0123456789")] == '>' || indent > r->command_indent;
+        const char *number_end = next + strspn(next, "0123456789"), *word_end = next + strcspn(next, " \t\r\n");
+        const char *scheme = strstr(next, "://");
+        bool goes_on = strchr("-<>", *next) || *number_end == '>' || number_end == word_end ||
+                       (scheme && scheme < word_end) || indent > r->command_indent;
         return r->ends && !goes_on && is_whole(r) ? "; " : " ";
 }
 
@@ -291,10 +305,9 @@ static int take_line_break(struct reading *r)
                                       "commands: ",
                                       rest);
         if (strcmp(as, " && ") == 0 || strcmp(as, "; ") == 0) {
-                if (only_assigns(r)) {
-                        insert(r, r->command_at, "set -a; ");
-                        hl_buf_adds(&r->script, "; set +a");
-                }
+                const struct hl_word *variables = only_assigns(r);
+                if (variables)
+                        export_them(r, variables);
                 end_command(r);
                 r->is_piped = r->is_conditional = false;
         }

@@ -3,10 +3,11 @@
  *
  * Shape    makes of the text what a shell is to run, so that the program takes the shell's place and its process is the
  *          unit's own; and tells the words, for those who want to know what will run and which files it names. Line
- *          breaks are spaces; behind what only prepares (cd, source, export, …) an "&&", and behind what ends by itself
- *          (pip, sleep, bash's own words) a ";". Variables on a line of their own are for all lines below. Lines that
- *          begin with # are comments. Quotes, "~", variables, pipelines, "&&" and variables in front of the program are
- *          the shell's own business. What a shell's keywords put together is left as it is.
+ *          breaks are spaces; behind what only prepares (cd, source, export, …) an "&&", or a ";" where something was
+ *          asked first; and a ";" behind what ends by itself (pip, sleep, bash's own words). Variables on a line of
+ *          their own are for all lines below. Lines that begin with # are comments. Quotes, "~", variables, pipelines,
+ *          "&&" and variables in front of the program are the shell's own business. What a shell's keywords put
+ *          together is left as it is.
  * Errors   -EINVAL/INVALID: it cannot run, or would not stay: the sentence begins with "COMMAND" and says what to
  *          write.
  * Owner    hl_command_free().

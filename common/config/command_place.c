@@ -28,6 +28,7 @@ struct part {
         const struct hl_command *command;
         const struct hl_command_place *place;
         size_t first, end; /* words; those in front of the program are assignments */
+        bool is_first;     /* no program stands in front of it */
         bool is_prepared;  /* something in front of it may have changed where programs are found */
         struct hl_err *err;
 };
@@ -154,18 +155,19 @@ static int judge_container(const struct part *p, size_t program, const char *nam
         return 0;
 }
 
-/* screen and tmux want a terminal, or go to the background; but "screen -DmS name program" stays. */
+/* screen and tmux want a terminal, or go to the background; but "screen -DmS name program" stays, and what is not the
+ * last command tidies up. */
 static bool is_multiplexer(const struct part *p, size_t program)
 {
         const char *name = base_name(text_at(p, program));
-        bool stays = false;
+        bool stays = p->end < p->command->count;
         for (size_t i = program + 1; i < p->end && (*text_at(p, i) == '-' || *text_at(p, i - 1) == '-'); i++)
                 stays |= *text_at(p, i) == '-' && strchr(text_at(p, i), 'D');
         return !stays && (strcmp(name, "screen") == 0 || strcmp(name, "tmux") == 0);
 }
 
 /* What a unit cannot bear, whatever its arguments are. */
-static int judge_habits(const struct part *p, size_t program, bool is_first)
+static int judge_habits(const struct part *p, size_t program)
 {
         static const char *const rights[] = { "sudo", "su", "doas", "pkexec", "runuser", NULL };
         static const char *const containers[] = { "docker", "podman", "docker-compose", NULL };
@@ -192,7 +194,7 @@ static int judge_habits(const struct part *p, size_t program, bool is_first)
                 return refuse(p,
                               "COMMAND: \"set %s\" is of Windows' shell: write it in front of the program, without set",
                               next);
-        if (is_first && is_any(name, environments) && strcmp(next, "activate") == 0)
+        if (p->is_first && is_any(name, environments) && strcmp(next, "activate") == 0)
                 return refuse(p,
                               "COMMAND: \"%s activate\" works in a terminal alone: write \"conda run "
                               "--no-capture-output -n NAME program\", or the full path of the environment's program",
@@ -312,7 +314,7 @@ static int judge_part(const struct part *p)
                 program++;
         int r = 0;
         for (; r == 0 && program < p->end; program = wrapped(p, program)) {
-                r = judge_habits(p, program, p->first == 0);
+                r = judge_habits(p, program);
                 if (r == 0)
                         r = judge_program(p, program);
         }
@@ -346,7 +348,7 @@ static int judge_syntax(const struct hl_command *command, struct hl_err *err)
 
 int hl_command_judge(const struct hl_command *command, const struct hl_command_place *place, struct hl_err *err)
 {
-        struct part p = { .command = command, .place = place, .err = err };
+        struct part p = { .command = command, .place = place, .is_first = true, .err = err };
         int r = judge_syntax(command, err);
         for (unsigned number = 0; r == 0 && number < command->commands; number++) {
                 p.first = p.end;
@@ -354,6 +356,7 @@ int hl_command_judge(const struct hl_command *command, const struct hl_command_p
                         p.end++;
                 r = judge_part(&p);
                 const struct hl_word *program = hl_command_program(command, number);
+                p.is_first = p.is_first && !program;
                 p.is_prepared |= program ? !program->is_known || hl_command_prepares(program->text) : sets_path(&p);
         }
         return r;

@@ -19,6 +19,7 @@ def host(make_machine):
     """A machine that may be switched off."""
     own = make_machine()
     tool("demo", own.name)
+    own.sh(f"cc -o /run/session {SOURCE}/tests/system/session.c -lsystemd")
     own.sweep_every("1d")
     return own
 
@@ -86,7 +87,6 @@ def test_the_host_stays_on(host):
     host.http("POST", MONITOR, "/models/tiny-llama/report")
     called_off(host, "cancel", "in_use")
 
-    host.sh(f"cc -o /run/session {SOURCE}/tests/system/session.c -lsystemd")
     host.sh("systemd-run --quiet --unit=inhibitor systemd-inhibit --what=shutdown --who=backup --why=nightly sleep infinity")
     wait_until(lambda: "backup" in host.sh("systemd-inhibit --list"), PATIENCE, "it is inhibited")
     time.sleep(HOST_IDLE_SECONDS)

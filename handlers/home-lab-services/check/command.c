@@ -279,22 +279,26 @@ static bool is_script(const char *program, const char *option)
         return false;
 }
 
-/* A program that makes or removes what it names, or asks whether it is there. */
-static bool is_of_files(const char *program)
+static bool is_any(const char *program, const char *const *words, size_t count)
 {
-        static const char *const words[] = { "tee", "mkdir", "rm", "touch", "install", "ln", "cp", "mv", "test", "[" };
-        for (size_t i = 0; i < HL_COUNT(words); i++)
+        for (size_t i = 0; i < count; i++)
                 if (strcmp(program, words[i]) == 0)
                         return true;
         return false;
 }
 
-/* Whether another command looks first: [ -f x ] && source x. */
-static bool is_tested(const struct hl_command *command, const char *text)
+/* Whether COMMAND itself makes the file, removes it, or asks whether it is there: [ -f x ] && source x. */
+static bool is_made_or_tested(const struct hl_command *command, const char *text)
 {
+        static const char *const all[] = { "tee", "mkdir", "rm", "touch", "test", "[" };
+        static const char *const last[] = { "cp", "install", "ln", "mv" };
         for (size_t i = 0; i < command->count; i++) {
-                const struct hl_word *program = hl_command_program(command, command->words[i].command);
-                if (program && is_of_files(program->text) && strcmp(command->words[i].text, text) == 0)
+                const struct hl_word *word = &command->words[i];
+                const struct hl_word *program = hl_command_program(command, word->command);
+                bool is_last = i + 1 == command->count || word[1].command != word->command;
+                if (program && strcmp(word->text, text) == 0 &&
+                    (is_any(program->text, all, HL_COUNT(all)) ||
+                     (is_last && is_any(program->text, last, HL_COUNT(last)))))
                         return true;
         }
         return false;
@@ -318,7 +322,7 @@ static void try_words(struct trial *t, const struct hl_command *command)
                 bool moves =
                         strcmp(program->text, "cd") == 0 || command->commands > 1; /* then what is relative to it? */
                 const char *path = equals ? equals + 1 : word->text;
-                bool writes = names_no_file(option) || is_tested(command, path);
+                bool writes = names_no_file(option) || is_made_or_tested(command, path);
                 if (strcmp(path, "%i") == 0 || strstr(path, "/%i"))
                         tell(t, "COMMAND says \1: %i is systemd's, and stays as it is here: write \2", path,
                              t->model->name);

@@ -139,6 +139,7 @@ static void what_systemd_bends_is_told(void **state)
                 { "A='x", "FILE:1: A: has a quote that is not closed, and is read as \"x\"", "1 A=[x]\n" },
                 { "PORT=\"1\" # mine\n", "FILE:1: PORT: is read as \"1# mine\", because more follows its closing quote",
                   "1 PORT=[1# mine]\n" },
+                { "A= # mine\n", "FILE:1: A: is read as \"# mine\": a comment", "1 A=[# mine]\n" },
                 { "A=0 # mine\n", "FILE:1: A: is read as \"0 # mine\": a comment needs a line of its own",
                   "1 A=[0 # mine]\n" },
                 { "A=\"x\" \"y\"\n", "FILE:1: A: is read as \"xy\", because more follows", "1 A=[xy]\n" },

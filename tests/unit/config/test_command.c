@@ -48,10 +48,10 @@ static void as_it_is_typed(void **state)
                 { "vllm serve\r\n --x\r\n", "exec vllm serve  --x " },
                 { "vllm serve \\\r\n --x", "exec vllm serve   --x" },
                 { "vllm serve\n # --slow\n --x # fast", "exec vllm serve   --x " },
-                { "X=1\nvllm serve", "set -a; X=1; set +a && exec vllm serve" },
+                { "X=1\nvllm serve", "{ X=1; export X; } && exec vllm serve" },
                 { "X=1\n# y\nY=2 Z=3\ncd a\np -m $X",
-                  "set -a; X=1 ; set +a && set -a; Y=2 Z=3; set +a && cd a && exec p -m $X" },
-                { "cd a; X=1\nY=2 p", "cd a; set -a; X=1; set +a && Y=2 exec p" },
+                  "{ X=1 ; export X; } && { Y=2 Z=3; export Y Z; } && cd a && exec p -m $X" },
+                { "cd a; X=1\nY=2 p", "cd a; { X=1; export X; } && Y=2 exec p" },
                 { "X=1 \\\n p", "X=1  exec p" },
                 { "X=1 >log\np", "X=1 >log exec p" },
                 { "p --json '{\n\"a\": 1}' \"b\nc\"", "exec p --json '{\n\"a\": 1}' \"b\nc\"" },
@@ -70,7 +70,12 @@ static void as_it_is_typed(void **state)
                 { "sleep 5 | p\nx", "sleep 5 | p x" },
                 { "cd /srv/x || exit 1\n./p\n --x", "cd /srv/x || exit 1; exec ./p  --x" },
                 { "[ -f e ] && source e\n[ -z \"$X\" ] && X=1\np",
-                  "[ -f e ] && source e; [ -z \"$X\" ] && set -a; X=1; set +a; exec p" },
+                  "[ -f e ] && source e; [ -z \"$X\" ] && { X=1; export X; }; exec p" },
+                { "cd /nope && A=1\np", "cd /nope && { A=1; export A; } && exec p" },
+                { "[ -n \"$X\" ] || X=5\np", "[ -n \"$X\" ] || { X=5; export X; }; exec p" },
+                { "P+=:/x\np", "{ P+=:/x; export P; } && exec p" },
+                { "git clone\nhttps://x/y && p", "git clone https://x/y && exec p" },
+                { "nvidia-smi -i 0 -pl\n250 && p", "nvidia-smi -i 0 -pl 250 && exec p" },
                 { "cd x && source e\np", "cd x && source e && exec p" },
                 { "pip install -q\n  x==1\n  y && p", "pip install -q   x==1   y && exec p" },
                 { "pip install\nx\n&& p", "pip install x && exec p" },
@@ -307,6 +312,8 @@ static void what_a_unit_cannot_bear_is_refused(void **state)
         judge("tmux new -d x", path, "goes to the background");
         judge("tmux -L x new-session -d x", path, "goes to the background");
         judge("tmux attach", path, "wants a terminal");
+        judge("tmux kill-server; llama-server", path, NULL);
+        judge("X=1\nconda activate x\nllama-server", path, "conda activate");
         judge("screen -m -d -S x llama-server", path, "goes to the background");
         judge("screen -AmdS x llama-server", path, "goes to the background");
         judge("screen llama-server", path, "wants a terminal");
