@@ -19,7 +19,7 @@ def host(make_machine):
     """A machine that may be switched off."""
     own = make_machine()
     tool("demo", own.name)
-    own.sh(f"cc -o /run/session {SOURCE}/tests/system/session.c -lsystemd")
+    own.sh(f"cc -o /usr/local/bin/session {SOURCE}/tests/system/session.c -lsystemd")
     own.sweep_every("1d")
     return own
 
@@ -93,7 +93,7 @@ def test_the_host_stays_on(host):
     stays_on(host, "inhibited: backup inhibits it: nightly")
     host.sh("systemctl stop inhibitor.service")
     after_idle(host)
-    host.sh("systemd-run --quiet --unit=login /run/session")
+    host.sh("systemd-run --quiet --unit=login /usr/local/bin/session")
     wait_until(lambda: host.run("loginctl --no-legend").stdout, PATIENCE, "root is logged in")
     called_off(host, "cancel", "user_logged_in")
     stays_on(host, "user_logged_in: root is logged in")
@@ -114,7 +114,7 @@ def test_the_host_stays_on(host):
 def test_who_has_left_a_process_behind_is_not_there(host):
     """To logind, whoever switches a host off while there is such a session needs another right."""
     thresholds(host, 600, host_idle_minutes=HOST_IDLE_SECONDS * SECOND)
-    host.sh("systemd-run --quiet --unit=login /run/session 1000")
+    host.sh("systemd-run --quiet --unit=login /usr/local/bin/session 1000")
     wait_until(lambda: host.run("pgrep -f '^sleep 1000$'").stdout, PATIENCE, "root is logged in, and has started a process")
     host.sh("systemctl stop login.service")
     wait_until(lambda: "closing" in host.sh("loginctl show-session $(loginctl --no-legend | awk '{ print $1 }') --property=State"),

@@ -2,7 +2,7 @@
 """A port that is NGINX's own is no model's, and what check says of NGINX."""
 import pytest
 
-from machines import DEMO_MODEL, INFERENCE, MODELS, PATIENCE, on_trixie_alone, wait_until
+from machines import DEMO_MODEL, INFERENCE, MODELS, PATIENCE, wait_until
 from web import LOCATIONS, Web
 
 SITE, LINK = "/etc/nginx/sites-available/home-lab-services", "/etc/nginx/sites-enabled/home-lab-services"
@@ -48,7 +48,6 @@ def is_refused(lab, name, port, where):
     assert f"location /{name}/" not in text and f"$hl_model {name};" not in text and "location /quick/ " in text
 
 
-@on_trixie_alone
 @pytest.mark.parametrize("listen, port", [
     ("listen 9090;", 9090), ("listen 0.0.0.0:9090;", 9090), ("listen [::]:9191;", 9191), ("listen 127.0.0.1:9443 default_server;", 9443),
     ("listen 127.0.0.2;", 80), ("listen 9091 so_keepalive=on; listen [::1]:9092;", 9092)])
