@@ -27,7 +27,7 @@ static char *host_without_port(const char *host)
         uint64_t port;
         if (*rest && (*rest != ':' || (rest[1] && hl_parse_uint(rest + 1, 65535, &port) < 0)))
                 return NULL;
-        if (*host == '[') /* an address of one link: some clients name theirs, "[fe80::1%eth0]" */
+        if (strncasecmp(host, "[fe80:", 6) == 0) /* an address of one link, which some clients name: "[fe80::1%eth0]" */
                 end = start + strcspn(start, "%]");
         if (rest == end && end > start && end[-1] == '.')
                 end--;

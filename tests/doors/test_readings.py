@@ -262,7 +262,7 @@ HOST_PIECES = [b":", b":80", b":5001", b":0", b":99999", b":-1", b":x", b"@", b"
 def named_by(host):
     """The name or address that a Host means, by urllib, or None where it is none: no user, no path, nothing encoded."""
     text = host.decode("latin-1")
-    match = re.fullmatch(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]+))?", text)
+    match = re.fullmatch(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?", text)
     if not match or re.search(r"[^!-~]|[@/?#\\%]", text) or int(match[2] or 0) > 65535:
         return None
     try:
