@@ -30,7 +30,9 @@ int main(int argc, char **argv)
                 struct hl_buf text = { 0 };
                 if (hl_read_file(AT_FDCWD, argv[i], SIZE_MAX, &text) < 0)
                         return 1;
-                const struct hl_envfile file = { text.data ? text.data : "", text.len, argv[i], systemd };
+                const struct hl_envfile file = {
+                        .text = text.data ? text.data : "", .len = text.len, .path = argv[i], .systemd = systemd
+                };
                 int r = hl_envfile_parse(&file, assign, NULL, NULL);
                 printf("result %d%c%c", r, 0, 0);
                 hl_buf_free(&text);
