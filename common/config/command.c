@@ -294,17 +294,18 @@ static int take_line_break(struct reading *r)
                 line = *rest == '\n' ? rest + 1 : line;
         r->indent = (size_t)(rest - line);
         const char *as = line_break(r, rest, r->indent);
+        bool goes_on = strcmp(as, " ") == 0;
         const struct hl_word *program = hl_command_program(&r->command, r->command.commands);
         const char *last = r->command.count > 0 ? r->command.words[r->command.count - 1].text : "";
         bool may_be_another = program && *last != '-'; /* or it is an option's */
         const char *const commands[] = { "exec", "cd", "source", "export", ".", may_be_another ? program->text : "" };
-        for (size_t i = 0; r->has_program && strcmp(as, " ") == 0 && i < HL_COUNT(commands); i++)
+        for (size_t i = 0; r->has_program && goes_on && i < HL_COUNT(commands); i++)
                 if (*commands[i] && is_after_line(rest, commands[i]))
                         return refuse(r,
                                       "has a line that would be an argument of the line before: put && between "
                                       "commands: ",
                                       rest);
-        if (strcmp(as, " && ") == 0 || strcmp(as, "; ") == 0) {
+        if (!goes_on && !r->command.is_program) {
                 const struct hl_word *variables = only_assigns(r);
                 if (variables)
                         export_them(r, variables);

@@ -279,26 +279,17 @@ static bool is_script(const char *program, const char *option)
         return false;
 }
 
-static bool is_any(const char *program, const char *const *words, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                if (strcmp(program, words[i]) == 0)
-                        return true;
-        return false;
-}
-
 /* Whether COMMAND itself makes the file, removes it, or asks whether it is there: [ -f x ] && source x. */
 static bool is_made_or_tested(const struct hl_command *command, const char *text)
 {
-        static const char *const all[] = { "tee", "mkdir", "rm", "touch", "test", "[" };
-        static const char *const last[] = { "cp", "install", "ln", "mv" };
         for (size_t i = 0; i < command->count; i++) {
                 const struct hl_word *word = &command->words[i];
                 const struct hl_word *program = hl_command_program(command, word->command);
                 bool is_last = i + 1 == command->count || word[1].command != word->command;
-                if (program && strcmp(word->text, text) == 0 &&
-                    (is_any(program->text, all, HL_COUNT(all)) ||
-                     (is_last && is_any(program->text, last, HL_COUNT(last)))))
+                if (!program || strcmp(word->text, text) != 0)
+                        continue;
+                if (hl_in_list("tee,mkdir,rm,touch,test,[", program->text, strlen(program->text)) ||
+                    (is_last && hl_in_list("cp,install,ln,mv", program->text, strlen(program->text))))
                         return true;
         }
         return false;
