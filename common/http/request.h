@@ -65,7 +65,8 @@ struct hl_request {
         /* For struct hl_wait. From its call on the process may end with its client, and nothing is lost. NULL behind
          * transports whose process has other clients. */
         void (*on_queued)(void);
-        int client_fd; /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
+        int client_fd;    /* behind those, a socket that hangs up when the client has left; -1: nobody can tell */
+        uint64_t came_us; /* when it came, at the latest, by the monotonic clock; 0: nobody knows */
 };
 
 /* What more than one transport refuses, each -EINVAL: 408, 400, 414, 413. */

@@ -21,8 +21,9 @@
 struct hl_stream {
         int (*write)(void *data, const void *bytes, size_t len); /* 0, or -errno: nobody listens any more */
         void *data;
-        int client_fd; /* hangs up when the client leaves */
-        int stop_fd;   /* readable when the program is to end; -1: SIGTERM ends the process at once */
+        int client_fd;    /* hangs up when the client leaves */
+        int stop_fd;      /* readable when the program is to end; -1: SIGTERM ends the process at once */
+        uint64_t came_us; /* when its request came, at the latest, by the monotonic clock; 0: nobody knows */
 };
 
 struct hl_response {

@@ -137,6 +137,7 @@ void hl_cgi_answer(const struct hl_server *server, const struct hl_cgi_source *s
         size_t body_len = 0;
         hl_request_init(&request);
         request.client_fd = stream->client_fd;
+        request.came_us = stream->came_us;
         if (hl_cgi_read(&request, source, &problem) < 0 || find_body_len(source, &body_len, &problem) < 0 ||
             source->read_body(source->data, body_len, &request.body, &problem) < 0)
                 hl_server_refuse(server, &request, &problem, &response);

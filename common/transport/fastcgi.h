@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* fastcgi.h - requests from a web server, over a listening socket that systemd holds.
  *
- * Shape    one thread a connection, so that a slow request blocks no other. A few threads wait for the next. When
- *          nothing came for idle_us, or nobody asked at all within first_us (it was started at boot or by hand),
- *          the function returns and the process ends; the socket is systemd's, so a connection that comes in that
- *          very moment waits in its queue and starts the next process. A web server may keep a connection for its
- *          next request. That may come as the connection is closed, and is never half done then: whoever keeps
- *          connections must ask once more. NGINX does so for what changes nothing, and nothing else may be sent so.
+ * Shape    what comes together, one thread answers in turn, so that quick answers wake nobody. A slow request blocks
+ *          no other: one that changes something or goes on has its own thread from the start, and any other has it
+ *          once it takes 10 ms. A few threads wait for the next. When nothing came for idle_us, or nobody asked at
+ *          all within first_us (it was started at boot or by hand), the function returns and the process ends; the
+ *          socket is systemd's, so a connection that comes in that very moment waits in its queue and starts the next
+ *          process. A web server may keep a connection for its next request. That may come as the connection is
+ *          closed, and is never half done then: whoever keeps connections must ask once more. NGINX does so for what
+ *          changes nothing, and nothing else may be sent so.
  * Units    limits are microseconds. HL_IDLE_SECONDS in the environment is idle_us for this process, at most a
  *          day: "90" seconds, or a time span such as "500ms".
  * Process  SIGTERM: no request is taken any more, those that were are answered, and it returns. What is not

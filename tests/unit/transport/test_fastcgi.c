@@ -88,27 +88,55 @@ static const unsigned char keeping_records[] = {
 };
 _Static_assert(sizeof(keeping_records) == sizeof(request_records), "the same but for a flag");
 
+/* The same, and REQUEST_METHOD is GET. */
+static const unsigned char getting_records[] = {
+        1,  1, 0,   1,   0,   8,   0,   0,   0,   1,   1,   0,   0,   0,   0,   0, /* */
+        1,  4, 0,   1,   0,   19,  0,   0,                                         /* 19 bytes of parameters */
+        14, 3, 'R', 'E', 'Q', 'U', 'E', 'S', 'T', '_', 'M', 'E', 'T', 'H', 'O', 'D', 'G', 'E', 'T', /* */
+        1,  4, 0,   1,   0,   0,   0,   0,                                                          /* */
+        1,  5, 0,   1,   0,   0,   0,   0,                                                          /* */
+};
+
 /* A worker, and a client whose request it has begun to answer. */
 struct talk {
+        struct place place;
         int listen_fd, client;
         pid_t pid;
 };
 
-static void ask(int client, const unsigned char *records)
+static void send_request(int client, const unsigned char *records)
+{
+        size_t len = records == getting_records ? sizeof(getting_records) : sizeof(request_records);
+        assert_int_equal(write(client, records, len), len);
+}
+
+static void begins(void)
 {
         char byte;
-        assert_int_equal(write(client, records, sizeof(request_records)), sizeof(request_records));
         assert_int_equal(read(begun[0], &byte, 1), 1);
+}
+
+static void ask(int client, const unsigned char *records)
+{
+        send_request(client, records);
+        begins();
+}
+
+static int connect_to(const struct place *place)
+{
+        int client = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(connect(client, (const struct sockaddr *)&place->address, place->len), 0);
+        return client;
 }
 
 static struct talk begin_talk_with(struct hl_fastcgi_limits limits, const unsigned char *records)
 {
-        struct place place;
-        struct talk talk = { .listen_fd = listen_on(&place), .client = socket(AF_UNIX, SOCK_STREAM, 0) };
+        struct talk talk = { .client = -1 };
+        talk.listen_fd = listen_on(&talk.place);
         assert_int_equal(pipe(begun), 0);
         assert_int_equal(pipe(go_on), 0);
         talk.pid = start_worker(talk.listen_fd, limits);
-        assert_int_equal(connect(talk.client, (struct sockaddr *)&place.address, place.len), 0);
+        talk.client = connect_to(&talk.place);
         ask(talk.client, records);
         return talk;
 }
@@ -246,12 +274,74 @@ static void what_comes_by_a_kept_connection_counts_as_use(void **state)
         assert_false(answered_at_the_end(&talk));
 }
 
+/* Both come by kept connections, which one thread looks at. What comes with the slow one, or later, is answered. */
+static void a_slow_answer_holds_up_nobody(void **state)
+{
+        const unsigned char *const records[] = { keeping_records, getting_records };
+        struct hl_fastcgi_limits limits = patient;
+        (void)state;
+        limits.kept_max = 3;
+        for (size_t i = 0; i < HL_COUNT(records); i++) {
+                struct talk talk = begin_talk_with(limits, records[i]);
+                int clients[] = { talk.client, connect_to(&talk.place), connect_to(&talk.place) };
+                ask(clients[1], records[i]);
+                ask(clients[2], records[i]);
+                for (size_t j = 0; j < HL_COUNT(clients); j++)
+                        may_answer();
+                for (size_t j = 0; j < HL_COUNT(clients); j++)
+                        assert_true(read_answer(clients[j]));
+
+                send_request(clients[0], records[i]);
+                send_request(clients[1], records[i]);
+                begins();
+                begins();
+                ask(clients[2], records[i]);
+                for (size_t j = 0; j < HL_COUNT(clients); j++)
+                        may_answer();
+                for (size_t j = 0; j < HL_COUNT(clients); j++)
+                        assert_true(read_answer(clients[j]));
+                close(clients[1]);
+                close(clients[2]);
+                assert_int_equal(kill(talk.pid, SIGTERM), 0);
+                assert_false(answered_at_the_end(&talk));
+        }
+}
+
 static void sigterm_answers_what_was_taken(void **state)
 {
         (void)state;
         struct talk talk = begin_talk(patient);
         assert_int_equal(kill(talk.pid, SIGTERM), 0);
         may_answer();
+        assert_true(answered_at_the_end(&talk));
+}
+
+/* Both were taken by one look, and a thread answers the first. */
+static void sigterm_answers_what_came_with_it(void **state)
+{
+        struct hl_fastcgi_limits limits = patient;
+        (void)state;
+        limits.kept_max = 2;
+        struct talk talk = begin_talk_with(limits, getting_records);
+        int other = connect_to(&talk.place);
+        ask(other, getting_records);
+        may_answer();
+        may_answer();
+        assert_true(read_answer(talk.client));
+        assert_true(read_answer(other));
+
+        assert_int_equal(kill(talk.pid, SIGSTOP), 0);
+        assert_int_equal(waitpid(talk.pid, NULL, WUNTRACED), talk.pid);
+        send_request(talk.client, getting_records);
+        send_request(other, getting_records);
+        assert_int_equal(kill(talk.pid, SIGCONT), 0);
+        begins();
+        assert_int_equal(kill(talk.pid, SIGTERM), 0);
+        begins();
+        may_answer();
+        may_answer();
+        assert_true(read_answer(other));
+        close(other);
         assert_true(answered_at_the_end(&talk));
 }
 
@@ -325,7 +415,9 @@ int main(void)
                 cmocka_unit_test(more_are_not_kept),
                 cmocka_unit_test(nobody_waits_for_a_kept_connection),
                 cmocka_unit_test(what_comes_by_a_kept_connection_counts_as_use),
+                cmocka_unit_test(a_slow_answer_holds_up_nobody),
                 cmocka_unit_test(sigterm_answers_what_was_taken),
+                cmocka_unit_test(sigterm_answers_what_came_with_it),
                 cmocka_unit_test(sigterm_waits_only_so_long),
                 cmocka_unit_test(without_descriptors_it_rests),
                 cmocka_unit_test(the_environment_says_when_it_is_idle),
