@@ -6,6 +6,7 @@
 #include "change.h"
 #include "models/openai_list.h"
 #include "models/readiness.h"
+#include "models/states.h"
 #include "routes.h"
 
 #include <errno.h>
@@ -32,18 +33,22 @@ static void free_states(struct states *states)
         free(states->known);
 }
 
-static int read_states(struct hl_service *service, const struct hl_catalog *catalog, struct states *ret_states,
+static struct states states_of(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state *units)
+{
+        return (struct states){ .service = service,
+                                .catalog = catalog,
+                                .units = units,
+                                .known = hl_alloc(catalog->count * sizeof(struct known)) };
+}
+
+static int read_states(struct hl_service *service, struct hl_catalog *catalog, struct states *ret_states,
                        struct hl_err *err)
 {
         enum hl_unit_state *units = NULL;
         int r = hl_service_states(service, catalog, &units, err);
-        if (r < 0)
-                return r;
-        *ret_states = (struct states){ .service = service,
-                                       .catalog = catalog,
-                                       .units = units,
-                                       .known = hl_alloc(catalog->count * sizeof(struct known)) };
-        return 0;
+        if (r == 0)
+                *ret_states = states_of(service, catalog, units);
+        return r;
 }
 
 static int look_at(struct states *states, const struct hl_model *model, const struct known **ret_known,
@@ -196,7 +201,6 @@ int inference_run_openai_model(struct hl_context *ctx)
 {
         struct hl_service *service = ctx->service;
         HL_CLEANUP(hl_catalog_free) struct hl_catalog catalog = { 0 };
-        HL_CLEANUP(free_states) struct states states = { 0 };
         int r = hl_service_catalog(ctx, &catalog);
         if (r < 0)
                 return r;
@@ -205,7 +209,8 @@ int inference_run_openai_model(struct hl_context *ctx)
         if (!model)
                 return hl_fail_no_model(ctx->param, "/v1/models", &ctx->err);
         const struct hl_catalog one = { .models = &catalog.models[model - catalog.models], .count = 1 };
-        r = read_states(service, &one, &states, &ctx->err);
+        HL_CLEANUP(free_states) struct states states = states_of(service, &one, hl_alloc(sizeof(*states.units)));
+        r = hl_states_read(&service->bus, &service->config, &one, states.units, &ctx->err);
         if (r < 0)
                 return r;
         const struct known *known;
@@ -220,8 +225,9 @@ int inference_run_openai_model(struct hl_context *ctx)
 void inference_set_data(struct hl_context *ctx, const struct inference_listed *listed)
 {
         HL_CLEANUP(free_states) struct states states = { 0 };
+        struct hl_catalog catalog = listed->catalog;
         struct hl_err err = { 0 };
-        if (read_states(ctx->service, &listed->catalog, &states, &err) < 0)
+        if (read_states(ctx->service, &catalog, &states, &err) < 0)
                 return;
         /* A router's client starts and stops models, not their aliases. */
         hl_json *data = new_entries(&states, listed, listed->names, listed->count, false, &err);

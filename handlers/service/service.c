@@ -105,7 +105,7 @@ static bool may_log_refusal(const struct hl_service *service)
 
 static void answer(const void *data, const struct hl_request *request, struct hl_response *response)
 {
-        struct hl_service service = { .routes = data, .bus = hl_bus_take() };
+        struct hl_service service = { .routes = data, .bus = hl_bus_take(), .came_us = request->came_us };
         struct hl_err err = { 0 };
         bool is_let_in = false;
         if (hl_config_kept_load(&service.config, &err) < 0) {
@@ -184,10 +184,10 @@ void hl_service_set_terms(hl_json *out, const struct hl_model *model)
         hl_json_set_time(out, "kept_until", kept_us > 0 ? hl_clock_realtime() + kept_us : 0);
 }
 
-int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
+int hl_service_states(struct hl_service *service, struct hl_catalog *catalog, enum hl_unit_state **ret_states,
                       struct hl_err *err)
 {
-        return hl_states_shared_read(&service->bus, &service->config, catalog, ret_states, err);
+        return hl_states_shared_read(&service->bus, &service->config, catalog, service->came_us, ret_states, err);
 }
 
 int hl_service_model(struct hl_context *ctx, struct hl_catalog *ret_catalog, const struct hl_model **ret_model)

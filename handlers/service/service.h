@@ -22,6 +22,7 @@ struct hl_service {
         const struct hl_routes *routes;
         struct hl_bus bus;
         struct hl_config config;
+        uint64_t came_us;        /* as in struct hl_request */
         struct hl_token token;   /* that let its peer in; .name "" where none was needed */
         struct hl_local local;   /* the peer, where it is on this machine and was looked at */
         struct hl_err token_err; /* why tokens could not be read */
@@ -35,7 +36,7 @@ int hl_service_catalog(struct hl_context *ctx, struct hl_catalog *ret_catalog);
 
 /* The state of each unit in a catalogue, in one call, which requests share that ask at the same time. *ret_states:
  * free() */
-int hl_service_states(struct hl_service *service, const struct hl_catalog *catalog, enum hl_unit_state **ret_states,
+int hl_service_states(struct hl_service *service, struct hl_catalog *catalog, enum hl_unit_state **ret_states,
                       struct hl_err *err);
 
 /* The model that stands for {model} in the path. *ret_model points into *ret_catalog. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* service/states_shared: an answer is not older than who gets it, and one question is for all who wait. */
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "service/states_shared.h"
 
@@ -14,7 +16,7 @@
 
 #include <cmocka.h>
 
-static struct hl_model models[2];
+static struct hl_catalog ours, others; /* before and after a file has changed */
 static unsigned questions;
 static sem_t asked, may_answer, waits; /* a question has begun; it may end; somebody waits for another's */
 static enum hl_unit_state now;         /* of all models; HL_UNIT_FAILED: the bus fails */
@@ -49,6 +51,7 @@ int __wrap_hl_states_read(struct hl_bus *bus, const struct hl_config *config, co
 struct asker {
         pthread_t thread;
         struct hl_catalog catalog;
+        uint64_t came_us;
         enum hl_unit_state state;
         struct hl_err err;
         int result;
@@ -60,25 +63,31 @@ static void *run(void *data)
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = NULL;
         struct hl_bus bus = HL_BUS_INIT;
         const struct hl_config config = { 0 };
-        asker->result = hl_states_shared_read(&bus, &config, &asker->catalog, &states, &asker->err);
+        asker->result = hl_states_shared_read(&bus, &config, &asker->catalog, asker->came_us, &states, &asker->err);
         asker->state = states ? states[asker->catalog.count - 1] : HL_UNIT_INACTIVE;
         return NULL;
 }
 
-static void begin_at(struct asker *asker, struct hl_model *first, size_t count)
+static void begin_with(struct asker *asker, struct hl_catalog *catalog, uint64_t came_us)
 {
-        *asker = (struct asker){ .catalog = { .models = first, .count = count } };
+        *asker = (struct asker){ .catalog = hl_catalog_share(catalog), .came_us = came_us };
         assert_int_equal(pthread_create(&asker->thread, NULL, run, asker), 0);
 }
 
-static void begin(struct asker *asker, size_t count)
+static void begin(struct asker *asker)
 {
-        begin_at(asker, &models[2 - count], count);
+        begin_with(asker, &ours, 0);
 }
 
 static void end(struct asker *asker)
 {
         assert_int_equal(pthread_join(asker->thread, NULL), 0);
+        hl_catalog_free(&asker->catalog);
+}
+
+static struct hl_catalog catalog_of_two(void)
+{
+        return (struct hl_catalog){ .models = hl_alloc(2 * sizeof(struct hl_model)), .count = 2 };
 }
 
 static int reset(void **state)
@@ -88,6 +97,16 @@ static int reset(void **state)
         sem_init(&asked, 0, 0);
         sem_init(&may_answer, 0, 0);
         sem_init(&waits, 0, 0);
+        ours = catalog_of_two();
+        others = catalog_of_two();
+        return 0;
+}
+
+static int forget(void **state)
+{
+        (void)state;
+        hl_catalog_free(&ours);
+        hl_catalog_free(&others);
         return 0;
 }
 
@@ -95,10 +114,10 @@ static int reset(void **state)
 static void ask_three(struct asker askers[3], enum hl_unit_state first, enum hl_unit_state then)
 {
         now = first;
-        begin(&askers[0], 2);
+        begin(&askers[0]);
         sem_wait(&asked);
-        begin(&askers[1], 2);
-        begin(&askers[2], 2);
+        begin(&askers[1]);
+        begin(&askers[2]);
         sem_wait(&waits);
         sem_wait(&waits);
         now = then;
@@ -131,21 +150,50 @@ static void a_failure_is_told_to_all_of_them_and_to_nobody_else(void **state)
                 assert_string_equal(askers[i].err.code, "bus_busy");
         }
         now = HL_UNIT_STARTING;
-        begin(&later, 2);
+        begin(&later);
         sem_post(&may_answer);
         end(&later);
         assert_int_equal(later.state, HL_UNIT_STARTING);
 }
 
-static void ask_beside(struct hl_model *models_of_other)
+/* Some wait for a thread, while another answers one that came with them. */
+static void who_came_before_a_question_has_its_answer(void **state)
+{
+        struct asker first, waited, later;
+        (void)state;
+        uint64_t came_us = hl_clock_monotonic();
+        hl_sleep_or_hangup(-1, 1);
+        now = HL_UNIT_ACTIVE;
+        begin_with(&first, &ours, came_us);
+        sem_wait(&asked);
+        sem_post(&may_answer);
+        end(&first);
+        uint64_t then_us = hl_clock_monotonic();
+
+        now = HL_UNIT_INACTIVE;
+        begin_with(&waited, &ours, came_us);
+        end(&waited);
+        assert_int_equal(questions, 1);
+        assert_int_equal(waited.state, HL_UNIT_ACTIVE);
+
+        sem_post(&may_answer);
+        begin_with(&later, &ours, then_us);
+        end(&later);
+        assert_int_equal(questions, 2);
+        assert_int_equal(later.state, HL_UNIT_INACTIVE);
+}
+
+/* The catalogue has changed between them. */
+static void who_has_other_models_asks_alone(void **state)
 {
         struct asker first, second, other;
+        (void)state;
         now = HL_UNIT_ACTIVE;
-        begin(&first, 2);
+        begin(&first);
         sem_wait(&asked);
-        begin(&second, 2);
+        begin(&second);
         sem_wait(&waits);
-        begin_at(&other, models_of_other, 1);
+        begin_with(&other, &others, 1);
         sem_wait(&asked);
         for (int i = 0; i < 3; i++)
                 sem_post(&may_answer);
@@ -156,26 +204,13 @@ static void ask_beside(struct hl_model *models_of_other)
         assert_int_equal(other.state, HL_UNIT_ACTIVE);
 }
 
-/* The catalogue has changed between them. */
-static void who_has_other_models_asks_alone(void **state)
-{
-        (void)state;
-        ask_beside(&models[1]);
-}
-
-static void who_has_one_of_the_models_asks_alone(void **state)
-{
-        (void)state;
-        ask_beside(&models[0]);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(who_comes_meanwhile_shares_the_next_question, reset),
-                cmocka_unit_test_setup(a_failure_is_told_to_all_of_them_and_to_nobody_else, reset),
-                cmocka_unit_test_setup(who_has_other_models_asks_alone, reset),
-                cmocka_unit_test_setup(who_has_one_of_the_models_asks_alone, reset),
+                cmocka_unit_test_setup_teardown(who_comes_meanwhile_shares_the_next_question, reset, forget),
+                cmocka_unit_test_setup_teardown(a_failure_is_told_to_all_of_them_and_to_nobody_else, reset, forget),
+                cmocka_unit_test_setup_teardown(who_came_before_a_question_has_its_answer, reset, forget),
+                cmocka_unit_test_setup_teardown(who_has_other_models_asks_alone, reset, forget),
         };
         return cmocka_run_group_tests_name("states_shared", tests, NULL, NULL);
 }
