@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* CLOCK_REALTIME of something that happened age_us ago. */
@@ -35,6 +36,7 @@ struct gathering {
         const struct hl_config *config;
         const struct hl_catalog *catalog;
         bool may_ask;
+        const enum hl_unit_state *known; /* NULL: systemd is to be asked */
         enum hl_unit_state *states;
         struct hl_traffic *traffic;
         struct hl_usage *usages;
@@ -53,7 +55,11 @@ static int look_at_all(struct gathering *g, struct hl_err *err)
 {
         size_t count = g->catalog->count;
         HL_CLEANUP(hl_free_pointer) uint16_t *ports = hl_alloc(count * sizeof(*ports));
-        int r = hl_states_read(g->bus, g->config, g->catalog, g->states, err);
+        int r = 0;
+        if (g->known)
+                memcpy(g->states, g->known, count * sizeof(*g->states));
+        else
+                r = hl_states_read(g->bus, g->config, g->catalog, g->states, err);
         for (size_t i = 0; r == 0 && i < count; i++)
                 ports[i] = may_be_used(g, i) ? g->catalog->models[i].port : 0;
         return r < 0 ? r : hl_sockets_read(ports, count, g->traffic, err);
@@ -248,13 +254,14 @@ static int gather(struct gathering *g, struct hl_err *err)
 }
 
 static int read_usage(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
-                      bool may_ask, struct hl_usage **ret_usages, struct hl_err *err)
+                      const enum hl_unit_state *known, bool may_ask, struct hl_usage **ret_usages, struct hl_err *err)
 {
         size_t count = catalog->count;
         struct gathering g = { .bus = bus,
                                .config = config,
                                .catalog = catalog,
                                .may_ask = may_ask,
+                               .known = known,
                                .states = hl_alloc(count * sizeof(*g.states)),
                                .traffic = hl_alloc(count * sizeof(*g.traffic)),
                                .usages = hl_alloc(count * sizeof(*g.usages)),
@@ -274,13 +281,19 @@ static int read_usage(struct hl_bus *bus, const struct hl_config *config, const 
 int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                  struct hl_usage **ret_usages, struct hl_err *err)
 {
-        return read_usage(bus, config, catalog, true, ret_usages, err);
+        return read_usage(bus, config, catalog, NULL, true, ret_usages, err);
+}
+
+int hl_usage_ask_known(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                       const enum hl_unit_state *states, struct hl_usage **ret_usages, struct hl_err *err)
+{
+        return read_usage(bus, config, catalog, states, true, ret_usages, err);
 }
 
 int hl_usage_observe(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                      struct hl_usage **ret_usages, struct hl_err *err)
 {
-        return read_usage(bus, config, catalog, false, ret_usages, err);
+        return read_usage(bus, config, catalog, NULL, false, ret_usages, err);
 }
 
 uint64_t hl_usage_last_activity(const struct hl_usage *usage)

@@ -41,6 +41,10 @@ struct hl_usage {
 int hl_usage_ask(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                  struct hl_usage **ret_usages, struct hl_err *err);
 
+/* The same where the state of each unit is known: states[i] belongs to catalog->models[i]. */
+int hl_usage_ask_known(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
+                       const enum hl_unit_state *states, struct hl_usage **ret_usages, struct hl_err *err);
+
 /* The same without a question to any model: systemd, files and the kernel alone. */
 int hl_usage_observe(struct hl_bus *bus, const struct hl_config *config, const struct hl_catalog *catalog,
                      struct hl_usage **ret_usages, struct hl_err *err);

@@ -17,9 +17,12 @@
 static int read_usage(struct hl_context *ctx, struct hl_catalog *catalog, struct hl_usage **ret_usages)
 {
         struct hl_service *service = ctx->service;
+        HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = NULL;
         int r = hl_service_catalog(ctx, catalog);
         if (r == 0)
-                r = hl_usage_ask(&service->bus, &service->config, catalog, ret_usages, &ctx->err);
+                r = hl_service_states(service, catalog, &states, &ctx->err);
+        if (r == 0)
+                r = hl_usage_ask_known(&service->bus, &service->config, catalog, states, ret_usages, &ctx->err);
         if (r == 0)
                 hl_json_set_time(ctx->reply, "timestamp", hl_clock_realtime());
         return r;
