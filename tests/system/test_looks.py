@@ -151,6 +151,8 @@ def test_a_thousand_models_cost_nothing_that_nobody_asks_about(thousand):
         machine.sh("systemctl stop model@tiny-llama.service")
         follower.find("model", model_name="tiny-llama", state="unloaded", stopping=False)
         assert not [name for name in opened.files() if name in CROWD]
+    wait_until(lambda: not machine.sh("systemctl list-units --no-legend 'model-monitor-service@*'"), PATIENCE,
+               "the follower's process, which reads all for a new configuration, has ended")
     machine.config(capacity={"memory": "64G"})
     for _ in range(3):
         opened.files()
