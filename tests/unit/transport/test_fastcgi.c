@@ -316,35 +316,6 @@ static void sigterm_answers_what_was_taken(void **state)
         assert_true(answered_at_the_end(&talk));
 }
 
-/* Both were taken by one look, and a thread answers the first. */
-static void sigterm_answers_what_came_with_it(void **state)
-{
-        struct hl_fastcgi_limits limits = patient;
-        (void)state;
-        limits.kept_max = 2;
-        struct talk talk = begin_talk_with(limits, getting_records);
-        int other = connect_to(&talk.place);
-        ask(other, getting_records);
-        may_answer();
-        may_answer();
-        assert_true(read_answer(talk.client));
-        assert_true(read_answer(other));
-
-        assert_int_equal(kill(talk.pid, SIGSTOP), 0);
-        assert_int_equal(waitpid(talk.pid, NULL, WUNTRACED), talk.pid);
-        send_request(talk.client, getting_records);
-        send_request(other, getting_records);
-        assert_int_equal(kill(talk.pid, SIGCONT), 0);
-        begins();
-        assert_int_equal(kill(talk.pid, SIGTERM), 0);
-        begins();
-        may_answer();
-        may_answer();
-        assert_true(read_answer(other));
-        close(other);
-        assert_true(answered_at_the_end(&talk));
-}
-
 static void sigterm_waits_only_so_long(void **state)
 {
         (void)state;
@@ -417,7 +388,6 @@ int main(void)
                 cmocka_unit_test(what_comes_by_a_kept_connection_counts_as_use),
                 cmocka_unit_test(a_slow_answer_holds_up_nobody),
                 cmocka_unit_test(sigterm_answers_what_was_taken),
-                cmocka_unit_test(sigterm_answers_what_came_with_it),
                 cmocka_unit_test(sigterm_waits_only_so_long),
                 cmocka_unit_test(without_descriptors_it_rests),
                 cmocka_unit_test(the_environment_says_when_it_is_idle),
