@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 #define STACK_SIZE (512 * 1024)
-#define MEMORY_KEPT (1024 * 1024) /* bytes, of a few threads together */
-#define RESTING_MAX 8             /* threads that wait for work, one of them with the lead; any more end */
-#define LOOK_MS 1000              /* between two looks at a request that goes on, and what it waits for to be idle */
-#define COME_MAX 16               /* kept connections that one look finds ready; others are found by the next */
+#define MEMORY_KEPT (1024 * 1024)      /* bytes, of a few threads together */
+#define RESTING_MAX 8                  /* threads that wait for work, one of them with the lead; any more end */
+#define LOOK_MS 1000                   /* at least, between two looks whether a request goes on */
+#define COME_MAX 16                    /* kept connections that one look finds ready; others are found by the next */
 #define LATE_US (5 * HL_USEC_PER_MSEC) /* one thread answers alone so long, before another looks for what comes */
 
 const struct hl_fastcgi_limits hl_fastcgi_limits = {

@@ -23,9 +23,14 @@ struct question {
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static bool asking;
 static struct question *last; /* asked last; NULL: none was */
 static struct question *next; /* not asked yet; NULL: nobody waits */
+
+/* One is asked at a time. */
+static bool is_asking(void)
+{
+        return last && !last->is_answered;
+}
 
 static bool is_of(const struct question *q, const struct hl_catalog *catalog)
 {
@@ -71,12 +76,10 @@ static void ask(struct question *q, struct hl_bus *bus, const struct hl_config *
         last = q;
         q->askers++;
         next = NULL;
-        asking = true;
         q->asked_us = hl_clock_monotonic();
         pthread_mutex_unlock(&mutex);
         q->result = hl_states_read(bus, config, &q->catalog, q->states, &q->err);
         pthread_mutex_lock(&mutex);
-        asking = false;
         q->is_answered = true;
         pthread_cond_broadcast(&q->changed);
         if (next)
@@ -90,7 +93,7 @@ int hl_states_shared_read(struct hl_bus *bus, const struct hl_config *config, st
         HL_CLEANUP(hl_free_pointer) enum hl_unit_state *states = hl_alloc(size);
         pthread_mutex_lock(&mutex);
         struct question *q = join(catalog, came_us > 0 ? came_us : hl_clock_monotonic());
-        while (q && !q->is_answered && (asking || q->asked_us > 0))
+        while (q && !q->is_answered && is_asking())
                 pthread_cond_wait(&q->changed, &mutex);
         if (q && !q->is_answered)
                 ask(q, bus, config);

@@ -15,7 +15,7 @@
 
 #include "models/states.h"
 
-/* came_us: as in struct hl_request. */
+/* catalog: whole, as it was loaded: a share of it is kept for who comes next. came_us: as in struct hl_request. */
 int hl_states_shared_read(struct hl_bus *bus, const struct hl_config *config, struct hl_catalog *catalog,
                           uint64_t came_us, enum hl_unit_state **ret_states, struct hl_err *err);
 
